@@ -1,0 +1,119 @@
+//! What the engine is told: facts seen on the wire, answers of the store, wishes of people.
+
+use model::event::{Mode, Verdict};
+use model::{
+    AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, LookupId, OfferId,
+    PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One thing the engine is told. Serialisable: a day of inputs is a day that can be replayed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum Input {
+    /// An INVITE from a trunk or a phone. The leg id was minted by the exchange.
+    LegArrived { leg: LegId, from: Origin, caller: String, caller_name: Option<String>, called: String },
+    /// A leg we dialled rings.
+    LegRinging { leg: LegId },
+    /// A leg we dialled answered.
+    LegAnswered { leg: LegId },
+    /// A leg we dialled will not be answered.
+    LegFailed { leg: LegId, cause: Cause },
+    /// The far end hung up, or the leg broke. Also for an arrived leg that was cancelled.
+    LegEnded { leg: LegId, cause: Cause },
+    /// The far end put us on hold (`held`) or took us back.
+    LegHeld { leg: LegId, held: bool },
+    /// One key press.
+    DigitPressed { leg: LegId, digit: char },
+    /// A play came to its end.
+    PromptFinished { leg: LegId, play: PlayId },
+    /// Person or machine.
+    LegClassified { leg: LegId, verdict: Verdict },
+    /// No RTP for as long as the configuration allows.
+    MediaLost { leg: LegId },
+    /// A recording is on disk.
+    RecordingWritten { recording: RecordingId, file: String, seconds: f64 },
+    /// A recording could not be written.
+    RecordingFailed { recording: RecordingId, why: String },
+    /// The agent's screen has the pop (or there was none to tell): the phone may ring.
+    ScreenPopped { offer: OfferId, on_socket: bool },
+    /// A data dip came back.
+    LookupAnswered { lookup: LookupId, result: Result<BTreeMap<String, String>, String> },
+
+    /// Something the agent did, on the API or by feature code.
+    Agent { agent: AgentId, action: AgentAction },
+    /// The agent's phone registered, renewed, or was lost.
+    PhoneReachable { agent: AgentId, reachable: bool },
+    /// A trunk began or stopped answering.
+    TrunkChanged { trunk: TrunkId, up: bool },
+
+    /// Answer to `FetchLeads`.
+    LeadsSupplied { campaign: CampaignId, leads: Vec<Lead>, exhausted: bool },
+    /// The claim is durable.
+    ClaimStored { attempt: AttemptId },
+    /// The claim could not be made.
+    ClaimRefused { attempt: AttemptId, store_failed: bool },
+    /// Leads may be ready again.
+    LeadsMayBeReady { campaign: CampaignId },
+    /// A lead is not to be dialled any more.
+    LeadWithdrawn { lead: LeadId },
+    /// A number that is never to be called again.
+    DoNotCall { number: PhoneNumber },
+    /// The stored list, at start.
+    DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+
+    /// A supervisor starts or pauses a campaign.
+    SetCampaignRunning { campaign: CampaignId, running: bool },
+    /// A supervisor changes how a campaign dials.
+    SetCampaignMode { campaign: CampaignId, mode: Mode },
+    /// A supervisor opens or closes a queue.
+    SetQueueOpen { queue: QueueId, open: bool },
+
+    /// The process began: `boot` numbers the starts of this store.
+    Started { boot: u32, version: String, attempts_unknown: u64 },
+    /// Take no more calls, dial no more, and let the live ones finish.
+    Drain,
+    /// A deadline is due.
+    Tick,
+}
+
+/// Where an arrived leg comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A carrier.
+    Trunk(TrunkId),
+    /// An agent's authenticated phone: a feature code.
+    Agent(AgentId),
+}
+
+/// What an agent can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum AgentAction {
+    /// Begin work.
+    SignIn,
+    /// End work.
+    SignOut,
+    /// Take calls.
+    Ready,
+    /// Take no calls.
+    NotReady { reason: ReasonId },
+    /// Say what the call came to. Ends wrap-up unless `stay` asks for more time.
+    Dispose { disposition: DispositionId, note: Option<String>, callback_at: Option<model::Utc>, do_not_call: bool },
+    /// End after-call work without a disposition.
+    WrapUpDone,
+    /// More time for after-call work.
+    ExtendWrapUp { by: Duration },
+    /// Hang the current call up.
+    HangUp,
+    /// Put the customer on hold with music, or take back.
+    Hold { held: bool },
+    /// Decline the current offer.
+    Decline,
+    /// Dial or skip the previewed lead.
+    Preview { accept: bool },
+}
+

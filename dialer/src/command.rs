@@ -1,0 +1,52 @@
+//! What the dialer wants done.
+
+use model::lead::LeadNext;
+use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, ListId, PhoneNumber, TrunkId};
+use std::time::Duration;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Find up to `count` leads of the campaign's lists that are ready now and neither held by a
+    /// hopper nor claimed, best first. Answer with `LeadsSupplied`.
+    FetchLeads { campaign: CampaignId, lists: Vec<ListId>, count: u32 },
+    /// Write down durably that this lead is being dialled. Answer with `ClaimStored` or `ClaimRefused`.
+    Claim { attempt: AttemptId, campaign: CampaignId, lead: LeadId, list: ListId, number: PhoneNumber },
+    /// Dial now. Answer with the attempt's inputs. Give up at `ring_timeout` with `NoAnswer`.
+    Dial(Box<Dial>),
+    /// Write down how the attempt ended and what becomes of the lead.
+    Resolve { attempt: AttemptId, campaign: CampaignId, lead: LeadId, outcome: AttemptOutcome, next: LeadNext },
+    /// These leads are not needed after all: anyone may fetch them again.
+    ReturnLeads { campaign: CampaignId, leads: Vec<LeadId> },
+    /// Show this lead to this agent; the attempt is claimed once the agent accepts.
+    OfferPreview { agent: AgentId, attempt: AttemptId, campaign: CampaignId, lead: Box<Lead> },
+    /// Give a ringing call up.
+    Cancel { attempt: AttemptId },
+}
+
+/// One call to place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dial {
+    /// The attempt, claimed.
+    pub attempt: AttemptId,
+    /// For whom.
+    pub campaign: CampaignId,
+    /// Through which carrier.
+    pub trunk: TrunkId,
+    /// The person.
+    pub lead: Lead,
+    /// Which of the person's numbers.
+    pub number: PhoneNumber,
+    /// The number we show.
+    pub caller_id: String,
+    /// Give up unanswered after this.
+    pub ring_timeout: Duration,
+    /// Listen whether a machine answered before connecting.
+    pub classify: bool,
+    /// A live person waits at most this long for an agent.
+    pub connect_within: Duration,
+    /// What an abandoned person hears.
+    pub abandon_prompt: Option<String>,
+    /// The agent who previewed the lead and takes the call.
+    pub agent: Option<AgentId>,
+}

@@ -1,0 +1,51 @@
+//! What the dialer is told.
+
+use model::event::{Mode, Verdict};
+use model::{AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber};
+use serde::{Deserialize, Serialize};
+
+/// One thing the dialer is told. The time of it is the `now` beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// An agent is in another state since now. Agents and their campaigns are in the configuration.
+    AgentChanged { agent: AgentId, state: AgentState },
+    /// Leads the store found for `FetchLeads`. `exhausted`: it has no more that are ready now.
+    LeadsSupplied { campaign: CampaignId, leads: Vec<Lead>, exhausted: bool },
+    /// The claim is durable: the INVITE may leave.
+    ClaimStored { attempt: AttemptId },
+    /// The claim could not be made: someone else has the lead, or the store failed.
+    ClaimRefused { attempt: AttemptId, store_failed: bool },
+    /// The far end rings.
+    AttemptRinging { attempt: AttemptId },
+    /// The far end answered; who, is not known yet where the campaign detects machines.
+    AttemptAnswered { attempt: AttemptId },
+    /// Person or machine.
+    AttemptClassified { attempt: AttemptId, verdict: Verdict },
+    /// Bridged to an agent within the time.
+    AttemptConnected { attempt: AttemptId, agent: AgentId },
+    /// A live person got no agent in time; the message plays.
+    AttemptAbandoned { attempt: AttemptId },
+    /// The person hung up before an agent and before the time was over. Counts as no live answer
+    /// only where the rule set says so; the outcome is `abandoned` (measured conservatively).
+    AttemptHungUpEarly { attempt: AttemptId },
+    /// Not answered, with the reason: busy, no answer, refused, unallocated, cancelled by us…
+    AttemptFailed { attempt: AttemptId, cause: Cause },
+    /// The agent accepted or skipped the previewed lead.
+    PreviewAnswered { agent: AgentId, attempt: AttemptId, accept: bool },
+    /// A number that is never to be called again, from now on.
+    DoNotCall { number: PhoneNumber },
+    /// The stored list, at start.
+    DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+    /// A supervisor starts or pauses a campaign.
+    SetRunning { campaign: CampaignId, running: bool },
+    /// A supervisor changes how a campaign dials.
+    SetMode { campaign: CampaignId, mode: Mode },
+    /// No new dials from now on: the engine drains.
+    Drain,
+    /// Leads may be ready again (an import, a retry time passed): ask the store.
+    LeadsMayBeReady { campaign: CampaignId },
+    /// A disposition or a rule says never again: forget a queued lead.
+    LeadWithdrawn { lead: LeadId },
+    /// A deadline is due.
+    Tick,
+}

@@ -1,0 +1,3 @@
+//! Placeholder.
+pub mod input;
+pub use input::{Command, Input, Piece};

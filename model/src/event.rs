@@ -1,0 +1,342 @@
+//! The one stream: everything that happens, typed, numbered without gaps, in one order.
+//!
+//! A machine states a [`Fact`]; the engine stamps it into an [`Event`]. The CDR, the books, the
+//! metrics, the screen of a supervisor and every webhook are folds over events; nothing else is
+//! ever consulted. Facts carry personal data where the story needs it: a consumer that logs must mask.
+
+use crate::screen_pop::{Direction, PopPhase};
+use crate::{
+    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, DispositionId, FlowId,
+    LeadId, LegId, ListId, Now, OfferId, PhoneNumber, QueueId, QueueOutcome, ReasonId, RecordingId,
+    SkillId, TrunkId, Utc,
+};
+use serde::{Deserialize, Serialize};
+
+/// A fact with its place in the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// From 1 within a boot, without gaps.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Now,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// Who ended a call or leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    /// The customer.
+    Customer,
+    /// The agent.
+    Agent,
+    /// Tandem, by flow, rule or failure.
+    System,
+}
+
+/// Which party a leg belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The customer's side, through a trunk.
+    Customer,
+    /// An agent's phone.
+    Agent,
+}
+
+/// Why an offer did not become a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferFailure {
+    /// Rang out: RONA.
+    Timeout,
+    /// The agent declined.
+    Rejected,
+    /// The phone could not be reached.
+    Unreachable,
+    /// The agent left while it rang.
+    AgentGone,
+}
+
+/// Why an offer was taken back, through no fault of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withdrawal {
+    /// The caller hung up.
+    CallerLeft,
+    /// Another agent answered.
+    AnsweredElsewhere,
+    /// The call left the queue by rule or by hand.
+    CallRemoved,
+}
+
+/// Person or machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A person answered.
+    Person,
+    /// A machine answered.
+    Machine,
+    /// A fax or modem answered.
+    Fax,
+}
+
+/// What a flow handed the call to when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowEnd {
+    /// To a queue.
+    Queued,
+    /// The flow hung up.
+    HungUp,
+    /// The caller hung up.
+    CallerLeft,
+    /// A bound on steps or time, or a failed lookup without a branch.
+    Failed,
+}
+
+/// How a campaign dials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The agent sees the lead first.
+    Preview,
+    /// One call per available agent.
+    Progressive,
+    /// A fixed ratio of calls per available agent.
+    Power,
+    /// Paced by what agents and calls in flight are expected to do.
+    Predictive,
+}
+
+/// What kept a pacing decision from dialling more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PacingLimit {
+    /// The next call's chance of being abandoned.
+    Risk,
+    /// The abandonment budget's hard guard: progressive for now.
+    Budget,
+    /// Lines or calls per second of the carrier.
+    Lines,
+    /// No lead ready.
+    Leads,
+    /// No agent signed in or available.
+    Agents,
+    /// The mode's own rule: preview, progressive, power.
+    Rule,
+    /// The store cannot take claims.
+    Store,
+}
+
+/// What happened. Past tense; the noun comes first.
+#[allow(missing_docs, reason = "the fields are the glossary's words; `_us` is microseconds")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// A customer called us.
+    CallArrived { call: CallId, leg: LegId, trunk: TrunkId, caller: String, caller_name: Option<String>, called: String },
+    /// We began to call a customer: the INVITE is about to leave.
+    CallDialled { call: CallId, leg: LegId, trunk: TrunkId, campaign: CampaignId, attempt: AttemptId, lead: LeadId, number: PhoneNumber, caller_id: String },
+    /// A person or machine was recognised.
+    CallClassified { call: CallId, verdict: Verdict },
+    /// Customer and agent hear each other.
+    CallBridged { call: CallId, agent: AgentId, customer_leg: LegId, agent_leg: LegId },
+    /// One party put the call on hold.
+    CallHeld { call: CallId, by: Party },
+    /// And took it back.
+    CallResumed { call: CallId, by: Party },
+    /// The bridge came down: the agent's talk is over.
+    CallUnbridged { call: CallId, agent: AgentId },
+    /// The customer's part is over; wrap-up may follow.
+    CallEnded { call: CallId, direction: Direction, by: Party, cause: Cause },
+
+    /// A leg began.
+    LegStarted { leg: LegId, call: CallId, role: Role },
+    /// The far end rings.
+    LegRinging { leg: LegId, call: CallId },
+    /// The far end, or we, answered.
+    LegAnswered { leg: LegId, call: CallId },
+    /// A leg ended. Nothing happens on it afterwards.
+    LegEnded { leg: LegId, call: CallId, cause: Cause },
+
+    /// A flow took the call.
+    IvrEntered { call: CallId, flow: FlowId },
+    /// The caller reached a node.
+    IvrNodeReached { call: CallId, flow: FlowId, node: String },
+    /// Digits were accepted at a node. A sensitive node says only how many.
+    IvrDigitsCollected { call: CallId, flow: FlowId, node: String, digits: Option<String>, count: u8 },
+    /// The caller said nothing in time.
+    IvrNoInput { call: CallId, flow: FlowId, node: String, count: u8 },
+    /// The caller pressed something that means nothing here.
+    IvrNoMatch { call: CallId, flow: FlowId, node: String, count: u8 },
+    /// A variable took a value; never a sensitive one.
+    IvrVariableSet { call: CallId, name: String, value: String },
+    /// The flow ended.
+    IvrLeft { call: CallId, flow: FlowId, node: String, end: FlowEnd },
+
+    /// A visit to a queue began.
+    QueueEntered { call: CallId, queue: QueueId, direction: Direction, priority: i16, skills: Vec<SkillId> },
+    /// A queue would not take the call.
+    QueueRefused { call: CallId, queue: QueueId, direction: Direction },
+    /// A visit ended.
+    QueueLeft { call: CallId, queue: QueueId, direction: Direction, outcome: QueueOutcome, waited_us: u64, short: bool, during_offer: bool, within_target: bool },
+
+    /// A call is being brought to an agent.
+    OfferMade { offer: OfferId, call: CallId, agent: AgentId, queue: QueueId, waited_us: u64 },
+    /// The agent answered.
+    OfferAnswered { offer: OfferId, call: CallId, agent: AgentId, rang_us: u64 },
+    /// The agent did not.
+    OfferFailed { offer: OfferId, call: CallId, agent: AgentId, why: OfferFailure },
+    /// The offer was taken back.
+    OfferWithdrawn { offer: OfferId, call: CallId, agent: AgentId, why: Withdrawal },
+    /// The agent's screen was told. `on_socket` is false where the agent had no screen connected.
+    ScreenPopped { offer: OfferId, call: CallId, agent: AgentId, phase: PopPhase, on_socket: bool, took_us: u64 },
+
+    /// The agent is in another state since now.
+    AgentStateChanged { agent: AgentId, was: AgentState, is: AgentState, was_for_us: u64 },
+    /// The agent asked for a state that applies on release.
+    AgentStatePending { agent: AgentId, reason: Option<ReasonId> },
+    /// The agent said what the call came to.
+    CallDisposed { call: CallId, agent: AgentId, disposition: DispositionId, note: Option<String> },
+
+    /// A lead was claimed durably; its INVITE may leave.
+    AttemptClaimed { attempt: AttemptId, campaign: CampaignId, lead: LeadId, list: ListId, number: PhoneNumber },
+    /// A rule forbade the dial.
+    AttemptBlocked { attempt: AttemptId, campaign: CampaignId, lead: LeadId, rule: String },
+    /// A live person (as far as is known) answered the attempt.
+    AttemptAnswered { attempt: AttemptId, campaign: CampaignId },
+    /// An attempt ended. Every claimed attempt ends exactly once.
+    AttemptEnded { attempt: AttemptId, campaign: CampaignId, lead: LeadId, outcome: AttemptOutcome, cause: Option<Cause>, rang_us: u64, next_at: Option<Utc> },
+    /// A campaign began, paused or changed how it dials.
+    CampaignChanged { campaign: CampaignId, mode: Mode, running: bool, by: Party },
+    /// A pacing decision that dialled, or that changed what limits dialling.
+    PacingDecided { campaign: CampaignId, dialled: u32, in_flight: u32, available: u32, expected_answers: f64, expected_free: f64, theta: f64, abandon_rate: Option<f64>, budget_left: f64, limited_by: PacingLimit },
+
+    /// A recording began.
+    RecordingStarted { recording: RecordingId, call: CallId },
+    /// A recording was written.
+    RecordingEnded { recording: RecordingId, call: CallId, file: String, seconds: f64 },
+    /// A recording could not be written; the call went on.
+    RecordingFailed { recording: RecordingId, call: CallId, why: String },
+
+    /// A trunk began or stopped answering.
+    TrunkChanged { trunk: TrunkId, up: bool },
+    /// The engine began; `attempts_unknown` claims of the boot before had no end.
+    EngineStarted { boot: u32, version: String, attempts_unknown: u64 },
+    /// The engine takes no more calls and waits for the live ones.
+    EngineDraining { live_calls: u64 },
+    /// A broken invariant inside one call; the call was ended.
+    EngineFaulted { call: Option<CallId>, what: String },
+}
+
+macro_rules! variants {
+    ($($variant:ident = $kind:literal),* $(,)?) => {
+        impl Fact {
+            /// `noun.past_tense`, the middle of the CloudEvents type `tandem.<kind>.v1`.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Fact::$variant { .. } => $kind),* }
+            }
+        }
+    };
+}
+
+variants! {
+    CallArrived = "call.arrived",
+    CallDialled = "call.dialled",
+    CallClassified = "call.classified",
+    CallBridged = "call.bridged",
+    CallHeld = "call.held",
+    CallResumed = "call.resumed",
+    CallUnbridged = "call.unbridged",
+    CallEnded = "call.ended",
+    LegStarted = "leg.started",
+    LegRinging = "leg.ringing",
+    LegAnswered = "leg.answered",
+    LegEnded = "leg.ended",
+    IvrEntered = "ivr.entered",
+    IvrNodeReached = "ivr.node_reached",
+    IvrDigitsCollected = "ivr.digits_collected",
+    IvrNoInput = "ivr.no_input",
+    IvrNoMatch = "ivr.no_match",
+    IvrVariableSet = "ivr.variable_set",
+    IvrLeft = "ivr.left",
+    QueueEntered = "queue.entered",
+    QueueRefused = "queue.refused",
+    QueueLeft = "queue.left",
+    OfferMade = "offer.made",
+    OfferAnswered = "offer.answered",
+    OfferFailed = "offer.failed",
+    OfferWithdrawn = "offer.withdrawn",
+    ScreenPopped = "offer.screen_popped",
+    AgentStateChanged = "agent.state_changed",
+    AgentStatePending = "agent.state_pending",
+    CallDisposed = "call.disposed",
+    AttemptClaimed = "attempt.claimed",
+    AttemptBlocked = "attempt.blocked",
+    AttemptAnswered = "attempt.answered",
+    AttemptEnded = "attempt.ended",
+    CampaignChanged = "campaign.changed",
+    PacingDecided = "campaign.pacing_decided",
+    RecordingStarted = "recording.started",
+    RecordingEnded = "recording.ended",
+    RecordingFailed = "recording.failed",
+    TrunkChanged = "trunk.changed",
+    EngineStarted = "engine.started",
+    EngineDraining = "engine.draining",
+    EngineFaulted = "engine.faulted",
+}
+
+impl Fact {
+    /// The call a fact is about.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Fact::CallArrived { call, .. }
+            | Fact::CallDialled { call, .. }
+            | Fact::CallClassified { call, .. }
+            | Fact::CallBridged { call, .. }
+            | Fact::CallHeld { call, .. }
+            | Fact::CallResumed { call, .. }
+            | Fact::CallUnbridged { call, .. }
+            | Fact::CallEnded { call, .. }
+            | Fact::LegStarted { call, .. }
+            | Fact::LegRinging { call, .. }
+            | Fact::LegAnswered { call, .. }
+            | Fact::LegEnded { call, .. }
+            | Fact::IvrEntered { call, .. }
+            | Fact::IvrNodeReached { call, .. }
+            | Fact::IvrDigitsCollected { call, .. }
+            | Fact::IvrNoInput { call, .. }
+            | Fact::IvrNoMatch { call, .. }
+            | Fact::IvrVariableSet { call, .. }
+            | Fact::IvrLeft { call, .. }
+            | Fact::QueueEntered { call, .. }
+            | Fact::QueueRefused { call, .. }
+            | Fact::QueueLeft { call, .. }
+            | Fact::OfferMade { call, .. }
+            | Fact::OfferAnswered { call, .. }
+            | Fact::OfferFailed { call, .. }
+            | Fact::OfferWithdrawn { call, .. }
+            | Fact::ScreenPopped { call, .. }
+            | Fact::CallDisposed { call, .. }
+            | Fact::RecordingStarted { call, .. }
+            | Fact::RecordingEnded { call, .. }
+            | Fact::RecordingFailed { call, .. } => Some(*call),
+            Fact::EngineFaulted { call, .. } => *call,
+            Fact::AgentStateChanged { is, was, .. } => is.call().or(was.call()),
+            Fact::AgentStatePending { .. }
+            | Fact::AttemptClaimed { .. }
+            | Fact::AttemptBlocked { .. }
+            | Fact::AttemptAnswered { .. }
+            | Fact::AttemptEnded { .. }
+            | Fact::CampaignChanged { .. }
+            | Fact::PacingDecided { .. }
+            | Fact::TrunkChanged { .. }
+            | Fact::EngineStarted { .. }
+            | Fact::EngineDraining { .. } => None,
+        }
+    }
+}

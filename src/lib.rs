@@ -1,0 +1,2 @@
+//! The process around the engine.
+pub mod media_io;
