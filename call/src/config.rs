@@ -1,0 +1,117 @@
+//! What call control needs to know beside what acd, dialer and ivr know.
+
+use model::{CampaignId, FlowId, QueueId, TrunkId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The configuration of the whole engine. Serialisable, so that a replay log can carry it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Agents and queues. Campaign queues are added by [`crate::Engine::new`].
+    pub acd: acd::Config,
+    /// Campaigns, rules and trunks' limits.
+    pub dialer: dialer::Config,
+    /// Source text of every flow by its name; checked before it comes here.
+    pub flows: BTreeMap<FlowId, String>,
+    /// What happens to a call to a number.
+    pub routes: Vec<Route>,
+    /// How calls of a queue or campaign sound and are kept.
+    pub treatment: BTreeMap<QueueId, Treatment>,
+    /// Codes agents dial from their phone.
+    pub feature_codes: BTreeMap<String, FeatureCode>,
+    /// More live calls than this are refused with 503.
+    pub live_calls_max: usize,
+    /// Longest a call may last from answer, in ms; a guard against legs nobody ends.
+    pub call_ms_max: u64,
+}
+
+/// A call from `trunk` (or any) to `number` goes to a flow or queue. The first that fits wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The dialled number, exactly; a trailing `*` fits any rest; `*` alone fits all.
+    pub number: String,
+    /// Only from this trunk.
+    #[serde(default)]
+    pub trunk: Option<TrunkId>,
+    /// To this flow.
+    #[serde(default)]
+    pub flow: Option<FlowId>,
+    /// Or straight into this queue.
+    #[serde(default)]
+    pub queue: Option<QueueId>,
+}
+
+impl Route {
+    fn fits(&self, trunk: TrunkId, called: &str) -> bool {
+        if self.trunk.is_some_and(|t| t != trunk) {
+            return false;
+        }
+        match self.number.strip_suffix('*') {
+            Some(prefix) => called.starts_with(prefix),
+            None => self.number == called,
+        }
+    }
+}
+
+/// How calls of one queue sound and are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Treatment {
+    /// The prompt a waiting caller hears, over and over.
+    pub music: String,
+    /// The prompt a held customer hears.
+    pub hold_music: String,
+    /// Record every talk.
+    pub record: bool,
+    /// Ask the agent's phone to answer by itself.
+    pub auto_answer: bool,
+}
+
+impl Default for Treatment {
+    fn default() -> Self {
+        Treatment { music: "music".into(), hold_music: "music".into(), record: true, auto_answer: false }
+    }
+}
+
+/// What dialling a code does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureCode {
+    /// Begin work.
+    SignIn,
+    /// End work.
+    SignOut,
+    /// Take calls; also ends wrap-up.
+    Ready,
+    /// Take no calls: reason `break`.
+    NotReady,
+}
+
+impl Config {
+    /// Where a call goes.
+    pub(crate) fn route(&self, trunk: TrunkId, called: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.fits(trunk, called))
+    }
+
+    /// The treatment of a queue; outbound queues answer by themselves unless configured otherwise.
+    pub(crate) fn treatment(&self, queue: QueueId) -> Treatment {
+        self.treatment.get(&queue).cloned().unwrap_or_else(|| Treatment {
+            auto_answer: self.dialer.campaigns.contains_key(&CampaignId(queue.0)),
+            ..Treatment::default()
+        })
+    }
+}
+
+/// The feature codes that work without configuration.
+pub fn default_feature_codes() -> BTreeMap<String, FeatureCode> {
+    [
+        ("*11", FeatureCode::SignIn),
+        ("*12", FeatureCode::SignOut),
+        ("*13", FeatureCode::Ready),
+        ("*14", FeatureCode::NotReady),
+    ]
+    .into_iter()
+    .map(|(code, feature)| (code.to_string(), feature))
+    .collect()
+}

@@ -1,0 +1,492 @@
+//! acd, dialer and ivr composed into one machine.
+//!
+//! `handle` finds the call an input is about, lets [`crate::life`] step it, and then routes what acd
+//! and dialer want done, first in first out, until nothing is left.
+
+use crate::command::Command;
+use crate::config::Config;
+use crate::floor::{EngineOutbox, Floor};
+use crate::input::{AgentAction, Input, Origin};
+use crate::life::{self, Call, LegFact, Seen, Wish};
+use crate::config::FeatureCode;
+use acd::Acd;
+use dialer::Dialer;
+use ivr::Flow;
+use model::event::Party;
+use model::screen_pop::Direction;
+use model::{AgentId, AgentState, AttemptId, CallId, CampaignId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, QueueId, ReasonId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Most commands of acd and dialer that one input may cause. A closing queue with 10,000 waiting
+/// calls causes a few for each; an endless exchange between the two is a bug.
+pub const COMMANDS_PER_INPUT_MAX: usize = 1_000_000;
+
+/// Why the engine wants to be called at its next deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// An offer, a wrap-up, a wait.
+    Acd,
+    /// A pacing decision, a preview, a fetch.
+    Dialer,
+    /// A call's own timer.
+    Call(CallId),
+}
+
+/// The whole contact centre without wires. See the crate's example.
+pub struct Engine {
+    floor: Floor,
+    calls: BTreeMap<CallId, Call>,
+    /// Deadlines of calls; each call notes its own entry.
+    due: BTreeSet<(Mono, CallId)>,
+    /// Calls of previews and claims whose INVITE has not been ordered yet. Look-ups only.
+    call_of_claim: HashMap<AttemptId, CallId>,
+    preview_of_agent: BTreeMap<AgentId, AttemptId>,
+}
+
+/// Why a configuration does not make an engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A flow does not check. `tandem check` shows where.
+    #[error("flow {0} does not check: {1}")]
+    Flow(model::FlowId, String),
+}
+
+impl Engine {
+    /// An engine without calls. `boot` numbers the starts of the store, `seed` feeds random choices.
+    pub fn new(mut config: Config, boot: u32, seed: u64) -> Result<Engine, ConfigError> {
+        config.add_campaign_queues();
+        let queues = config.acd.queues.keys().copied().collect();
+        let skills = config.acd.skills();
+        let context = ivr::CheckContext { queues, skills, prompts: None, flows: config.flows.keys().copied().collect() };
+        let mut flows = BTreeMap::new();
+        for (id, text) in &config.flows {
+            let flow = Flow::parse(&format!("{id}.toml"), text, &context)
+                .map_err(|problems| ConfigError::Flow(*id, problems.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("; ")))?;
+            flows.insert(*id, Arc::new(flow));
+        }
+        let mut rng = model::Rng::new(seed);
+        let floor = Floor {
+            now: Now::default(),
+            acd: Acd::new(config.acd.clone(), rng.next_u64()),
+            dialer: Dialer::new(config.dialer.clone(), boot, rng.next_u64()),
+            config: Arc::new(config),
+            flows,
+            draining: false,
+            out: EngineOutbox::default(),
+            acd_out: Outbox::new(),
+            dialer_out: Outbox::new(),
+            ivr_out: Outbox::new(),
+            call_of_leg: HashMap::new(),
+            call_of_attempt: HashMap::new(),
+            call_of_offer: HashMap::new(),
+            call_of_lookup: HashMap::new(),
+            call_of_recording: HashMap::new(),
+            call_of_agent: BTreeMap::new(),
+            last_call_of_agent: BTreeMap::new(),
+            calls: Mint::new(boot),
+            legs: Mint::new(boot),
+            plays: Mint::new(boot),
+            recordings: Mint::new(boot),
+            seq: 0,
+        };
+        Ok(Engine { floor, calls: BTreeMap::new(), due: BTreeSet::new(), call_of_claim: HashMap::new(), preview_of_agent: BTreeMap::new() })
+    }
+
+    /// One step: everything that follows from `input` at `now`.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut EngineOutbox) {
+        self.floor.now = now;
+        std::mem::swap(&mut self.floor.out, out);
+        self.take(input);
+        self.route();
+        std::mem::swap(&mut self.floor.out, out);
+    }
+
+    /// When to call with [`Input::Tick`] next, and why.
+    pub fn next_deadline(&self) -> Option<(Mono, Reason)> {
+        let acd = self.floor.acd.next_deadline().map(|(at, _)| (at, Reason::Acd));
+        let dialer = self.floor.dialer.next_deadline().map(|at| (at, Reason::Dialer));
+        let call = self.due.first().map(|(at, call)| (*at, Reason::Call(*call)));
+        [acd, dialer, call].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Live calls, previews included.
+    pub fn live_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Live legs.
+    pub fn live_legs(&self) -> usize {
+        self.floor.call_of_leg.len()
+    }
+
+    /// The ACD, for its snapshot and explanations.
+    pub fn acd(&self) -> &Acd {
+        &self.floor.acd
+    }
+
+    /// The dialer, for its snapshots and explanations.
+    pub fn dialer(&self) -> &Dialer {
+        &self.floor.dialer
+    }
+
+    /// The stage of a live call, by name.
+    pub fn stage_of(&self, call: CallId) -> Option<&'static str> {
+        self.calls.get(&call).map(Call::stage_name)
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::LegArrived { leg, from, caller, caller_name, called } => self.arrive(leg, from, caller, caller_name, called),
+            Input::LegRinging { leg } => self.on_leg(leg, LegFact::Ringing),
+            Input::LegAnswered { leg } => self.on_leg(leg, LegFact::Answered),
+            Input::LegFailed { leg, cause } => self.on_leg(leg, LegFact::Failed(cause)),
+            Input::LegEnded { leg, cause } => self.on_leg(leg, LegFact::Ended(cause)),
+            Input::LegHeld { leg, held } => self.on_leg(leg, LegFact::Held(held)),
+            Input::MediaLost { leg } => self.on_leg(leg, LegFact::MediaLost),
+            Input::DigitPressed { leg, digit } => self.on_customer(leg, Seen::Digit(digit)),
+            Input::PromptFinished { leg, play } => self.on_customer(leg, Seen::PromptFinished(play)),
+            Input::LegClassified { leg, verdict } => self.on_customer(leg, Seen::Classified(verdict)),
+            Input::RecordingWritten { recording, file, seconds } => {
+                if let Some(call) = self.floor.call_of_recording.remove(&recording) {
+                    self.floor.fact(Fact::RecordingEnded { recording, call, file, seconds });
+                }
+            }
+            Input::RecordingFailed { recording, why } => {
+                if let Some(call) = self.floor.call_of_recording.remove(&recording) {
+                    self.floor.fact(Fact::RecordingFailed { recording, call, why });
+                }
+            }
+            Input::ScreenPopped { offer, on_socket } => {
+                if let Some(call) = self.floor.call_of_offer.get(&offer).copied() {
+                    self.step(call, Seen::ScreenPopped { offer, on_socket });
+                }
+            }
+            Input::LookupAnswered { lookup, result } => {
+                if let Some(call) = self.floor.call_of_lookup.remove(&lookup) {
+                    self.step(call, Seen::LookedUp(lookup, result));
+                }
+            }
+            Input::Agent { agent, action } => self.on_agent(agent, action),
+            Input::PhoneReachable { agent, reachable } => self.floor.tell_acd(if reachable {
+                acd::Input::PhoneReachable { agent }
+            } else {
+                acd::Input::PhoneLost { agent }
+            }),
+            Input::TrunkChanged { trunk, up } => self.floor.fact(Fact::TrunkChanged { trunk, up }),
+            Input::LeadsSupplied { campaign, leads, exhausted } => {
+                self.floor.tell_dialer(dialer::Input::LeadsSupplied { campaign, leads, exhausted });
+            }
+            Input::ClaimStored { attempt } => self.floor.tell_dialer(dialer::Input::ClaimStored { attempt }),
+            Input::ClaimRefused { attempt, store_failed } => {
+                self.floor.tell_dialer(dialer::Input::ClaimRefused { attempt, store_failed });
+                self.forget_claim(attempt);
+            }
+            Input::LeadsMayBeReady { campaign } => self.floor.tell_dialer(dialer::Input::LeadsMayBeReady { campaign }),
+            Input::LeadWithdrawn { lead } => self.floor.tell_dialer(dialer::Input::LeadWithdrawn { lead }),
+            Input::DoNotCall { number } => self.do_not_call(number),
+            Input::DoNotCallLoaded { numbers } => self.floor.tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
+            Input::SetCampaignRunning { campaign, running } => {
+                self.floor.tell_dialer(dialer::Input::SetRunning { campaign, running });
+            }
+            Input::SetCampaignMode { campaign, mode } => self.floor.tell_dialer(dialer::Input::SetMode { campaign, mode }),
+            Input::SetQueueOpen { queue, open } => self.floor.tell_acd(acd::Input::SetQueueOpen { queue, open }),
+            Input::Started { boot, version, attempts_unknown } => {
+                self.floor.fact(Fact::EngineStarted { boot, version, attempts_unknown });
+            }
+            Input::Drain => {
+                if !self.floor.draining {
+                    self.floor.draining = true;
+                    self.floor.fact(Fact::EngineDraining { live_calls: self.calls.len() as u64 });
+                    self.floor.tell_dialer(dialer::Input::Drain);
+                }
+            }
+            Input::Tick => self.tick(),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.floor.now.mono;
+        if self.floor.acd.next_deadline().is_some_and(|(at, _)| at <= now) {
+            self.floor.tell_acd(acd::Input::Tick);
+        }
+        if self.floor.dialer.next_deadline().is_some_and(|at| at <= now) {
+            self.floor.tell_dialer(dialer::Input::Tick);
+        }
+        let due: Vec<CallId> = self.due.range(..=(now, CallId(u64::MAX))).map(|(_, call)| *call).collect();
+        for call in due {
+            self.step(call, Seen::Tick);
+        }
+    }
+
+    fn arrive(&mut self, leg: LegId, from: Origin, caller: String, caller_name: Option<String>, called: String) {
+        let id = CallId(self.floor.calls.next());
+        let mut call = Call::new(id, Direction::Inbound, leg, caller, called, &self.floor);
+        call.caller_name = caller_name;
+        match from {
+            Origin::Trunk(trunk) => {
+                let full = self.calls.len() >= self.floor.config.live_calls_max;
+                if full || self.floor.draining {
+                    let cause = if full { Cause::Congestion } else { Cause::Shutdown };
+                    self.floor.command(Command::RejectLeg { leg, cause });
+                    return;
+                }
+                life::arrive(&mut call, trunk, &mut self.floor);
+            }
+            Origin::Agent(agent) => match self.floor.config.feature_codes.get(&call.called).copied() {
+                None => {
+                    self.floor.command(Command::RejectLeg { leg, cause: Cause::Forbidden });
+                    return;
+                }
+                Some(code) => {
+                    call.is_service = true;
+                    life::serve_feature_code(&mut call, "confirm", &mut self.floor);
+                    let action = match code {
+                        FeatureCode::SignIn => AgentAction::SignIn,
+                        FeatureCode::SignOut => AgentAction::SignOut,
+                        FeatureCode::Ready => AgentAction::Ready,
+                        FeatureCode::NotReady => AgentAction::NotReady { reason: break_reason() },
+                    };
+                    self.keep(call);
+                    self.on_agent(agent, action);
+                    return;
+                }
+            },
+        }
+        self.keep(call);
+    }
+
+    fn on_leg(&mut self, leg: LegId, fact: LegFact) {
+        let Some(id) = self.floor.call_of_leg.get(&leg).copied() else { return };
+        let Some(call) = self.calls.get(&id) else { return };
+        let seen = if call.leg == leg { Seen::Customer(fact) } else { Seen::Agent(leg, fact) };
+        self.step(id, seen);
+    }
+
+    /// For what only the customer's leg can do; an agent's keys and prompts mean nothing here.
+    fn on_customer(&mut self, leg: LegId, seen: Seen) {
+        let Some(id) = self.floor.call_of_leg.get(&leg).copied() else { return };
+        if self.calls.get(&id).is_some_and(|call| call.leg == leg) {
+            self.step(id, seen);
+        }
+    }
+
+    fn on_agent(&mut self, agent: AgentId, action: AgentAction) {
+        match action {
+            AgentAction::SignIn => self.floor.tell_acd(acd::Input::SignIn { agent }),
+            AgentAction::SignOut => self.floor.tell_acd(acd::Input::SignOut { agent }),
+            AgentAction::Ready => self.floor.tell_acd(acd::Input::SetReady { agent }),
+            AgentAction::NotReady { reason } => self.floor.tell_acd(acd::Input::SetNotReady { agent, reason }),
+            AgentAction::WrapUpDone => self.floor.tell_acd(acd::Input::WrapUpEnded { agent }),
+            AgentAction::ExtendWrapUp { by } => self.floor.tell_acd(acd::Input::WrapUpExtended { agent, by }),
+            AgentAction::HangUp => self.wish(agent, Wish::HangUp),
+            AgentAction::Hold { held } => self.wish(agent, Wish::Hold(held)),
+            AgentAction::Decline => self.wish(agent, Wish::Decline),
+            AgentAction::Preview { accept } => {
+                if let Some(attempt) = self.preview_of_agent.remove(&agent) {
+                    self.floor.tell_dialer(dialer::Input::PreviewAnswered { agent, attempt, accept });
+                    if !accept {
+                        self.forget_claim(attempt);
+                    }
+                }
+            }
+            AgentAction::Dispose { disposition, note, callback_at, do_not_call } => {
+                if let Some(last) = self.floor.last_call_of_agent.get(&agent).copied() {
+                    self.floor.fact(Fact::CallDisposed { call: last.call, agent, disposition, note: note.clone() });
+                    self.floor.command(Command::StoreDisposition { call: last.call, agent, lead: last.lead, disposition, note, callback_at });
+                    if let (true, Some(number)) = (do_not_call, last.number) {
+                        self.do_not_call(number);
+                    }
+                }
+                self.floor.tell_acd(acd::Input::WrapUpEnded { agent });
+            }
+        }
+    }
+
+    fn wish(&mut self, agent: AgentId, wish: Wish) {
+        if let Some(call) = self.floor.call_of_agent.get(&agent).copied() {
+            self.step(call, Seen::Wish(agent, wish));
+        }
+    }
+
+    fn do_not_call(&mut self, number: model::PhoneNumber) {
+        self.floor.command(Command::StoreDoNotCall { number });
+        self.floor.tell_dialer(dialer::Input::DoNotCall { number });
+    }
+
+    /// Routes what acd and dialer want done until nothing is left.
+    fn route(&mut self) {
+        for _ in 0..COMMANDS_PER_INPUT_MAX {
+            if let Some(command) = self.floor.acd_out.commands.pop_front() {
+                self.on_acd(command);
+            } else if let Some(command) = self.floor.dialer_out.commands.pop_front() {
+                self.on_dialer(command);
+            } else {
+                return;
+            }
+        }
+        panic!("acd and dialer answer each other without end");
+    }
+
+    fn on_acd(&mut self, command: acd::Command) {
+        match command {
+            acd::Command::OfferAgent { offer, call, agent, queue: _, ring_timeout, waited } => {
+                self.step(call, Seen::OfferMade { offer, agent, ring_timeout, waited });
+            }
+            acd::Command::WithdrawOffer { offer, call, agent: _, why } => {
+                if self.floor.call_of_offer.contains_key(&offer) {
+                    self.step(call, Seen::OfferWithdrawn { offer, why });
+                }
+            }
+            acd::Command::Leave { call, queue: _, outcome, next } => self.step(call, Seen::LeftQueue { outcome, next }),
+            acd::Command::AgentChanged { agent, is } => {
+                self.floor.tell_dialer(dialer::Input::AgentChanged { agent, state: is });
+                // Whoever is no longer held by a preview cannot accept it.
+                if !matches!(is, AgentState::Offered(_) | AgentState::OnCall(_)) {
+                    self.preview_of_agent.remove(&agent);
+                }
+            }
+            // The spoken position is a later step; the API reads it from the ACD's snapshot.
+            acd::Command::Announce { .. } => {}
+        }
+    }
+
+    fn on_dialer(&mut self, command: dialer::Command) {
+        match command {
+            dialer::Command::FetchLeads { campaign, lists, count } => {
+                self.floor.command(Command::FetchLeads { campaign, lists, count });
+            }
+            dialer::Command::Claim { attempt, campaign, lead, list, number } => {
+                let floor = &mut self.floor;
+                let call = *self.call_of_claim.entry(attempt).or_insert_with(|| CallId(floor.calls.next()));
+                floor.command(Command::Claim { attempt, call, campaign, lead, list, number });
+            }
+            dialer::Command::Dial(order) => {
+                let attempt = order.attempt;
+                let id = self.call_of_claim.remove(&attempt).expect("a dialled attempt was claimed");
+                self.floor.call_of_attempt.insert(attempt, id);
+                if self.calls.contains_key(&id) {
+                    self.step(id, Seen::Dial(order));
+                } else {
+                    let leg = LegId(self.floor.legs.next());
+                    let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new(), &self.floor);
+                    life::dial(&mut call, order, &mut self.floor);
+                    self.keep(call);
+                }
+            }
+            dialer::Command::Resolve { attempt, campaign, lead, outcome, next } => {
+                self.forget_claim(attempt);
+                self.floor.command(Command::Resolve { attempt, campaign, lead, outcome, next });
+            }
+            dialer::Command::ReturnLeads { campaign, leads } => {
+                self.floor.command(Command::ReturnLeads { campaign, leads });
+            }
+            dialer::Command::OfferPreview { agent, attempt, campaign, lead } => {
+                self.offer_preview(agent, attempt, campaign, lead);
+            }
+            dialer::Command::Cancel { attempt } => {
+                if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {
+                    self.step(call, Seen::CancelDial);
+                }
+            }
+        }
+    }
+
+    fn offer_preview(&mut self, agent: AgentId, attempt: AttemptId, campaign: CampaignId, lead: Box<model::Lead>) {
+        if let Some(before) = self.preview_of_agent.remove(&agent) {
+            self.forget_claim(before);
+        }
+        let id = CallId(self.floor.calls.next());
+        let leg = LegId(self.floor.legs.next());
+        let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new(), &self.floor);
+        self.floor.tell_acd(acd::Input::Reserve { agent, call: id });
+        life::preview(&mut call, agent, campaign, attempt, lead, &mut self.floor);
+        self.floor.call_of_agent.insert(agent, id);
+        self.call_of_claim.insert(attempt, id);
+        self.preview_of_agent.insert(agent, attempt);
+        self.keep(call);
+    }
+
+    /// An attempt that will not be dialled: its preview, if it was one, is over.
+    fn forget_claim(&mut self, attempt: AttemptId) {
+        if let Some(call) = self.call_of_claim.remove(&attempt)
+            && self.calls.contains_key(&call)
+        {
+            self.step(call, Seen::CancelDial);
+        }
+    }
+
+    /// Steps a call if it lives, and keeps its deadline.
+    fn step(&mut self, id: CallId, seen: Seen) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        life::step(call, seen, &mut self.floor);
+        self.settle(id);
+    }
+
+    fn keep(&mut self, call: Call) {
+        let id = call.id;
+        self.calls.insert(id, call);
+        self.settle(id);
+    }
+
+    fn settle(&mut self, id: CallId) {
+        let call = self.calls.get_mut(&id).expect("settled calls are kept");
+        let due = call.next_deadline();
+        if due != call.due {
+            if let Some(before) = call.due {
+                self.due.remove(&(before, id));
+            }
+            if let Some(at) = due {
+                self.due.insert((at, id));
+            }
+            call.due = due;
+        }
+        if matches!(call.stage, life::Stage::Over) {
+            self.calls.remove(&id);
+        }
+    }
+
+    /// Asserts what must hold between inputs: no leg without a call, no deadline of a dead call.
+    pub fn check(&self) {
+        for (_, call) in &self.due {
+            assert!(self.calls.contains_key(call), "a deadline belongs to a live call");
+        }
+        let legs_of_calls = self.calls.len();
+        assert!(
+            self.floor.call_of_leg.len() <= legs_of_calls * LEGS_PER_CALL_MAX,
+            "legs without calls: {} legs, {legs_of_calls} calls",
+            self.floor.call_of_leg.len()
+        );
+    }
+
+    /// Ends every live call, for a shutdown whose patience is over.
+    pub fn end_all(&mut self, now: Now, out: &mut EngineOutbox) {
+        self.floor.now = now;
+        std::mem::swap(&mut self.floor.out, out);
+        let ids: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in ids {
+            let Some(call) = self.calls.get_mut(&id) else { continue };
+            let stage = std::mem::replace(&mut call.stage, life::Stage::Over);
+            call.stage = life::wind_up(call, stage, Party::System, Cause::Shutdown, &mut self.floor);
+            self.settle(id);
+            self.route();
+        }
+        std::mem::swap(&mut self.floor.out, out);
+    }
+}
+
+/// The customer's leg and one per agent rung at once (ring-all).
+const LEGS_PER_CALL_MAX: usize = 64;
+
+fn break_reason() -> ReasonId {
+    "break".parse().expect("a valid name")
+}
+
+impl Config {
+    /// A campaign's answered calls wait in an outbound queue of the campaign's name.
+    fn add_campaign_queues(&mut self) {
+        for campaign in self.dialer.campaigns.keys() {
+            self.acd.queues.entry(QueueId(campaign.0)).or_insert_with(acd::QueueConfig::outbound);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Where configuration is read from: a folder, or what is embedded in the binary.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A place that holds the files.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A folder on disk.
+    Folder(PathBuf),
+    /// The defaults that the binary carries.
+    Embedded,
+}
+
+/// The shipped files. Tests compare this list with the folder.
+pub const EMBEDDED: &[(&str, &[u8])] = &include!("embedded.in");
+
+impl Source {
+    /// The folder of a `tandem.toml`, or a folder itself.
+    pub fn of_path(path: &Path) -> Source {
+        if path.is_dir() {
+            Source::Folder(path.to_path_buf())
+        } else {
+            Source::Folder(path.parent().map(Path::to_path_buf).unwrap_or_default())
+        }
+    }
+
+    /// The text of a file.
+    pub fn read(&self, file: &str) -> Result<String, String> {
+        match self {
+            Source::Folder(folder) => std::fs::read_to_string(folder.join(file)).map_err(|error| error.to_string()),
+            Source::Embedded => self
+                .read_bytes(file)
+                .ok_or_else(|| "not embedded".to_string())
+                .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string())),
+        }
+    }
+
+    /// The bytes of a file.
+    pub fn read_bytes(&self, file: &str) -> Option<Vec<u8>> {
+        match self {
+            Source::Folder(folder) => std::fs::read(folder.join(file)).ok(),
+            Source::Embedded => EMBEDDED.iter().find(|(name, _)| *name == file).map(|(_, bytes)| bytes.to_vec()),
+        }
+    }
+
+    /// The names, without extension, of the files with `extension` in `folder`, sorted.
+    pub fn list(&self, folder: &str, extension: &str) -> Vec<String> {
+        let suffix = format!(".{extension}");
+        let mut names: Vec<String> = match self {
+            Source::Folder(root) => std::fs::read_dir(root.join(folder))
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                .filter_map(|name| name.strip_suffix(&suffix).map(str::to_string))
+                .collect(),
+            Source::Embedded => EMBEDDED
+                .iter()
+                .filter_map(|(name, _)| name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(&suffix))
+                .map(str::to_string)
+                .collect(),
+        };
+        names.sort();
+        names
+    }
+
+    /// Every prompt by name, the built-in ones included.
+    pub fn prompts(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = self.list("prompts", "wav").into_iter().collect();
+        for folder in self.folders("prompts") {
+            names.extend(self.list(&format!("prompts/{folder}"), "wav").into_iter().map(|name| format!("{folder}/{name}")));
+        }
+        names.extend(crate::media_io::BUILT_IN_PROMPTS.iter().map(|name| name.to_string()));
+        names
+    }
+
+    /// A file's name as the operator knows it.
+    pub fn display(&self, file: &str) -> String {
+        match self {
+            Source::Folder(folder) => folder.join(file).display().to_string(),
+            Source::Embedded => format!("embedded:{file}"),
+        }
+    }
+
+    fn folders(&self, under: &str) -> Vec<String> {
+        let mut names: Vec<String> = match self {
+            Source::Folder(root) => std::fs::read_dir(root.join(under))
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| {
+                    let entry = entry.ok()?;
+                    entry.file_type().ok()?.is_dir().then(|| entry.file_name().into_string().ok())?
+                })
+                .collect(),
+            Source::Embedded => EMBEDDED
+                .iter()
+                .filter_map(|(name, _)| name.strip_prefix(under)?.strip_prefix('/')?.split_once('/'))
+                .map(|(folder, _)| folder.to_string())
+                .collect(),
+        };
+        names.sort();
+        names.dedup();
+        names
+    }
+}
