@@ -36,6 +36,7 @@ pub struct Visit {
 }
 
 /// One thing the ACD is told.
+#[allow(missing_docs, reason = "the fields are ids of what the variant names")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// The agent begins work, not ready with the configured sign-in reason.
