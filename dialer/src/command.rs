@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Command {
     /// Find up to `count` leads of the campaign's lists that are ready now and neither held by a
     /// hopper nor claimed, best first. Answer with `LeadsSupplied`.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing the dialer is told. The time of it is the `now` beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Input {
     /// An agent is in another state since now. Agents and their campaigns are in the configuration.
     AgentChanged { agent: AgentId, state: AgentState },

@@ -1,5 +1,44 @@
-//! Placeholder.
+//! Campaigns, lists, pacing and the law around dialling.
+//!
+//! The [`Dialer`] is told what agents, calls and the store do and says whom to dial, and when. It
+//! knows no SIP and no SQL: it emits `Claim` and `Dial`, and hears of both as later inputs.
+//!
+//! ```
+//! use dialer::{Command, Config, Dialer, Input, config::CampaignConfig};
+//! use model::{AgentState, Now, Outbox, event::Mode};
+//!
+//! let mut campaign = CampaignConfig::new(Mode::Progressive, "+4930123456");
+//! campaign.agents = vec!["anna".parse().unwrap()];
+//! campaign.lists = vec!["spring".parse().unwrap()];
+//! let mut config = Config::default();
+//! config.campaigns.insert("spring".parse().unwrap(), campaign);
+//! let mut dialer = Dialer::new(config, 0, 1);
+//! let mut out = Outbox::new();
+//! let available = Input::AgentChanged { agent: "anna".parse().unwrap(), state: AgentState::Available };
+//! dialer.handle(Now::default(), available, &mut out);
+//! assert!(matches!(out.commands[0], Command::FetchLeads { .. }));
+//! ```
+#![forbid(unsafe_code)]
+
 pub mod input;
 pub mod command;
-pub use input::Input;
+pub mod config;
+mod machine;
+mod campaign;
+pub mod pacing;
+pub mod abandon;
+pub mod rules;
+pub mod calling_window;
+pub mod zone;
+pub mod do_not_call;
+mod frequency;
+mod hopper;
+mod retry;
+pub mod trunk;
+
+pub use campaign::CampaignSnapshot;
 pub use command::Command;
+pub use config::{CampaignConfig, Config, ConfigProblem};
+pub use hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
+pub use input::Input;
+pub use machine::*;

@@ -1,0 +1,194 @@
+//! One campaign at work: its hopper, what it has learned, its abandonment budget, its calls in
+//! flight. It counts and remembers; the [`Dialer`](crate::Dialer) decides and commands.
+
+use crate::abandon::AbandonBudget;
+use crate::config::CampaignConfig;
+use crate::hopper::Hopper;
+use crate::pacing::{Decision, Governor, Learned};
+use crate::rules::RuleSet;
+use crate::trunk::Bucket;
+use model::event::{Mode, PacingLimit};
+use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Where an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// An agent looks at the lead; nothing is claimed.
+    Preview { until: Option<Mono> },
+    /// The claim is being stored.
+    Claiming,
+    /// The INVITE left.
+    Ringing,
+    /// Answered; `live` once a person is known, or nobody listens for machines.
+    Answered { live: bool },
+}
+
+/// One dialling of a lead.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) campaign: CampaignId,
+    pub(crate) lead: Lead,
+    pub(crate) number: PhoneNumber,
+    pub(crate) trunk: Option<TrunkId>,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) stage: Stage,
+    pub(crate) dialled_at: Mono,
+    pub(crate) ringing_at: Option<Mono>,
+    pub(crate) answered_at: Option<Mono>,
+    /// Its place among the campaign's dials.
+    pub(crate) dial_number: u64,
+    /// Withdrawn while being claimed.
+    pub(crate) withdrawn: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Campaign {
+    pub(crate) config: CampaignConfig,
+    pub(crate) mode: Mode,
+    pub(crate) running: bool,
+    pub(crate) sets: Vec<RuleSet>,
+    /// Other campaigns, with the share of their agents who are also this one's.
+    pub(crate) sharing: Vec<(CampaignId, f64)>,
+    pub(crate) hopper: Hopper,
+    pub(crate) budget: AbandonBudget,
+    pub(crate) governor: Governor,
+    pub(crate) learned: Learned,
+    pub(crate) bucket: Bucket,
+    pub(crate) ringing: BTreeMap<AttemptId, Mono>,
+    pub(crate) claiming: u32,
+    pub(crate) waiting: u32,
+    pub(crate) dials: u64,
+    pub(crate) decide_at: Option<Mono>,
+    pub(crate) store_wait_until: Option<Mono>,
+    pub(crate) last: Option<Decision>,
+    pub(crate) available: u32,
+    pub(crate) told_at: Option<Mono>,
+    pub(crate) told_limit: Option<PacingLimit>,
+    pub(crate) dialled_untold: u32,
+}
+
+impl Campaign {
+    pub(crate) fn new(config: CampaignConfig, sets: Vec<RuleSet>) -> Campaign {
+        let limit = sets
+            .iter()
+            .flat_map(|set| &set.rules)
+            .filter_map(|rule| rule.abandon_limit_pct)
+            .fold(config.abandon_limit_pct, f64::min);
+        Campaign {
+            mode: config.mode,
+            running: config.running,
+            hopper: Hopper::default(),
+            budget: AbandonBudget::new(limit),
+            governor: Governor::default(),
+            learned: Learned::new(config.ring_timeout().as_secs_f64()),
+            bucket: Bucket::new(config.calls_per_second),
+            ringing: BTreeMap::new(),
+            claiming: 0,
+            waiting: 0,
+            dials: 0,
+            decide_at: None,
+            store_wait_until: None,
+            last: None,
+            available: 0,
+            told_at: None,
+            told_limit: None,
+            dialled_untold: 0,
+            sharing: Vec::new(),
+            sets,
+            config,
+        }
+    }
+
+    /// Calls that have no agent yet.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.ringing.len() as u32 + self.claiming + self.waiting
+    }
+
+    /// Decide at `at`, or earlier where that is already planned.
+    pub(crate) fn decide_by(&mut self, at: Mono) {
+        self.decide_at = Some(self.decide_at.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// Empties the hopper.
+    pub(crate) fn empty_hopper(&mut self) -> Vec<LeadId> {
+        self.hopper.sweep(|_| false)
+    }
+}
+
+/// A campaign as metrics and the API see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CampaignSnapshot {
+    /// How it dials.
+    pub mode: Mode,
+    /// Whether it dials.
+    pub running: bool,
+    /// Calls claimed, ringing or waiting for an agent.
+    pub in_flight: u32,
+    /// Agents who could take a call at the last decision.
+    pub available: u32,
+    /// Leads ready to dial.
+    pub hopper: u32,
+    /// Live answers of the last 30 days, as far as this process knows.
+    pub answers: u64,
+    /// Abandoned ones of them.
+    pub abandons: u64,
+    /// Abandons ÷ live answers, in the period where it is worst.
+    pub abandon_rate: Option<f64>,
+    /// Abandonments that would still be legal.
+    pub budget_left: f64,
+    /// Share of dials that a person answers, as learned.
+    pub answer_share: f64,
+    /// Expected answers of the calls in flight at the last decision.
+    pub expected_answers: f64,
+    /// Agents expected to be free for them.
+    pub expected_free: f64,
+    /// Largest allowed chance of the next call being abandoned.
+    pub theta: f64,
+    /// What limited the last decision.
+    pub limited_by: Option<PacingLimit>,
+}
+
+impl CampaignSnapshot {
+    /// The last decision in one sentence.
+    pub fn explain(&self) -> String {
+        let why = match self.limited_by {
+            None => "nothing was decided yet",
+            Some(PacingLimit::Risk) => "one more call would too likely be abandoned",
+            Some(PacingLimit::Budget) => "the abandonment budget is spent: one call per available agent",
+            Some(PacingLimit::Lines) => "the lines or calls per second are used up",
+            Some(PacingLimit::Leads) => "no lead is ready",
+            Some(PacingLimit::Agents) => "no agent is there",
+            Some(PacingLimit::Rule) => "the mode's own rule",
+            Some(PacingLimit::Store) => "the store cannot take claims",
+        };
+        format!(
+            "{} in flight for {} available agents; {:.1} answers and {:.1} free agents expected, \
+             θ {:.3}, {:.1} abandonments left: {why}",
+            self.in_flight, self.available, self.expected_answers, self.expected_free, self.theta, self.budget_left,
+        )
+    }
+}
+
+impl From<&Campaign> for CampaignSnapshot {
+    fn from(campaign: &Campaign) -> CampaignSnapshot {
+        let (answers, abandons) = campaign.budget.counts();
+        CampaignSnapshot {
+            mode: campaign.mode,
+            running: campaign.running,
+            in_flight: campaign.in_flight(),
+            available: campaign.available,
+            hopper: campaign.hopper.len(),
+            answers,
+            abandons,
+            abandon_rate: campaign.budget.rate(),
+            budget_left: campaign.budget.left(),
+            answer_share: campaign.learned.answer_share(),
+            expected_answers: campaign.last.map_or(0.0, |last| last.expected_answers),
+            expected_free: campaign.last.map_or(0.0, |last| last.expected_free),
+            theta: campaign.governor.theta(),
+            limited_by: campaign.told_limit,
+        }
+    }
+}

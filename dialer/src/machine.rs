@@ -1,0 +1,1030 @@
+//! The dialer: told what agents, calls and the store do, it fetches leads, claims them, dials them
+//! and says what becomes of them. The law is asked at the instant of dialling and again when the
+//! claim is stored. It never places a call, never queries a store, never reads a clock.
+//!
+//! ```text
+//!  fetched → hopper ─ rules ─► Claiming ─ ClaimStored, rules ─► Ringing ─► Answered ─► ended
+//!     ▲        │ blocked          │ refused                        │ failed, cancelled    ▲
+//!     └────────┴──────────────────┘                                └──────────────────────┘
+//!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
+//! ```
+
+use crate::calling_window;
+use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
+use crate::command::{Command, Dial};
+use crate::config::Config;
+use crate::do_not_call::DoNotCall;
+use crate::frequency::Frequency;
+use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
+use crate::input::Input;
+use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
+use crate::retry;
+use crate::trunk::Trunk;
+use crate::zone::ZoneBook;
+use model::event::{Mode, PacingLimit, Party, Verdict};
+use model::lead::LeadNext;
+use model::{
+    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Lead, LeadId, Mint,
+    Mono, Now, Outbox, Rng, TrunkId, Utc,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A campaign decides at least this often while agents are there: ages change, nothing else need.
+pub const PACE_INTERVAL: Duration = Duration::from_secs(1);
+/// What is not a freed agent (a failed call, an agent who leaves) is decided upon together, after this.
+pub const GATHER_INTERVAL: Duration = Duration::from_millis(100);
+/// After the store failed a claim, no claim is tried for this long.
+pub const STORE_BACKOFF: Duration = Duration::from_secs(5);
+/// Leads that wait in a hopper are looked at for closed windows this often.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// At most one `PacingDecided` per campaign in this time.
+pub const PACING_FACT_INTERVAL: Duration = Duration::from_secs(1);
+/// When all fetched leads were blocked, the store gets this long to write that down.
+pub const FETCH_PAUSE: Duration = Duration::from_secs(1);
+
+type Out = Outbox<Command>;
+
+#[derive(Debug)]
+struct Agent {
+    state: AgentState,
+    since: Mono,
+    campaigns: Vec<CampaignId>,
+    /// The line of the dialled call the agent talks on.
+    line: Option<TrunkId>,
+    /// The lead the agent looks at, or the call dialled for it.
+    preview: Option<AttemptId>,
+}
+
+/// A rule that forbids a dial, and what becomes of the lead.
+struct Block {
+    rule: String,
+    next: LeadNext,
+}
+
+/// Every campaign, every attempt.
+#[derive(Debug)]
+pub struct Dialer {
+    campaigns: BTreeMap<CampaignId, Campaign>,
+    agents: BTreeMap<AgentId, Agent>,
+    trunks: BTreeMap<TrunkId, Trunk>,
+    attempts: BTreeMap<AttemptId, Attempt>,
+    /// Leads in a hopper or an attempt: a lead is never in two.
+    held: BTreeSet<LeadId>,
+    do_not_call: DoNotCall,
+    frequency: Frequency,
+    zones: ZoneBook,
+    mint: Mint,
+    rng: Rng,
+    draining: bool,
+    sweep_at: Option<Mono>,
+}
+
+impl Dialer {
+    /// A dialer for a configuration without problems ([`Config::validate`]). `boot` counts the
+    /// starts of this store, so that no attempt id returns; `seed` fixes every random choice.
+    pub fn new(config: Config, boot: u32, seed: u64) -> Dialer {
+        let embedded = crate::rules::embedded();
+        let mut agents: BTreeMap<AgentId, Agent> = BTreeMap::new();
+        let mut campaigns: BTreeMap<CampaignId, Campaign> = BTreeMap::new();
+        for (id, campaign) in config.campaigns {
+            for &agent in &campaign.agents {
+                agents
+                    .entry(agent)
+                    .or_insert(Agent {
+                        state: AgentState::SignedOut,
+                        since: Mono::ZERO,
+                        campaigns: Vec::new(),
+                        line: None,
+                        preview: None,
+                    })
+                    .campaigns
+                    .push(id);
+            }
+            let sets = campaign
+                .rules
+                .iter()
+                .filter_map(|name| config.rules.get(name).or_else(|| embedded.get(name)).cloned())
+                .collect();
+            campaigns.insert(id, Campaign::new(campaign, sets));
+        }
+        let members: BTreeMap<CampaignId, BTreeSet<AgentId>> = campaigns
+            .iter()
+            .map(|(id, campaign)| (*id, campaign.config.agents.iter().copied().collect()))
+            .collect();
+        for (id, campaign) in &mut campaigns {
+            campaign.sharing = members
+                .iter()
+                .filter(|(other, _)| *other != id)
+                .map(|(other, theirs)| {
+                    let shared = theirs.intersection(&members[id]).count();
+                    (*other, shared as f64 / theirs.len().max(1) as f64)
+                })
+                .filter(|(_, share)| *share > 0.0)
+                .collect();
+        }
+        Dialer {
+            campaigns,
+            agents,
+            trunks: config.trunks.into_iter().map(|(id, limits)| (id, Trunk::new(limits))).collect(),
+            attempts: BTreeMap::new(),
+            held: BTreeSet::new(),
+            do_not_call: DoNotCall::default(),
+            frequency: Frequency::default(),
+            zones: ZoneBook::default(),
+            mint: Mint::new(boot),
+            rng: Rng::new(seed),
+            draining: false,
+            sweep_at: None,
+        }
+    }
+
+    /// Takes one input at `now` and writes what is to be done and what has happened.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Out) {
+        match input {
+            Input::AgentChanged { agent, state } => self.agent_changed(now, agent, state, out),
+            Input::LeadsSupplied { campaign, leads, exhausted } => {
+                self.leads_supplied(now, campaign, leads, exhausted, out);
+            }
+            Input::ClaimStored { attempt } => self.claim_stored(now, attempt, out),
+            Input::ClaimRefused { attempt, store_failed } => {
+                self.claim_refused(now, attempt, store_failed);
+            }
+            Input::AttemptRinging { attempt } => {
+                if let Some(attempt) = self.attempts.get_mut(&attempt)
+                    && attempt.stage == Stage::Ringing
+                {
+                    attempt.ringing_at.get_or_insert(now.mono);
+                }
+            }
+            Input::AttemptAnswered { attempt } => self.answered(now, attempt, out),
+            Input::AttemptClassified { attempt, verdict } => {
+                self.classified(now, attempt, verdict, out);
+            }
+            Input::AttemptConnected { attempt, agent } => {
+                self.connected(now, attempt, agent, out);
+            }
+            Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
+                self.abandoned(now, attempt, out);
+            }
+            Input::AttemptFailed { attempt, cause } => self.failed(now, attempt, cause, out),
+            Input::PreviewAnswered { agent, attempt, accept } => {
+                self.preview_answered(now, agent, attempt, accept, out);
+            }
+            Input::DoNotCall { number } => self.do_not_call.add(number),
+            Input::DoNotCallLoaded { numbers } => {
+                numbers.into_iter().for_each(|number| self.do_not_call.add(number));
+            }
+            Input::SetRunning { campaign, running } => {
+                self.set_running(now, campaign, running, out);
+            }
+            Input::SetMode { campaign: id, mode } => {
+                if let Some(campaign) = self.campaigns.get_mut(&id)
+                    && campaign.mode != mode
+                {
+                    campaign.mode = mode;
+                    campaign.decide_by(now.mono);
+                    let running = campaign.running;
+                    out.fact(Fact::CampaignChanged { campaign: id, mode, running, by: Party::System });
+                }
+            }
+            Input::Drain => {
+                self.draining = true;
+                for id in self.campaign_ids() {
+                    self.return_hopper(id, out);
+                }
+            }
+            Input::LeadsMayBeReady { campaign } => {
+                if let Some(campaign) = self.campaigns.get_mut(&campaign) {
+                    campaign.hopper.not_before = None;
+                    campaign.decide_by(now.mono);
+                }
+            }
+            Input::LeadWithdrawn { lead } => self.withdraw(lead),
+            Input::Tick => {}
+        }
+        self.do_what_is_due(now, out);
+    }
+
+    /// When `handle` wants to be called next, with `Tick` if nothing else comes.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let decisions = self.campaigns.values().filter_map(|campaign| campaign.decide_at);
+        let previews = self.agents.values().filter_map(|agent| {
+            match self.attempts.get(&agent.preview?)?.stage {
+                Stage::Preview { until } => until,
+                Stage::Claiming | Stage::Ringing | Stage::Answered { .. } => None,
+            }
+        });
+        decisions.chain(previews).chain(self.sweep_at).min()
+    }
+
+    /// A campaign for metrics and the API.
+    pub fn snapshot(&self, campaign: CampaignId) -> Option<CampaignSnapshot> {
+        self.campaigns.get(&campaign).map(CampaignSnapshot::from)
+    }
+
+    /// The last pacing decision of a campaign in one sentence.
+    pub fn explain(&self, campaign: CampaignId) -> Option<String> {
+        self.snapshot(campaign).map(|snapshot| snapshot.explain())
+    }
+
+    /// Every campaign's id, in order.
+    pub fn campaign_ids(&self) -> Vec<CampaignId> {
+        self.campaigns.keys().copied().collect()
+    }
+
+    /// Attempts that are not over.
+    pub fn live_attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
+    fn do_what_is_due(&mut self, now: Now, out: &mut Out) {
+        let overdue: Vec<AttemptId> = self
+            .agents
+            .values()
+            .filter_map(|agent| agent.preview)
+            .filter(|id| match self.attempts.get(id).map(|attempt| attempt.stage) {
+                Some(Stage::Preview { until: Some(until) }) => until <= now.mono,
+                Some(Stage::Preview { until: None } | Stage::Claiming | Stage::Ringing | Stage::Answered { .. }) | None => false,
+            })
+            .collect();
+        for id in overdue {
+            self.end_preview(now, id);
+        }
+        let mut due: Vec<CampaignId> = self
+            .campaigns
+            .iter()
+            .filter(|(_, campaign)| campaign.decide_at.is_some_and(|at| at <= now.mono))
+            .map(|(id, _)| *id)
+            .collect();
+        // Campaigns that share agents take turns at being first.
+        if due.len() > 1 {
+            let first = self.rng.below(due.len() as u64) as usize;
+            due.rotate_left(first);
+        }
+        for id in due {
+            self.decide(now, id, out);
+        }
+        if self.sweep_at.is_some_and(|at| at <= now.mono) {
+            self.sweep(now, out);
+        }
+        if self.sweep_at.is_none() && self.campaigns.values().any(|campaign| campaign.hopper.len() > 0) {
+            self.sweep_at = Some(now.mono + SWEEP_INTERVAL);
+        }
+    }
+
+    // Agents
+
+    fn agent_changed(&mut self, now: Now, id: AgentId, state: AgentState, out: &mut Out) {
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        let was = agent.state;
+        if was == state {
+            return;
+        }
+        let lasted = now.mono.since(agent.since).as_secs_f64();
+        agent.state = state;
+        agent.since = now.mono;
+        let (talked, wrapped) = match (was, state) {
+            (AgentState::OnCall(_), AgentState::WrapUp(_)) => (Some(lasted), None),
+            (AgentState::OnCall(_), AgentState::Available) => (Some(lasted), Some(0.0)),
+            (AgentState::OnCall(_), AgentState::NotReady(_) | AgentState::SignedOut | AgentState::OnCall(_)) => (Some(lasted), None),
+            (AgentState::WrapUp(_), AgentState::Available | AgentState::Offered(_) | AgentState::OnCall(_)) => (None, Some(lasted)),
+            (
+                AgentState::OnCall(_)
+                | AgentState::WrapUp(_)
+                | AgentState::SignedOut
+                | AgentState::NotReady(_)
+                | AgentState::Available
+                | AgentState::Offered(_)
+                | AgentState::Unreachable,
+                _,
+            ) => (None, None),
+        };
+        let still_talks = matches!(state, AgentState::OnCall(_) | AgentState::Offered(_));
+        let line = if still_talks { None } else { agent.line.take() };
+        let there = matches!(state, AgentState::Available | AgentState::Offered(_));
+        let preview = agent.preview.filter(|_| !there);
+        let campaigns = agent.campaigns.clone();
+        if let Some(line) = line {
+            self.release_line(line);
+        }
+        if let Some(attempt) = preview {
+            self.end_preview(now, attempt);
+        }
+        for campaign in campaigns {
+            let campaign = self.campaigns.get_mut(&campaign).expect("agents name campaigns that exist");
+            if let Some(seconds) = talked {
+                campaign.learned.talked(seconds);
+            }
+            if let Some(seconds) = wrapped {
+                campaign.learned.wrapped_up(seconds);
+            }
+            let wait = if state == AgentState::Available { Duration::ZERO } else { GATHER_INTERVAL };
+            campaign.decide_by(now.mono + wait);
+        }
+        debug_assert!(out.commands.len() < 1_000_000, "somebody carries commands out");
+    }
+
+    fn release_line(&mut self, trunk: TrunkId) {
+        self.trunks.get_mut(&trunk).expect("lines are of trunks that exist").release();
+    }
+
+    // Leads
+
+    fn leads_supplied(&mut self, now: Now, id: CampaignId, leads: Vec<Lead>, exhausted: bool, out: &mut Out) {
+        let Some(campaign) = self.campaigns.get_mut(&id) else { return };
+        campaign.hopper.fetching = false;
+        campaign.hopper.not_before = exhausted.then_some(now.mono + EXHAUSTED_WAIT);
+        let dials = campaign.running && !self.draining;
+        let mut returned = Vec::new();
+        let mut taken = 0;
+        for lead in leads {
+            if self.held.contains(&lead.id) {
+                continue;
+            }
+            let full = self.campaigns[&id].hopper.len() >= HOPPER_MAX_LEADS;
+            if !dials || full || lead.not_before.is_some_and(|at| at > now.utc) {
+                returned.push(lead.id);
+                continue;
+            }
+            match self.allowed(id, &lead, now.utc) {
+                Ok(()) => {
+                    taken += 1;
+                    self.held.insert(lead.id);
+                    self.campaigns.get_mut(&id).expect("looked up above").hopper.push(lead);
+                }
+                Err(block) => self.block_unclaimed(id, &lead, block, out),
+            }
+        }
+        let campaign = self.campaigns.get_mut(&id).expect("looked up above");
+        if taken == 0 && !exhausted {
+            campaign.hopper.not_before = Some(now.mono + FETCH_PAUSE);
+        }
+        if taken > 0 {
+            campaign.decide_by(now.mono);
+        }
+        if !returned.is_empty() {
+            out.command(Command::ReturnLeads { campaign: id, leads: returned });
+        }
+    }
+
+    fn withdraw(&mut self, lead: LeadId) {
+        for campaign in self.campaigns.values_mut() {
+            if campaign.hopper.withdraw(lead) {
+                self.held.remove(&lead);
+            }
+        }
+        let looked_at: Vec<AttemptId> = self
+            .attempts
+            .iter_mut()
+            .filter(|(_, attempt)| attempt.lead.id == lead)
+            .filter_map(|(id, attempt)| {
+                attempt.withdrawn = true;
+                matches!(attempt.stage, Stage::Preview { .. }).then_some(*id)
+            })
+            .collect();
+        for id in looked_at {
+            self.drop_preview(id);
+        }
+    }
+
+    fn return_hopper(&mut self, id: CampaignId, out: &mut Out) {
+        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let leads = campaign.empty_hopper();
+        self.give_back(id, leads, out);
+    }
+
+    fn give_back(&mut self, campaign: CampaignId, leads: Vec<LeadId>, out: &mut Out) {
+        for lead in &leads {
+            self.held.remove(lead);
+        }
+        if !leads.is_empty() {
+            out.command(Command::ReturnLeads { campaign, leads });
+        }
+    }
+
+    /// Leads whose window has closed while they waited go back, for another to be fetched.
+    fn sweep(&mut self, now: Now, out: &mut Out) {
+        self.sweep_at = None;
+        self.frequency.forget(now.utc);
+        for id in self.campaign_ids() {
+            let (zones, campaign) = (&self.zones, self.campaigns.get_mut(&id).expect("ids come from the campaigns"));
+            let sets = &campaign.sets;
+            let closed = campaign.hopper.sweep(|lead| {
+                calling_window::check(sets, &zones.place(lead, lead.number()), now.utc).is_ok()
+            });
+            self.give_back(id, closed, out);
+        }
+    }
+
+    fn set_running(&mut self, now: Now, id: CampaignId, running: bool, out: &mut Out) {
+        let Some(campaign) = self.campaigns.get_mut(&id) else { return };
+        if campaign.running == running {
+            return;
+        }
+        campaign.running = running;
+        let mode = campaign.mode;
+        campaign.decide_by(now.mono);
+        out.fact(Fact::CampaignChanged { campaign: id, mode, running, by: Party::System });
+        if !running {
+            self.return_hopper(id, out);
+        }
+    }
+
+    // The law
+
+    /// Asks every rule whether the lead's next number may be dialled at this instant.
+    fn allowed(&self, id: CampaignId, lead: &Lead, now: Utc) -> Result<(), Block> {
+        let campaign = &self.campaigns[&id];
+        if lead.numbers.is_empty() {
+            return Err(Block { rule: "NO-NUMBER".into(), next: LeadNext::Done });
+        }
+        let number = lead.number();
+        let this = lead.next_number % u8::try_from(lead.numbers.len()).unwrap_or(u8::MAX);
+        if self.do_not_call.has(number) {
+            let other = lead
+                .numbers
+                .iter()
+                .take(usize::from(u8::MAX))
+                .position(|other| !self.do_not_call.has(*other));
+            let next = match other {
+                Some(other) => LeadNext::Again { at: now, number: other as u8 },
+                None => LeadNext::Done,
+            };
+            return Err(Block { rule: "DNC".into(), next });
+        }
+        let place = self.zones.place(lead, number);
+        if let Err(closed) = calling_window::check(&campaign.sets, &place, now) {
+            return Err(Block { rule: closed.rule, next: LeadNext::Again { at: closed.opens, number: this } });
+        }
+        let states: Vec<&str> = place.states.iter().map(String::as_str).collect();
+        let today = civil_day(now);
+        for rule in campaign.sets.iter().flat_map(|set| &set.rules) {
+            if let Some(cap) = rule.cap
+                && rule.applies(today, &states)
+                && let Err(at) = self.frequency.check(cap, lead, number, now)
+            {
+                return Err(Block { rule: rule.id.clone(), next: LeadNext::Again { at, number: this } });
+            }
+        }
+        Ok(())
+    }
+
+    /// A lead that may not even be claimed: what becomes of it is written under a fresh attempt.
+    fn block_unclaimed(&mut self, campaign: CampaignId, lead: &Lead, block: Block, out: &mut Out) {
+        let attempt = AttemptId(self.mint.next());
+        self.held.remove(&lead.id);
+        out.fact(Fact::AttemptBlocked { attempt, campaign, lead: lead.id, rule: block.rule });
+        out.command(Command::Resolve {
+            attempt,
+            campaign,
+            lead: lead.id,
+            outcome: AttemptOutcome::Blocked,
+            next: block.next,
+        });
+    }
+
+    // Pacing
+
+    fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
+        let campaign = &self.campaigns[&id];
+        let mut snapshot = Snapshot {
+            claiming: campaign.claiming,
+            waiting: campaign.waiting,
+            theta: campaign.governor.theta(),
+            power_level: campaign.config.power_level,
+            ringing: by_age(campaign, now.mono),
+            ..Snapshot::default()
+        };
+        for agent in &campaign.config.agents {
+            let agent = &self.agents[agent];
+            let age = now.mono.since(agent.since).as_secs_f64();
+            match agent.state {
+                AgentState::Available => snapshot.available += u32::from(agent.preview.is_none()),
+                AgentState::Offered(_) => snapshot.busy.push(Busy::OnCall(0.0)),
+                AgentState::OnCall(_) => snapshot.busy.push(Busy::OnCall(age)),
+                AgentState::WrapUp(_) => snapshot.busy.push(Busy::WrapUp(age)),
+                AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => {}
+            }
+        }
+        for (other, share) in &campaign.sharing {
+            let other = &self.campaigns[other];
+            if other.in_flight() == 0 {
+                continue;
+            }
+            let theirs = by_age(other, now.mono);
+            let steps = theirs.len().max(snapshot.competing.len()).max(1);
+            snapshot.competing.resize(steps, 0.0);
+            for (sum, count) in snapshot.competing.iter_mut().zip(&theirs) {
+                *sum += share * f64::from(*count);
+            }
+            snapshot.competing[0] += share * f64::from(other.claiming + other.waiting);
+        }
+        let campaign = self.campaigns.get_mut(&id).expect("looked up above");
+        campaign.available = snapshot.available;
+        campaign.budget.roll(now.utc);
+        campaign.learned.refresh(now.mono.as_secs_f64(), &snapshot.busy);
+        // Of the answers that calls in flight will still bring, the usual share is abandoned.
+        let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
+        snapshot.guarded = campaign.budget.is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
+        snapshot
+    }
+
+    fn decide(&mut self, now: Now, id: CampaignId, out: &mut Out) {
+        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        campaign.decide_at = None;
+        if !campaign.running || self.draining {
+            return;
+        }
+        let snapshot = self.pacing_snapshot(now, id);
+        let signed_in = snapshot.available as usize + snapshot.busy.len();
+        if signed_in > 0 {
+            self.fetch(now, id, signed_in as u32, out);
+        }
+        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let decision = pacing::decide(campaign.mode, &snapshot, &campaign.learned);
+        campaign.last = Some(decision);
+        let mut dialled = 0;
+        let mut limited_by = decision.limited_by;
+        if campaign.mode == Mode::Preview {
+            self.offer_previews(now, id, out);
+        }
+        while dialled < decision.dial {
+            match self.begin(now, id, out) {
+                Ok(()) => dialled += 1,
+                Err(limit) => {
+                    limited_by = limit;
+                    break;
+                }
+            }
+        }
+        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        if signed_in > 0 {
+            campaign.decide_by(now.mono + if limited_by == PacingLimit::Lines { GATHER_INTERVAL } else { PACE_INTERVAL });
+        }
+        campaign.dialled_untold += dialled;
+        let changed = campaign.told_limit != Some(limited_by);
+        let quiet = campaign.told_at.is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
+        if (campaign.dialled_untold > 0 || changed) && !quiet {
+            campaign.told_at = Some(now.mono);
+            campaign.told_limit = Some(limited_by);
+            out.fact(Fact::PacingDecided {
+                campaign: id,
+                dialled: std::mem::take(&mut campaign.dialled_untold),
+                in_flight: campaign.in_flight(),
+                available: snapshot.available,
+                expected_answers: decision.expected_answers,
+                expected_free: decision.expected_free,
+                theta: snapshot.theta,
+                abandon_rate: campaign.budget.rate(),
+                budget_left: campaign.budget.left(),
+                limited_by,
+            });
+        }
+    }
+
+    fn fetch(&mut self, now: Now, id: CampaignId, agents: u32, out: &mut Out) {
+        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        if let Some(count) = campaign.hopper.wants(now.mono, agents) {
+            campaign.hopper.fetching = true;
+            let lists = campaign.config.lists.clone();
+            out.command(Command::FetchLeads { campaign: id, lists, count });
+        }
+    }
+
+    /// Takes the next lead that may be dialled and claims it.
+    fn begin(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Result<(), PacingLimit> {
+        let campaign = &self.campaigns[&id];
+        if campaign.store_wait_until.is_some_and(|until| now.mono < until) {
+            return Err(PacingLimit::Store);
+        }
+        let trunk = self.trunk_with_room(now, id).ok_or(PacingLimit::Lines)?;
+        let lead = self.next_lead(now, id, out).ok_or(PacingLimit::Leads)?;
+        let attempt = AttemptId(self.mint.next());
+        self.claim(now, attempt, new_attempt(id, lead, None), trunk, out);
+        Ok(())
+    }
+
+    fn trunk_with_room(&mut self, now: Now, id: CampaignId) -> Option<TrunkId> {
+        let campaign = self.campaigns.get_mut(&id)?;
+        if campaign.in_flight() >= campaign.config.max_in_flight || !campaign.bucket.has_token(now.mono) {
+            return None;
+        }
+        let trunks = &mut self.trunks;
+        campaign
+            .config
+            .trunks
+            .iter()
+            .copied()
+            .find(|trunk| trunks.get_mut(trunk).is_some_and(|trunk| trunk.has_room(now.mono)))
+    }
+
+    fn next_lead(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Option<Lead> {
+        loop {
+            let lead = self.campaigns.get_mut(&id)?.hopper.take()?;
+            match self.allowed(id, &lead, now.utc) {
+                Ok(()) => return Some(lead),
+                Err(block) => self.block_unclaimed(id, &lead, block, out),
+            }
+        }
+    }
+
+    fn claim(&mut self, now: Now, id: AttemptId, mut attempt: Attempt, trunk: TrunkId, out: &mut Out) {
+        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        campaign.bucket.take();
+        campaign.claiming += 1;
+        self.trunks.get_mut(&trunk).expect("chosen among the trunks").take();
+        attempt.trunk = Some(trunk);
+        attempt.stage = Stage::Claiming;
+        attempt.dialled_at = now.mono;
+        out.command(Command::Claim {
+            attempt: id,
+            campaign: attempt.campaign,
+            lead: attempt.lead.id,
+            list: attempt.lead.list,
+            number: attempt.number,
+        });
+        let twice = self.attempts.insert(id, attempt);
+        assert!(twice.is_none(), "an attempt is claimed once");
+    }
+
+    // Claims
+
+    fn claim_stored(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        if attempt.stage != Stage::Claiming {
+            return;
+        }
+        let campaign_id = attempt.campaign;
+        let (lead, agent, withdrawn) = (attempt.lead.clone(), attempt.agent, attempt.withdrawn);
+        out.fact(Fact::AttemptClaimed {
+            attempt: id,
+            campaign: campaign_id,
+            lead: lead.id,
+            list: lead.list,
+            number: attempt.number,
+        });
+        let campaign = &self.campaigns[&campaign_id];
+        let wanted = match agent {
+            Some(agent) => is_signed_in(&self.agents[&agent].state),
+            None => campaign.config.agents.iter().any(|agent| is_signed_in(&self.agents[agent].state)),
+        };
+        if withdrawn {
+            return self.end(now, id, AttemptOutcome::Cancelled, None, Some(LeadNext::Done), out);
+        }
+        if !campaign.running || self.draining || !wanted {
+            return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
+        }
+        if let Err(block) = self.allowed(campaign_id, &lead, now.utc) {
+            out.fact(Fact::AttemptBlocked { attempt: id, campaign: campaign_id, lead: lead.id, rule: block.rule });
+            return self.end(now, id, AttemptOutcome::Blocked, None, Some(block.next), out);
+        }
+        let campaign = self.campaigns.get_mut(&campaign_id).expect("looked up above");
+        let attempt = self.attempts.get_mut(&id).expect("looked up above");
+        campaign.claiming -= 1;
+        campaign.dials += 1;
+        campaign.ringing.insert(id, now.mono);
+        campaign.learned.dialled(now.mono.as_secs_f64(), campaign.dials);
+        attempt.dial_number = campaign.dials;
+        attempt.stage = Stage::Ringing;
+        attempt.dialled_at = now.mono;
+        if campaign.sets.iter().flat_map(|set| &set.rules).any(|rule| rule.cap.is_some()) {
+            self.frequency.dialled(&lead, attempt.number, now.utc);
+        }
+        out.command(Command::Dial(Box::new(Dial {
+            attempt: id,
+            campaign: campaign_id,
+            trunk: attempt.trunk.expect("a claimed attempt has a line"),
+            number: attempt.number,
+            caller_id: campaign.config.caller_id.clone(),
+            ring_timeout: campaign.config.ring_timeout(),
+            classify: campaign.config.detect_machines,
+            connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
+            abandon_prompt: campaign.config.abandon_prompt.clone(),
+            agent,
+            lead,
+        })));
+    }
+
+    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool) {
+        if self.attempts.get(&id).is_none_or(|attempt| attempt.stage != Stage::Claiming) {
+            return;
+        }
+        let attempt = self.attempts.remove(&id).expect("looked at above");
+        self.forget_place(&attempt);
+        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        if store_failed {
+            campaign.store_wait_until = Some(now.mono + STORE_BACKOFF);
+        }
+        if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
+            campaign.hopper.put_back_first(attempt.lead);
+        } else {
+            self.held.remove(&attempt.lead.id);
+        }
+        campaign.decide_by(now.mono + GATHER_INTERVAL);
+    }
+
+    // What becomes of a call
+
+    fn answered(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if attempt.stage != Stage::Ringing {
+            return;
+        }
+        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        let live = !campaign.config.detect_machines;
+        attempt.stage = Stage::Answered { live };
+        attempt.answered_at = Some(now.mono);
+        campaign.ringing.remove(&id);
+        campaign.waiting += 1;
+        if live {
+            let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
+            campaign.learned.answered(attempt.dial_number, rang);
+            out.fact(Fact::AttemptAnswered { attempt: id, campaign: attempt.campaign });
+        }
+        campaign.decide_by(now.mono + GATHER_INTERVAL);
+    }
+
+    fn classified(&mut self, now: Now, id: AttemptId, verdict: Verdict, out: &mut Out) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        match (attempt.stage, verdict) {
+            (Stage::Answered { .. }, Verdict::Machine | Verdict::Fax) => {
+                self.end(now, id, AttemptOutcome::Machine, None, None, out);
+            }
+            (Stage::Answered { live: false }, Verdict::Person) => {
+                attempt.stage = Stage::Answered { live: true };
+                let answered = attempt.answered_at.expect("an answered attempt has its time");
+                let rang = answered.since(attempt.dialled_at).as_secs_f64();
+                let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+                campaign.learned.answered(attempt.dial_number, rang);
+                out.fact(Fact::AttemptAnswered { attempt: id, campaign: attempt.campaign });
+            }
+            (Stage::Answered { live: true }, Verdict::Person)
+            | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing, _) => {}
+        }
+    }
+
+    /// A person who is connected or abandoned before the verdict was in is a person.
+    fn person_for_sure(&mut self, now: Now, id: AttemptId, out: &mut Out) -> bool {
+        let Some(attempt) = self.attempts.get(&id) else { return false };
+        match attempt.stage {
+            Stage::Preview { .. } | Stage::Claiming => return false,
+            Stage::Ringing => self.answered(now, id, out),
+            Stage::Answered { .. } => {}
+        }
+        self.classified(now, id, Verdict::Person, out);
+        true
+    }
+
+    fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
+        if !self.person_for_sure(now, id, out) {
+            return;
+        }
+        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
+        let campaign = attempt.campaign;
+        let line = attempt.trunk.take();
+        let old = match self.agents.get_mut(&agent) {
+            Some(agent) => std::mem::replace(&mut agent.line, line),
+            None => line,
+        };
+        if let Some(old) = old {
+            self.release_line(old);
+        }
+        self.count(now, campaign, false);
+        self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
+    }
+
+    fn abandoned(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+        if !self.person_for_sure(now, id, out) {
+            return;
+        }
+        let campaign = self.attempts[&id].campaign;
+        self.count(now, campaign, true);
+        self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
+    }
+
+    fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
+        let campaign = self.campaigns.get_mut(&id).expect("attempts are of campaigns that exist");
+        campaign.budget.count(now.utc, abandoned);
+        let agents = &self.agents;
+        let signed_in = campaign.config.agents.iter().filter(|agent| is_signed_in(&agents[*agent].state)).count();
+        campaign.governor.answered(campaign.budget.left(), signed_in);
+    }
+
+    fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        match attempt.stage {
+            Stage::Preview { .. } | Stage::Claiming => {}
+            // Answered by a person who then got nobody: measured conservatively.
+            Stage::Answered { live: true } => self.abandoned(now, id, out),
+            Stage::Answered { live: false } => {
+                self.end(now, id, AttemptOutcome::Failed, Some(cause), None, out);
+            }
+            Stage::Ringing => {
+                let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
+                let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+                campaign.learned.failed(rang);
+                self.end(now, id, outcome_of(cause), Some(cause), None, out);
+            }
+        }
+    }
+
+    /// Takes a lead's place in the counts away.
+    fn forget_place(&mut self, attempt: &Attempt) {
+        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        match attempt.stage {
+            Stage::Preview { .. } => {}
+            Stage::Claiming => campaign.claiming -= 1,
+            Stage::Ringing => {}
+            Stage::Answered { .. } => campaign.waiting -= 1,
+        }
+        if let Some(trunk) = attempt.trunk {
+            self.release_line(trunk);
+        }
+        if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
+            agent.preview = None;
+        }
+    }
+
+    /// The one place where a claimed attempt ends.
+    fn end(&mut self, now: Now, id: AttemptId, outcome: AttemptOutcome, cause: Option<Cause>, next: Option<LeadNext>, out: &mut Out) {
+        let attempt = self.attempts.remove(&id).expect("an attempt ends once");
+        self.forget_place(&attempt);
+        self.held.remove(&attempt.lead.id);
+        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        campaign.ringing.remove(&id);
+        let next = match next {
+            Some(next) => next,
+            None if attempt.withdrawn => LeadNext::Done,
+            None => retry::next(&campaign.config, &campaign.sets, &attempt.lead, outcome, now.utc),
+        };
+        let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
+            attempt.answered_at.unwrap_or(now.mono).since(since)
+        });
+        out.fact(Fact::AttemptEnded {
+            attempt: id,
+            campaign: attempt.campaign,
+            lead: attempt.lead.id,
+            outcome,
+            cause,
+            rang_us: u64::try_from(rang.as_micros()).unwrap_or(u64::MAX),
+            next_at: match next {
+                LeadNext::Again { at, .. } => Some(at),
+                LeadNext::Done => None,
+            },
+        });
+        out.command(Command::Resolve { attempt: id, campaign: attempt.campaign, lead: attempt.lead.id, outcome, next });
+        campaign.decide_by(now.mono + GATHER_INTERVAL);
+    }
+
+    // Preview
+
+    fn offer_previews(&mut self, now: Now, id: CampaignId, out: &mut Out) {
+        let idle: Vec<AgentId> = self.campaigns[&id]
+            .config
+            .agents
+            .iter()
+            .copied()
+            .filter(|agent| {
+                let agent = &self.agents[agent];
+                agent.state == AgentState::Available && agent.preview.is_none()
+            })
+            .collect();
+        for agent in idle {
+            let Some(lead) = self.next_lead(now, id, out) else { return };
+            let attempt_id = AttemptId(self.mint.next());
+            let mut attempt = new_attempt(id, lead, Some(agent));
+            let wait_s = self.campaigns[&id].config.preview_timeout_s;
+            let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
+            attempt.stage = Stage::Preview { until };
+            out.command(Command::OfferPreview {
+                agent,
+                attempt: attempt_id,
+                campaign: id,
+                lead: Box::new(attempt.lead.clone()),
+            });
+            self.agents.get_mut(&agent).expect("chosen among the agents").preview = Some(attempt_id);
+            self.attempts.insert(attempt_id, attempt);
+        }
+    }
+
+    fn preview_answered(&mut self, now: Now, agent: AgentId, id: AttemptId, accept: bool, out: &mut Out) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        if !matches!(attempt.stage, Stage::Preview { .. }) || attempt.agent != Some(agent) {
+            return;
+        }
+        if !accept {
+            return self.end_preview(now, id);
+        }
+        let campaign_id = attempt.campaign;
+        let attempt = self.attempts.remove(&id).expect("looked up above");
+        let campaign = &self.campaigns[&campaign_id];
+        let stopped = !campaign.running || self.draining || campaign.store_wait_until.is_some_and(|until| now.mono < until);
+        let block = match self.allowed(campaign_id, &attempt.lead, now.utc) {
+            Err(block) => Some(block),
+            Ok(()) => None,
+        };
+        if let Some(block) = block {
+            self.forget_place(&attempt);
+            self.block_unclaimed(campaign_id, &attempt.lead, block, out);
+            return self.campaigns.get_mut(&campaign_id).expect("looked up above").decide_by(now.mono + GATHER_INTERVAL);
+        }
+        match self.trunk_with_room(now, campaign_id).filter(|_| !stopped) {
+            Some(trunk) => self.claim(now, id, attempt, trunk, out),
+            None => {
+                // The agent is told by the attempt's end; the lead comes again.
+                self.forget_place(&attempt);
+                self.held.remove(&attempt.lead.id);
+                let number = attempt.lead.next_number;
+                out.command(Command::Resolve {
+                    attempt: id,
+                    campaign: campaign_id,
+                    lead: attempt.lead.id,
+                    outcome: AttemptOutcome::Cancelled,
+                    next: LeadNext::Again { at: now.utc, number },
+                });
+            }
+        }
+    }
+
+    /// Skipped, too late, or the agent is gone: the lead goes to the back of the hopper.
+    fn end_preview(&mut self, now: Now, id: AttemptId) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        if !matches!(attempt.stage, Stage::Preview { .. }) {
+            return;
+        }
+        let attempt = self.attempts.remove(&id).expect("looked up above");
+        self.forget_place(&attempt);
+        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        campaign.hopper.push(attempt.lead);
+        campaign.decide_by(now.mono);
+    }
+
+    fn drop_preview(&mut self, id: AttemptId) {
+        let attempt = self.attempts.remove(&id).expect("the caller saw it");
+        self.forget_place(&attempt);
+        self.held.remove(&attempt.lead.id);
+    }
+}
+
+fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Attempt {
+    Attempt {
+        campaign,
+        number: lead.number(),
+        lead,
+        trunk: None,
+        agent,
+        stage: Stage::Claiming,
+        dialled_at: Mono::ZERO,
+        ringing_at: None,
+        answered_at: None,
+        dial_number: 0,
+        withdrawn: false,
+    }
+}
+
+fn is_signed_in(state: &AgentState) -> bool {
+    match state {
+        AgentState::Available | AgentState::Offered(_) | AgentState::OnCall(_) | AgentState::WrapUp(_) => true,
+        AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => false,
+    }
+}
+
+/// How many calls have rung for how many ring steps.
+fn by_age(campaign: &Campaign, now: Mono) -> Vec<u32> {
+    let mut counts = Vec::new();
+    for dialled in campaign.ringing.values() {
+        let step = ((now.since(*dialled).as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
+        if step >= counts.len() {
+            counts.resize(step + 1, 0);
+        }
+        counts[step] += 1;
+    }
+    counts
+}
+
+fn civil_day(now: Utc) -> jiff::civil::Date {
+    jiff::Timestamp::from_microsecond(now.as_micros())
+        .unwrap_or(jiff::Timestamp::MAX)
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date()
+}
+
+fn outcome_of(cause: Cause) -> AttemptOutcome {
+    match cause {
+        Cause::Busy => AttemptOutcome::Busy,
+        Cause::NoAnswer => AttemptOutcome::NoAnswer,
+        Cause::Unallocated => AttemptOutcome::DisconnectedNumber,
+        Cause::Cancelled | Cause::Shutdown => AttemptOutcome::Cancelled,
+        Cause::Normal
+        | Cause::Rejected
+        | Cause::Unreachable
+        | Cause::Congestion
+        | Cause::MediaUnsupported
+        | Cause::AnsweredElsewhere
+        | Cause::SignallingLost
+        | Cause::MediaLost
+        | Cause::Forbidden
+        | Cause::SystemFailed => AttemptOutcome::Failed,
+    }
+}

@@ -1,0 +1,76 @@
+//! How many calls to dial now.
+//!
+//! A pure function of a [`Snapshot`] and of what was [`Learned`]: no clock, no lead, no law. The
+//! machine cuts the number down to the lines, leads and rules it has, never up.
+
+mod learned;
+mod power;
+mod predictive;
+mod preview;
+mod progressive;
+
+pub use learned::{BIN_S, Busy, HORIZON_BINS, Learned, RING_POINTS, RING_STEP_S};
+pub use predictive::{Governor, risk_of};
+
+use model::event::{Mode, PacingLimit};
+
+/// What is going on in a campaign at one instant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Agents who could take a call now.
+    pub available: u32,
+    /// Agents at work, and for how long.
+    pub busy: Vec<Busy>,
+    /// Calls dialled and not yet answered, by how long since, in steps of [`RING_STEP_S`].
+    pub ringing: Vec<u32>,
+    /// Calls that ring and are not in `ringing`: claims under way.
+    pub claiming: u32,
+    /// Answered and waiting for an agent.
+    pub waiting: u32,
+    /// Calls in flight of other campaigns that will ask for the same agents, by age as above, each
+    /// with the share of it that falls on these agents.
+    pub competing: Vec<f64>,
+    /// The largest chance of being abandoned that the next call may have.
+    pub theta: f64,
+    /// The abandonment budget is spent: no more than progressive.
+    pub guarded: bool,
+    /// Calls per available agent, for power.
+    pub power_level: f64,
+}
+
+impl Snapshot {
+    /// Calls of this campaign that have no agent yet.
+    pub fn in_flight(&self) -> u32 {
+        self.ringing.iter().sum::<u32>() + self.claiming + self.waiting
+    }
+
+    /// Calls that will ask for these agents, those of other campaigns included.
+    fn demand(&self) -> u32 {
+        self.in_flight() + self.competing.iter().sum::<f64>().ceil() as u32
+    }
+}
+
+/// How many calls to dial, and why not more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// Dial so many now.
+    pub dial: u32,
+    /// Answers expected of the calls in flight, before this decision.
+    pub expected_answers: f64,
+    /// Agents expected to be free within the time a call dialled now rings on average.
+    pub expected_free: f64,
+    /// The chance that one more call would be abandoned, where the mode asks.
+    pub risk: f64,
+    /// What kept it from being more.
+    pub limited_by: PacingLimit,
+}
+
+/// Decides by the mode's rule.
+pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
+    match mode {
+        Mode::Preview => preview::decide(snapshot),
+        Mode::Progressive => progressive::decide(snapshot),
+        Mode::Power => power::decide(snapshot),
+        Mode::Predictive => predictive::decide(snapshot, learned),
+    }
+}
