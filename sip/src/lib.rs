@@ -1,2 +1,3 @@
 //! Placeholder.
 pub mod endpoint;
+pub mod message;
