@@ -19,15 +19,47 @@ const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("sip", &["model"]),
     ("media", &["model"]),
     ("call", &["model", "acd", "dialer", "ivr"]),
-    ("sim", &["model", "acd", "dialer", "ivr", "call", "sip", "media"]),
+    (
+        "sim",
+        &["model", "acd", "dialer", "ivr", "call", "sip", "media"],
+    ),
     ("sip-testbed", &["model", "sip", "media"]),
-    ("tandem", &["model", "acd", "dialer", "ivr", "call", "sip", "media", "sim", "sip-testbed"]),
+    (
+        "tandem",
+        &[
+            "model",
+            "acd",
+            "dialer",
+            "ivr",
+            "call",
+            "sip",
+            "media",
+            "sim",
+            "sip-testbed",
+        ],
+    ),
 ];
 
 /// Libraries that do: they have no place among the dependencies of a logic crate.
 const DOING_LIBRARIES: [&str; 18] = [
-    "tokio", "mio", "async-std", "smol", "socket2", "rustix", "libc", "nix", "sqlx", "rusqlite",
-    "reqwest", "axum", "hyper", "rand", "getrandom", "chrono", "crossbeam-channel", "parking_lot",
+    "tokio",
+    "mio",
+    "async-std",
+    "smol",
+    "socket2",
+    "rustix",
+    "libc",
+    "nix",
+    "sqlx",
+    "rusqlite",
+    "reqwest",
+    "axum",
+    "hyper",
+    "rand",
+    "getrandom",
+    "chrono",
+    "crossbeam-channel",
+    "parking_lot",
 ];
 
 /// Words that have no place in the code of a logic crate, and why.
@@ -59,8 +91,10 @@ const LOGIC_BANS: [(&str, &str); 24] = [
 ];
 
 /// Files of logic crates that may use one of the words: reading and writing WAV is what they are for.
-const LOGIC_BANS_EXCEPT: [(&str, &str); 2] =
-    [("media/src/wav.rs", "std::fs"), ("media/src/wav.rs", "File::open")];
+const LOGIC_BANS_EXCEPT: [(&str, &str); 2] = [
+    ("media/src/wav.rs", "std::fs"),
+    ("media/src/wav.rs", "File::open"),
+];
 
 /// Crates that only certain files of the root package may use: the prefixes of their paths.
 const VISITORS: [(&str, &[&str]); 2] = [
@@ -91,7 +125,10 @@ struct Text {
 
 impl Text {
     fn new(path: &str, text: &str) -> Text {
-        Text { path: path.to_owned(), text: text.to_owned() }
+        Text {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
     }
 
     fn is_rust(&self) -> bool {
@@ -100,7 +137,9 @@ impl Text {
 
     /// The crate, where the file belongs to a logic crate.
     fn logic_crate(&self) -> Option<&'static str> {
-        LOGIC_CRATES.into_iter().find(|name| self.path.starts_with(&format!("{name}/")))
+        LOGIC_CRATES
+            .into_iter()
+            .find(|name| self.path.starts_with(&format!("{name}/")))
     }
 
     /// Whether the whole file is tests.
@@ -115,7 +154,11 @@ impl Text {
         let mut lines = Vec::new();
         for (index, line) in self.text.lines().enumerate() {
             in_tests |= line.starts_with("#[cfg(test)]");
-            lines.push(Line { number: index + 1, code: without_comment(line), in_tests });
+            lines.push(Line {
+                number: index + 1,
+                code: without_comment(line),
+                in_tests,
+            });
         }
         lines
     }
@@ -143,7 +186,11 @@ impl fmt::Display for Complaint {
 }
 
 fn complaint(text: &Text, line: usize, what: impl Into<String>) -> Complaint {
-    Complaint { path: text.path.clone(), line, what: what.into() }
+    Complaint {
+        path: text.path.clone(),
+        line,
+        what: what.into(),
+    }
 }
 
 /// The line up to a `//` that is not inside a string. Good enough for one line of formatted Rust.
@@ -179,15 +226,26 @@ fn root() -> PathBuf {
 
 /// Every text of the project that people write, in order of path.
 fn tree() -> Vec<Text> {
-    const SKIPPED: [&str; 5] = [".git", "target", "corpus", "artifacts", "proptest-regressions"];
-    const ENDINGS: [&str; 12] =
-        ["rs", "toml", "md", "xml", "yml", "json", "sh", "py", "csv", "conf", "txt", "sql"];
+    const SKIPPED: [&str; 5] = [
+        ".git",
+        "target",
+        "corpus",
+        "artifacts",
+        "proptest-regressions",
+    ];
+    const ENDINGS: [&str; 12] = [
+        "rs", "toml", "md", "xml", "yml", "json", "sh", "py", "csv", "conf", "txt", "sql",
+    ];
     let mut texts = Vec::new();
     let mut folders = vec![root()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("the project's folders can be read") {
             let path = entry.expect("the project's folders can be read").path();
-            let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .expect("an entry has a name")
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 if !SKIPPED.contains(&name.as_str()) && !name.starts_with("tandem-demo-") {
                     folders.push(path);
@@ -199,9 +257,14 @@ fn tree() -> Vec<Text> {
             if ending.is_some_and(|ending| !ENDINGS.contains(&ending)) {
                 continue;
             }
-            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
             let from_root = path.strip_prefix(root()).expect("the walk stays inside");
-            texts.push(Text::new(&from_root.to_string_lossy().replace('\\', "/"), &text));
+            texts.push(Text::new(
+                &from_root.to_string_lossy().replace('\\', "/"),
+                &text,
+            ));
         }
     }
     texts.sort_by(|a, b| a.path.cmp(&b.path));
@@ -209,7 +272,11 @@ fn tree() -> Vec<Text> {
 }
 
 fn assert_tidy(rule: impl Fn(&Text) -> Vec<Complaint>) {
-    let complaints: Vec<String> = tree().iter().flat_map(rule).map(|c| c.to_string()).collect();
+    let complaints: Vec<String> = tree()
+        .iter()
+        .flat_map(rule)
+        .map(|c| c.to_string())
+        .collect();
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
@@ -218,7 +285,10 @@ fn assert_caught(rule: impl Fn(&Text) -> Vec<Complaint>, path: &str, broken: &st
     let found = rule(&Text::new(path, broken));
     assert!(!found.is_empty(), "nobody noticed in {path}: {broken}");
     let found = rule(&Text::new(path, whole));
-    assert!(found.is_empty(), "complained without reason in {path}: {found:?}");
+    assert!(
+        found.is_empty(),
+        "complained without reason in {path}: {found:?}"
+    );
 }
 
 // The rules.
@@ -234,17 +304,26 @@ fn dependencies_point_one_way(file: &Text) -> Vec<Complaint> {
         Ok(manifest) => manifest,
         Err(why) => return vec![complaint(file, 1, format!("not TOML: {why}"))],
     };
-    let package = manifest.get("package").and_then(|package| package.get("name"));
+    let package = manifest
+        .get("package")
+        .and_then(|package| package.get("name"));
     let Some(name) = package.and_then(toml::Value::as_str) else {
         return vec![complaint(file, 1, "a manifest without a package")];
     };
     let Some((_, allowed)) = DIRECTIONS.iter().find(|(known, _)| *known == name) else {
-        return vec![complaint(file, 1, format!("crate `{name}` has no place in the directions"))];
+        return vec![complaint(
+            file,
+            1,
+            format!("crate `{name}` has no place in the directions"),
+        )];
     };
     let mut complaints = Vec::new();
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
         let table = manifest.get(section).and_then(toml::Value::as_table);
-        for dependency in table.into_iter().flat_map(|table| table.keys().map(String::as_str)) {
+        for dependency in table
+            .into_iter()
+            .flat_map(|table| table.keys().map(String::as_str))
+        {
             let ours = DIRECTIONS.iter().any(|(known, _)| *known == dependency);
             if ours && !allowed.contains(&dependency) {
                 let what = format!("`{name}` may not import `{dependency}` ({section})");
@@ -252,7 +331,8 @@ fn dependencies_point_one_way(file: &Text) -> Vec<Complaint> {
             }
             let doing = DOING_LIBRARIES.contains(&dependency) && section == "dependencies";
             if doing && LOGIC_CRATES.contains(&name) {
-                let what = format!("`{name}` decides and may not import `{dependency}`, which does");
+                let what =
+                    format!("`{name}` decides and may not import `{dependency}`, which does");
                 complaints.push(complaint(file, 1, what));
             }
         }
@@ -270,7 +350,11 @@ fn logic_touches_no_world(file: &Text) -> Vec<Complaint> {
         for (word, why) in LOGIC_BANS {
             let excepted = LOGIC_BANS_EXCEPT.contains(&(file.path.as_str(), word));
             if has_word(line.code, word) && !excepted {
-                complaints.push(complaint(file, line.number, format!("`{word}` in logic: {why}")));
+                complaints.push(complaint(
+                    file,
+                    line.number,
+                    format!("`{word}` in logic: {why}"),
+                ));
             }
         }
     }
@@ -300,9 +384,14 @@ fn no_result_is_thrown_away(file: &Text) -> Vec<Complaint> {
     if !file.is_rust() || file.path == THIS_FILE {
         return vec![];
     }
-    let thrown = file.code().into_iter().filter(|line| has_word(line.code, "let _ ="));
+    let thrown = file
+        .code()
+        .into_iter()
+        .filter(|line| has_word(line.code, "let _ ="));
     let what = "`let _ =`: handle the result, count it, or match on it";
-    thrown.map(|line| complaint(file, line.number, what)).collect()
+    thrown
+        .map(|line| complaint(file, line.number, what))
+        .collect()
 }
 
 /// Work left for later has an issue; tests neither sleep nor are switched off.
@@ -311,13 +400,19 @@ fn nothing_is_left_lying(file: &Text) -> Vec<Complaint> {
         return vec![];
     }
     let has_issue = |rest: &str| {
-        let number = rest.strip_prefix("(#").and_then(|rest| rest.split_once(')'));
-        number.is_some_and(|(digits, _)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        let number = rest
+            .strip_prefix("(#")
+            .and_then(|rest| rest.split_once(')'));
+        number.is_some_and(|(digits, _)| {
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+        })
     };
     let mut complaints = Vec::new();
     for (index, line) in file.text.lines().enumerate() {
         for mark in ["TODO", "FIXME", "XXX"] {
-            let bare = line.match_indices(mark).any(|(at, _)| !has_issue(&line[at + mark.len()..]));
+            let bare = line
+                .match_indices(mark)
+                .any(|(at, _)| !has_issue(&line[at + mark.len()..]));
             if has_word(line, mark) && bare {
                 let what = format!("`{mark}` without an issue, which reads `TODO(#123)`");
                 complaints.push(complaint(file, index + 1, what));
@@ -331,7 +426,11 @@ fn nothing_is_left_lying(file: &Text) -> Vec<Complaint> {
         let sleeps = line.code.contains("thread::sleep")
             || line.in_tests && line.code.contains("time::sleep(");
         if sleeps {
-            complaints.push(complaint(file, line.number, "a sleep: wait for the thing itself"));
+            complaints.push(complaint(
+                file,
+                line.number,
+                "a sleep: wait for the thing itself",
+            ));
         }
     }
     complaints
@@ -379,10 +478,18 @@ fn every_module_introduces_itself(file: &Text) -> Vec<Complaint> {
     }
     let crate_root = file.path.ends_with("/src/lib.rs");
     if crate_root && !file.text.contains("#![forbid(unsafe_code)]") {
-        complaints.push(complaint(file, 1, "a crate root has `#![forbid(unsafe_code)]`"));
+        complaints.push(complaint(
+            file,
+            1,
+            "a crate root has `#![forbid(unsafe_code)]`",
+        ));
     }
     if crate_root && file.logic_crate().is_some() && !file.text.contains("//! ```") {
-        complaints.push(complaint(file, 1, "a crate root has a tiny running example"));
+        complaints.push(complaint(
+            file,
+            1,
+            "a crate root has a tiny running example",
+        ));
     }
     complaints
 }
@@ -395,7 +502,11 @@ fn no_file_outgrows_its_reader(file: &Text) -> Vec<Complaint> {
     if !file.is_rust() || lines <= bound {
         return vec![];
     }
-    vec![complaint(file, lines, format!("{lines} lines, bound {bound}: find the second subject"))]
+    vec![complaint(
+        file,
+        lines,
+        format!("{lines} lines, bound {bound}: find the second subject"),
+    )]
 }
 
 /// Unsafe code is in the reviewed files only.
@@ -404,9 +515,14 @@ fn unsafe_code_is_in_one_place(file: &Text) -> Vec<Complaint> {
         return vec![];
     }
     let forms = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"];
-    let found = file.code().into_iter().filter(|line| forms.iter().any(|form| has_word(line.code, form)));
+    let found = file
+        .code()
+        .into_iter()
+        .filter(|line| forms.iter().any(|form| has_word(line.code, form)));
     let what = format!("unsafe code outside of {}", UNSAFE_FILES.join(", "));
-    found.map(|line| complaint(file, line.number, what.as_str())).collect()
+    found
+        .map(|line| complaint(file, line.number, what.as_str()))
+        .collect()
 }
 
 /// A type is called what it is.
@@ -416,7 +532,9 @@ fn no_type_has_a_vague_name(file: &Text) -> Vec<Complaint> {
     }
     let mut complaints = Vec::new();
     for line in file.code() {
-        let mut words = line.code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let mut words = line
+            .code
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'));
         if !words.any(|word| ["struct", "enum", "trait", "type"].contains(&word)) {
             continue;
         }
@@ -452,20 +570,27 @@ fn links_lead_somewhere(file: &Text, exists: impl Fn(&Path) -> bool) -> Vec<Comp
         return vec![];
     }
     let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
-    let dead = links(file).into_iter().filter(|(_, target)| !exists(&folder.join(target)));
-    dead.map(|(line, target)| complaint(file, line, format!("`{target}` leads nowhere"))).collect()
+    let dead = links(file)
+        .into_iter()
+        .filter(|(_, target)| !exists(&folder.join(target)));
+    dead.map(|(line, target)| complaint(file, line, format!("`{target}` leads nowhere")))
+        .collect()
 }
 
 /// Every page of `docs/decisions/` is in its index, so that it is found.
 fn decisions_are_indexed(texts: &[Text]) -> Vec<Complaint> {
-    let index = texts.iter().find(|text| text.path == "docs/decisions/README.md");
+    let index = texts
+        .iter()
+        .find(|text| text.path == "docs/decisions/README.md");
     let linked = index.map(links).unwrap_or_default();
     let is_linked = |text: &Text| {
-        linked.iter().any(|(_, target)| text.path == format!("docs/decisions/{target}"))
+        linked
+            .iter()
+            .any(|(_, target)| text.path == format!("docs/decisions/{target}"))
     };
-    let pages = texts.iter().filter(|text| {
-        text.path.starts_with("docs/decisions/") && text.path.ends_with(".md")
-    });
+    let pages = texts
+        .iter()
+        .filter(|text| text.path.starts_with("docs/decisions/") && text.path.ends_with(".md"));
     pages
         .filter(|text| !text.path.ends_with("/README.md") && !is_linked(text))
         .map(|text| complaint(text, 1, "not linked from docs/decisions/README.md"))
@@ -474,7 +599,9 @@ fn decisions_are_indexed(texts: &[Text]) -> Vec<Complaint> {
 
 /// Every logic crate carries the clippy bans: the clock, sleeping, spawning, iterating hash maps.
 fn clippy_bans_are_complete(file: &Text) -> Vec<Complaint> {
-    let Some(name) = file.path.strip_suffix("/clippy.toml") else { return vec![] };
+    let Some(name) = file.path.strip_suffix("/clippy.toml") else {
+        return vec![];
+    };
     if !LOGIC_CRATES.contains(&name) {
         return vec![];
     }
@@ -482,7 +609,9 @@ fn clippy_bans_are_complete(file: &Text) -> Vec<Complaint> {
         Ok(table) => table,
         Err(why) => return vec![complaint(file, 1, format!("not TOML: {why}"))],
     };
-    let entries = table.get("disallowed-methods").and_then(toml::Value::as_array);
+    let entries = table
+        .get("disallowed-methods")
+        .and_then(toml::Value::as_array);
     let banned: Vec<&str> = entries
         .into_iter()
         .flatten()
@@ -529,11 +658,18 @@ fn an_import_against_the_direction_is_noticed() {
         ("sip-testbed", "dependencies", "call"),
     ];
     for (name, section, wrong) in breaches {
-        let (broken, whole) = (manifest(name, section, wrong), manifest(name, section, "thiserror"));
+        let (broken, whole) = (
+            manifest(name, section, wrong),
+            manifest(name, section, "thiserror"),
+        );
         assert_caught(dependencies_point_one_way, "x/Cargo.toml", &broken, &whole);
     }
     let stranger = Text::new("x/Cargo.toml", &manifest("x", "dependencies", "model"));
-    assert_eq!(dependencies_point_one_way(&stranger).len(), 1, "a crate nobody placed");
+    assert_eq!(
+        dependencies_point_one_way(&stranger).len(),
+        1,
+        "a crate nobody placed"
+    );
 }
 
 #[test]
@@ -545,7 +681,12 @@ fn logic_crates_touch_no_world() {
 fn a_clock_a_file_or_a_lock_in_a_logic_crate_is_noticed() {
     for (word, _) in LOGIC_BANS {
         let broken = format!("//! x\nfn f() {{ {word} }}\n");
-        assert_caught(logic_touches_no_world, "acd/src/x.rs", &broken, "//! x\nfn f() {}\n");
+        assert_caught(
+            logic_touches_no_world,
+            "acd/src/x.rs",
+            &broken,
+            "//! x\nfn f() {}\n",
+        );
     }
     // Talking about it is fine, and so are the tests beside the code, and the other crates.
     let talk = "// never Instant::now\n/// no Mutex\nfn f() {}\n#[cfg(test)]\nmod tests { use std::fs; }\n";
@@ -560,9 +701,22 @@ fn simulator_and_lab_stay_in_their_commands() {
 
 #[test]
 fn a_visitor_elsewhere_is_noticed() {
-    let (sim, lab) = ("use sim::World;\n", "let carrier = sip_testbed::Carrier::start();\n");
-    assert_caught(visitors_stay_in_their_rooms, "src/reactor.rs", sim, "use call::Engine;\n");
-    assert_caught(visitors_stay_in_their_rooms, "src/wiring.rs", lab, "let trunk = 1;\n");
+    let (sim, lab) = (
+        "use sim::World;\n",
+        "let carrier = sip_testbed::Carrier::start();\n",
+    );
+    assert_caught(
+        visitors_stay_in_their_rooms,
+        "src/reactor.rs",
+        sim,
+        "use call::Engine;\n",
+    );
+    assert_caught(
+        visitors_stay_in_their_rooms,
+        "src/wiring.rs",
+        lab,
+        "let trunk = 1;\n",
+    );
     assert!(visitors_stay_in_their_rooms(&Text::new("src/command/simulate.rs", sim)).is_empty());
     assert!(visitors_stay_in_their_rooms(&Text::new("src/command/demo.rs", lab)).is_empty());
 }
@@ -575,8 +729,18 @@ fn results_are_not_thrown_away() {
 #[test]
 fn a_result_thrown_away_is_noticed() {
     let whole = "if tx.send(1).is_err() { lost += 1; } // let _ = is banned\n";
-    assert_caught(no_result_is_thrown_away, "src/x.rs", "fn f() {\n    let _ = tx.send(1);\n}\n", whole);
-    assert_caught(no_result_is_thrown_away, "acd/src/x.rs", "fn f() { let _ = tx.send(1); }\n", whole);
+    assert_caught(
+        no_result_is_thrown_away,
+        "src/x.rs",
+        "fn f() {\n    let _ = tx.send(1);\n}\n",
+        whole,
+    );
+    assert_caught(
+        no_result_is_thrown_away,
+        "acd/src/x.rs",
+        "fn f() { let _ = tx.send(1); }\n",
+        whole,
+    );
 }
 
 #[test]
@@ -587,12 +751,27 @@ fn nothing_is_left_lying_in_the_tree() {
 #[test]
 fn unfinished_work_a_sleep_and_a_disabled_test_are_noticed() {
     let rule = nothing_is_left_lying;
-    assert_caught(rule, "src/x.rs", "// TODO: later\n", "// TODO(#12): later\n");
+    assert_caught(
+        rule,
+        "src/x.rs",
+        "// TODO: later\n",
+        "// TODO(#12): later\n",
+    );
     assert_caught(rule, "src/x.rs", "// FIXME\n", "// fixed\n");
     assert_caught(rule, "config/x.toml", "# TODO(#) x\n", "# TODO(#7) x\n");
     assert_caught(rule, "tests/x.rs", "#[ignore]\nfn f() {}\n", "fn f() {}\n");
-    assert_caught(rule, "src/x.rs", "fn f() { std::thread::sleep(d); }\n", "fn f() {}\n");
-    assert_caught(rule, "tests/x.rs", "tokio::time::sleep(d).await;\n", "ready.await;\n");
+    assert_caught(
+        rule,
+        "src/x.rs",
+        "fn f() { std::thread::sleep(d); }\n",
+        "fn f() {}\n",
+    );
+    assert_caught(
+        rule,
+        "tests/x.rs",
+        "tokio::time::sleep(d).await;\n",
+        "ready.await;\n",
+    );
 }
 
 #[test]
@@ -617,18 +796,39 @@ fn modules_introduce_themselves() {
 #[test]
 fn a_module_without_introduction_and_a_bare_crate_root_are_noticed() {
     let rule = every_module_introduces_itself;
-    assert_caught(rule, "acd/src/x.rs", "use a;\n", "//! What x decides.\nuse a;\n");
+    assert_caught(
+        rule,
+        "acd/src/x.rs",
+        "use a;\n",
+        "//! What x decides.\nuse a;\n",
+    );
     let whole = "//! Acd.\n//!\n//! ```\n//! let acd = 1;\n//! ```\n#![forbid(unsafe_code)]\n";
-    assert_caught(rule, "acd/src/lib.rs", "//! Acd.\n//! ```\n//! ```\n", whole);
-    assert_caught(rule, "acd/src/lib.rs", "//! Acd.\n#![forbid(unsafe_code)]\n", whole);
+    assert_caught(
+        rule,
+        "acd/src/lib.rs",
+        "//! Acd.\n//! ```\n//! ```\n",
+        whole,
+    );
+    assert_caught(
+        rule,
+        "acd/src/lib.rs",
+        "//! Acd.\n#![forbid(unsafe_code)]\n",
+        whole,
+    );
 }
 
 #[test]
 fn files_stay_within_their_bound() {
     assert_tidy(no_file_outgrows_its_reader);
     for (path, bound, subject) in LINES_EXCEPT {
-        let lines = fs::read_to_string(root().join(path)).expect(path).lines().count();
-        assert!(lines > LINES_MAX && lines <= bound, "{path} needs no exception for {subject}");
+        let lines = fs::read_to_string(root().join(path))
+            .expect(path)
+            .lines()
+            .count();
+        assert!(
+            lines > LINES_MAX && lines <= bound,
+            "{path} needs no exception for {subject}"
+        );
     }
 }
 
@@ -646,10 +846,16 @@ fn unsafe_code_is_only_where_it_was_reviewed() {
 #[test]
 fn unsafe_code_elsewhere_is_noticed() {
     let whole = "#![deny(unsafe_code)] // unsafe {\n";
-    for broken in ["fn f() { unsafe { g() } }\n", "unsafe fn f() {}\n", "unsafe impl Send for X {}\n"] {
+    for broken in [
+        "fn f() { unsafe { g() } }\n",
+        "unsafe fn f() {}\n",
+        "unsafe impl Send for X {}\n",
+    ] {
         assert_caught(unsafe_code_is_in_one_place, "src/x.rs", broken, whole);
     }
-    assert!(unsafe_code_is_in_one_place(&Text::new("src/net/batch.rs", "unsafe { g() }")).is_empty());
+    assert!(
+        unsafe_code_is_in_one_place(&Text::new("src/net/batch.rs", "unsafe { g() }")).is_empty()
+    );
 }
 
 #[test]
@@ -660,7 +866,12 @@ fn types_are_called_what_they_are() {
 #[test]
 fn a_vague_type_name_is_noticed() {
     let rule = no_type_has_a_vague_name;
-    assert_caught(rule, "src/x.rs", "pub struct CallManager {\n", "pub struct Calls {\n");
+    assert_caught(
+        rule,
+        "src/x.rs",
+        "pub struct CallManager {\n",
+        "pub struct Calls {\n",
+    );
     assert_caught(rule, "src/x.rs", "enum LegInfo {\n", "enum Information {\n");
 }
 
@@ -671,7 +882,8 @@ fn every_link_in_the_pages_leads_somewhere() {
 
 #[test]
 fn a_dead_link_is_noticed() {
-    let rule = |file: &Text| links_lead_somewhere(file, |target| target == Path::new("docs/there.md"));
+    let rule =
+        |file: &Text| links_lead_somewhere(file, |target| target == Path::new("docs/there.md"));
     let whole = "[a](there.md#part), [b](#here), [c](https://example.com)";
     assert_caught(rule, "docs/x.md", "[a](nowhere.md)", whole);
 }
@@ -698,7 +910,10 @@ fn a_decision_page_nobody_links_is_noticed() {
 fn logic_crates_carry_the_clippy_bans() {
     assert_tidy(clippy_bans_are_complete);
     for name in LOGIC_CRATES {
-        assert!(root().join(name).join("clippy.toml").exists(), "{name}/clippy.toml is missing");
+        assert!(
+            root().join(name).join("clippy.toml").exists(),
+            "{name}/clippy.toml is missing"
+        );
     }
 }
 
