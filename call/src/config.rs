@@ -1,8 +1,8 @@
 //! What call control needs to know beside what acd, dialer and ivr know.
 
-use model::{CampaignId, FlowId, QueueId, TrunkId};
+use model::{FlowId, QueueId, SkillId, TrunkId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The configuration of the whole engine. Serialisable, so that a replay log can carry it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,13 +64,11 @@ pub struct Treatment {
     pub hold_music: String,
     /// Record every talk.
     pub record: bool,
-    /// Ask the agent's phone to answer by itself.
-    pub auto_answer: bool,
 }
 
 impl Default for Treatment {
     fn default() -> Self {
-        Treatment { music: "music".into(), hold_music: "music".into(), record: true, auto_answer: false }
+        Treatment { music: "music".into(), hold_music: "music".into(), record: true }
     }
 }
 
@@ -94,13 +92,40 @@ impl Config {
         self.routes.iter().find(|route| route.fits(trunk, called))
     }
 
-    /// The treatment of a queue; outbound queues answer by themselves unless configured otherwise.
+    /// How calls of a queue sound.
     pub(crate) fn treatment(&self, queue: QueueId) -> Treatment {
-        self.treatment.get(&queue).cloned().unwrap_or_else(|| Treatment {
-            auto_answer: self.dialer.campaigns.contains_key(&CampaignId(queue.0)),
-            ..Treatment::default()
-        })
+        self.treatment.get(&queue).cloned().unwrap_or_default()
     }
+
+    /// Whether phones answer calls of this queue by themselves.
+    pub(crate) fn auto_answers(&self, queue: QueueId) -> bool {
+        self.acd.queues.get(&queue).is_some_and(|queue| queue.auto_answer)
+    }
+}
+
+/// A campaign's answered calls wait in an outbound queue of the campaign's name, served by the
+/// campaign's agents, whose phones pick up by themselves: two seconds leave no time to ring.
+pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
+    for (id, campaign) in &dialer.campaigns {
+        let queue = QueueId(id.0);
+        acd.queues.entry(queue).or_insert_with(|| acd::QueueConfig {
+            kind: acd::config::QueueKind::Outbound,
+            auto_answer: true,
+            ..acd::QueueConfig::default()
+        });
+        for agent in &campaign.agents {
+            if let Some(agent) = acd.agents.get_mut(agent)
+                && !agent.queues.iter().any(|membership| membership.queue == queue)
+            {
+                agent.queues.push(acd::config::Membership { queue, weight: None });
+            }
+        }
+    }
+}
+
+/// Every skill that some agent has.
+pub fn skills(acd: &acd::Config) -> BTreeSet<SkillId> {
+    acd.agents.values().flat_map(|agent| agent.skills.keys().copied()).collect()
 }
 
 /// The feature codes that work without configuration.

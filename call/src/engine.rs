@@ -14,7 +14,7 @@ use dialer::Dialer;
 use ivr::Flow;
 use model::event::Party;
 use model::screen_pop::Direction;
-use model::{AgentId, AgentState, AttemptId, CallId, CampaignId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, QueueId, ReasonId};
+use model::{AgentId, AgentState, AttemptId, CallId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -55,9 +55,9 @@ pub enum ConfigError {
 impl Engine {
     /// An engine without calls. `boot` numbers the starts of the store, `seed` feeds random choices.
     pub fn new(mut config: Config, boot: u32, seed: u64) -> Result<Engine, ConfigError> {
-        config.add_campaign_queues();
+        crate::config::join_campaigns(&mut config.acd, &config.dialer);
         let queues = config.acd.queues.keys().copied().collect();
-        let skills = config.acd.skills();
+        let skills = crate::config::skills(&config.acd);
         let context = ivr::CheckContext { queues, skills, prompts: None, flows: config.flows.keys().copied().collect() };
         let mut flows = BTreeMap::new();
         for (id, text) in &config.flows {
@@ -68,7 +68,11 @@ impl Engine {
         let mut rng = model::Rng::new(seed);
         let floor = Floor {
             now: Now::default(),
-            acd: Acd::new(config.acd.clone(), rng.next_u64()),
+            acd: {
+                let mut acd = Acd::new(config.acd.clone(), rng.next_u64());
+                acd.set_boot(boot);
+                acd
+            },
             dialer: Dialer::new(config.dialer.clone(), boot, rng.next_u64()),
             config: Arc::new(config),
             flows,
@@ -480,13 +484,4 @@ const LEGS_PER_CALL_MAX: usize = 64;
 
 fn break_reason() -> ReasonId {
     "break".parse().expect("a valid name")
-}
-
-impl Config {
-    /// A campaign's answered calls wait in an outbound queue of the campaign's name.
-    fn add_campaign_queues(&mut self) {
-        for campaign in self.dialer.campaigns.keys() {
-            self.acd.queues.entry(QueueId(campaign.0)).or_insert_with(acd::QueueConfig::outbound);
-        }
-    }
 }

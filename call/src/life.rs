@@ -969,7 +969,7 @@ fn ring_agent(call: &Call, queue: QueueId, offer: &mut Offer, on_socket: bool, f
         caller: call.caller.clone(),
         caller_name: call.caller_name.clone(),
         ring_timeout: offer.ring_timeout,
-        auto_answer: floor.config.treatment(queue).auto_answer,
+        auto_answer: floor.config.auto_answers(queue),
     });
 }
 
@@ -1136,7 +1136,6 @@ pub(crate) fn wind_up(call: &mut Call, stage: Stage, by: Party, cause: Cause, fl
     floor.end_leg(call.leg, call.id, cause, by != Party::Customer);
     if let Some(attempt) = call.attempt() {
         floor.call_of_attempt.remove(&attempt);
-        floor.tell_dialer(dialer::Input::AttemptOver { attempt });
     }
     if !call.is_service {
         floor.fact(Fact::CallEnded { call: call.id, direction: call.direction, by, cause });

@@ -12,7 +12,7 @@ use media::rtp;
 use model::{LegId, Mono, Now, Rng, Utc};
 use rustix::event::epoll;
 use sip::endpoint::{Command, Credentials, Hop, Input, Invite, Transport};
-use sip::offer_answer::{self, LocalMedia, Negotiated};
+use sip::offer_answer::{self, Local, Negotiated};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -165,7 +165,7 @@ impl Lab {
         self.next_call += 1;
         let own = &mut self.stations[station.0];
         let leg = own.own_leg();
-        let offer = offer_answer::offer(&LocalMedia { address: rtp, session_id: id, version: 1 });
+        let offer = offer_answer::offer(&local(rtp, id, 1));
         let invite = Invite {
             leg,
             hop: Hop { transport: Transport::Udp, local: own.local, remote: at },
@@ -329,7 +329,7 @@ impl Lab {
             Command::Reinvited { leg, sdp } => {
                 let Some(id) = self.call_of_leg.get(&(station, leg)).copied() else { return };
                 let call = self.calls.get_mut(&id).expect("kept");
-                let local = LocalMedia { address: call.rtp, session_id: id, version: now.mono.as_micros() };
+                let local = local(call.rtp, id, now.mono.as_micros());
                 match sdp.as_deref().map(|offer| offer_answer::answer(offer, &local)) {
                     Some(Ok((answer, session))) => {
                         if let Some(media) = call.media.as_mut() {
@@ -389,7 +389,7 @@ impl Lab {
             }
             Due::Answer(at) => {
                 if now.mono >= at {
-                    let local = LocalMedia { address: call.rtp, session_id: id, version: 1 };
+                    let local = local(call.rtp, id, 1);
                     let answer = call.offer.as_deref().map(|offer| offer_answer::answer(offer, &local));
                     match answer {
                         Some(Ok((sdp, session))) => {
@@ -416,7 +416,7 @@ impl Lab {
                     let socket = call.socket.as_ref().expect("a live call has its socket");
                     while now.mono >= media.next_packet {
                         media.next_packet += PACKET_EVERY;
-                        if media.session.send && media.send(socket, now) {
+                        if media.session.direction.sends() && media.send(socket, now) {
                             self.report.rtp_sent += 1;
                         }
                     }
@@ -485,6 +485,11 @@ impl Lab {
         // The socket leaves epoll when it closes.
         Some((call.station, call.leg))
     }
+}
+
+/// Our end of a call's media: G.711 µ alone, so that what is sent can be compared byte for byte.
+fn local(addr: SocketAddr, session_id: u64, version: u64) -> Local<'static> {
+    Local { addr, session_id, version, codecs: &[offer_answer::Codec::Pcmu], direction: sip::sdp::Direction::SendRecv }
 }
 
 /// The name under which a phone's registration is told.

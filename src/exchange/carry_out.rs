@@ -2,6 +2,7 @@
 
 use super::Exchange;
 use super::leg_table::session;
+use super::take_in::local_media;
 use crate::media_io::Order;
 use call::{Command, Input};
 use ivr::Piece;
@@ -113,7 +114,7 @@ impl Exchange {
     fn dial(&mut self, now: Now, mut invite: Invite, agent: Option<model::AgentId>) {
         let leg = invite.leg;
         let Some(mut entry) = self.open_port(agent) else { return self.dial_failed(leg, Cause::Congestion) };
-        let offer = offer_answer::offer(&self.local_media(leg, &entry));
+        let offer = offer_answer::offer(&local_media(leg, &entry));
         entry.our_offer = Some(offer.clone());
         invite.sdp = offer;
         self.legs.insert(leg, entry);

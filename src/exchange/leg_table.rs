@@ -68,7 +68,7 @@ pub fn session(negotiated: &Negotiated, latch: bool) -> Session {
         },
         payload_type: negotiated.payload_type,
         telephone_event: negotiated.telephone_event,
-        send: negotiated.send,
+        send: negotiated.direction.sends(),
         latch,
     }
 }

@@ -101,14 +101,14 @@ impl Exchange {
         };
         let Some(mut entry) = self.open_port(agent) else { return self.reject(now, leg, 503) };
         match &arrived.sdp {
-            Some(offer) => match offer_answer::answer(offer, &self.local_media(leg, &entry)) {
+            Some(offer) => match offer_answer::answer(offer, &local_media(leg, &entry)) {
                 Ok(answer) => entry.our_answer = Some(answer),
                 Err(refused) => {
                     tracing::info!(%leg, ?refused, "an offer of media was refused");
                     return self.reject(now, leg, 488);
                 }
             },
-            None => entry.our_offer = Some(offer_answer::offer(&self.local_media(leg, &entry))),
+            None => entry.our_offer = Some(offer_answer::offer(&local_media(leg, &entry))),
         }
         self.legs.insert(leg, entry);
         self.inputs.push_back(Input::LegArrived {
@@ -178,7 +178,7 @@ impl Exchange {
             None => return self.refuse_reinvite(now, leg, 481),
             Some(entry) => {
                 entry.sdp_version += 1;
-                offer_answer::LocalMedia { address: entry.rtp, session_id: leg.0, version: entry.sdp_version }
+                local_media(leg, entry)
             }
         };
         let Some(offer) = sdp else {
@@ -195,11 +195,11 @@ impl Exchange {
                 self.sip.handle(now, input, &mut self.sip_out);
                 let Some(entry) = self.legs.get_mut(leg) else { return };
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
-                let changed = entry.is_held != negotiated.held;
-                entry.is_held = negotiated.held;
+                let changed = entry.is_held != negotiated.hold;
+                entry.is_held = negotiated.hold;
                 self.setup.media.order(leg, Order::Change { leg, session });
                 if changed {
-                    self.inputs.push_back(Input::LegHeld { leg, held: negotiated.held });
+                    self.inputs.push_back(Input::LegHeld { leg, held: negotiated.hold });
                 }
             }
             Err(refused) => {
@@ -242,13 +242,20 @@ impl Exchange {
         }
     }
 
-    pub(super) fn local_media(&self, leg: LegId, entry: &Leg) -> offer_answer::LocalMedia {
-        offer_answer::LocalMedia { address: entry.rtp, session_id: leg.0, version: entry.sdp_version }
-    }
-
     pub(super) fn close_media(&mut self, leg: LegId) {
         if self.legs.get_mut(leg).is_some_and(|entry| std::mem::take(&mut entry.is_open)) {
             self.setup.media.order(leg, Order::Close { leg });
         }
+    }
+}
+
+/// Our end of a leg's media, as SDP says it.
+pub(super) fn local_media(leg: LegId, entry: &Leg) -> offer_answer::Local<'static> {
+    offer_answer::Local {
+        addr: entry.rtp,
+        session_id: leg.0,
+        version: entry.sdp_version,
+        codecs: &[offer_answer::Codec::Pcmu, offer_answer::Codec::Pcma],
+        direction: sip::sdp::Direction::SendRecv,
     }
 }

@@ -7,6 +7,7 @@ use crate::net::waker::Waker;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use sip::endpoint::{Hop, Transport};
+use sip::frame::{Frame, FrameError, PONG, frame};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -147,24 +148,25 @@ impl Tcp {
         loop {
             let mut used = 0;
             loop {
-                match sip::frame::frame(&pending[used..]) {
-                    Ok(sip::frame::Frame::Message { skip, len }) => {
-                        let bytes = pending[used + skip..used + skip + len].to_vec();
-                        used += skip + len;
-                        self.tell(TcpFact::Received { hop, bytes });
+                match frame(&pending[used..]) {
+                    Ok(Frame::Message { bytes, consumed }) => {
+                        self.tell(TcpFact::Received { hop, bytes: bytes.to_vec() });
+                        used += consumed;
                     }
-                    Ok(sip::frame::Frame::Ping { len }) => {
-                        used += len;
-                        // RFC 5626 §4.4.1: a double CRLF is answered with a single one.
-                        if pongs.try_send(Outgoing::Bytes(b"\r\n".to_vec())).is_err() {
+                    Ok(Frame::Ping { consumed }) => {
+                        used += consumed;
+                        if pongs.try_send(Outgoing::Bytes(PONG.to_vec())).is_err() {
                             return;
                         }
                     }
-                    Ok(sip::frame::Frame::Incomplete) => break,
-                    Err(_) => {
-                        // The stack answers 400 where it can and closes: framing is lost.
-                        self.tell(TcpFact::Received { hop, bytes: pending.split_off(used) });
-                        std::future::pending::<()>().await;
+                    Ok(Frame::KeepAlive { consumed }) => used += consumed,
+                    Ok(Frame::Incomplete) => break,
+                    Err(FrameError::NotSip(_)) => return,
+                    Err(FrameError::Fault { head, .. } | FrameError::TooLong { head }) => {
+                        // The stack answers the head with 400 or 513 and asks to close: where the next
+                        // message begins cannot be known.
+                        self.tell(TcpFact::Received { hop, bytes: head.to_vec() });
+                        return std::future::pending::<()>().await;
                     }
                 }
             }
