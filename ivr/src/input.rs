@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One thing a running flow is told.
+#[allow(missing_docs, reason = "the fields say what their types say")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// One key press: `0`–`9`, `*`, `#`, `A`–`D`.
@@ -13,7 +14,10 @@ pub enum Input {
     /// The prompts asked for last have been played to their end (a stopped play never says so).
     PromptFinished { play: PlayId },
     /// The data dip came back. `Err` holds a short reason.
-    LookupAnswered { lookup: LookupId, result: Result<BTreeMap<String, String>, String> },
+    LookupAnswered {
+        lookup: LookupId,
+        result: Result<BTreeMap<String, String>, String>,
+    },
     /// The caller hung up.
     HungUp,
     /// A deadline is due.
@@ -36,16 +40,30 @@ pub enum Piece {
 }
 
 /// One thing a running flow wants done.
+#[allow(missing_docs, reason = "the fields say what their types say")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Play these after each other, then say `PromptFinished`. Replaces what is playing.
-    Play { play: PlayId, pieces: Vec<Piece>, repeat: bool },
+    Play {
+        play: PlayId,
+        pieces: Vec<Piece>,
+        repeat: bool,
+    },
     /// Stop what is playing.
     StopPlay { play: PlayId },
     /// Ask a data source. Answer with `LookupAnswered`; the flow watches the timeout.
-    Lookup { lookup: LookupId, source: String, parameters: BTreeMap<String, String>, timeout: Duration },
+    Lookup {
+        lookup: LookupId,
+        source: String,
+        parameters: BTreeMap<String, String>,
+        timeout: Duration,
+    },
     /// The flow is done: the call waits for an agent.
-    Queue { queue: QueueId, priority: i16, skills: Vec<(SkillId, u8)> },
+    Queue {
+        queue: QueueId,
+        priority: i16,
+        skills: Vec<(SkillId, u8)>,
+    },
     /// The flow is done: hang up.
     HangUp { cause: Cause },
 }
