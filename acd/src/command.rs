@@ -45,6 +45,7 @@ pub enum Command {
 
 /// Where a call goes that leaves a queue without an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Next {
     /// The caller is gone, or whoever removed it knows.
     Nowhere,

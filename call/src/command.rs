@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Command {
     /// Say 180 to an arrived leg.
     RingLeg { leg: LegId },

@@ -1,8 +1,10 @@
 //! What call control needs to know beside what acd, dialer and ivr know.
 
+use ivr::{CheckContext, Flow};
 use model::{FlowId, QueueId, SkillId, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The configuration of the whole engine. Serialisable, so that a replay log can carry it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -11,8 +13,8 @@ pub struct Config {
     pub acd: acd::Config,
     /// Campaigns, rules and trunks' limits.
     pub dialer: dialer::Config,
-    /// Source text of every flow by its name; checked before it comes here.
-    pub flows: BTreeMap<FlowId, String>,
+    /// File name and text of every flow.
+    pub flows: Vec<(String, String)>,
     /// What happens to a call to a number.
     pub routes: Vec<Route>,
     /// How calls of a queue or campaign sound and are kept.
@@ -126,6 +128,34 @@ pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
 /// Every skill that some agent has.
 pub fn skills(acd: &acd::Config) -> BTreeSet<SkillId> {
     acd.agents.values().flat_map(|agent| agent.skills.keys().copied()).collect()
+}
+
+/// Why a configuration does not make an engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Flows do not check; what, where and why, with carets.
+    #[error("{0}")]
+    Flow(String),
+}
+
+/// What a flow may name.
+pub fn check_context(config: &Config) -> CheckContext {
+    CheckContext {
+        queues: Some(config.acd.queues.keys().copied().collect()),
+        skills: Some(skills(&config.acd)),
+        ..CheckContext::default()
+    }
+}
+
+/// The flows, read and checked.
+pub(crate) fn flows(config: &Config) -> Result<BTreeMap<FlowId, Arc<Flow>>, ConfigError> {
+    ivr::parse_all(&config.flows, &check_context(config)).map_err(|problems| {
+        let shown = problems.iter().map(|problem| {
+            let text = config.flows.iter().find(|(name, _)| *name == problem.file).map_or("", |(_, text)| text);
+            problem.render(text)
+        });
+        ConfigError::Flow(shown.collect::<Vec<_>>().join("\n"))
+    })
 }
 
 /// The feature codes that work without configuration.

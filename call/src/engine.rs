@@ -4,17 +4,16 @@
 //! and dialer want done, first in first out, until nothing is left.
 
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::floor::{EngineOutbox, Floor};
 use crate::input::{AgentAction, Input, Origin};
 use crate::life::{self, Call, LegFact, Seen, Wish};
 use crate::config::FeatureCode;
 use acd::Acd;
 use dialer::Dialer;
-use ivr::Flow;
 use model::event::Party;
 use model::screen_pop::Direction;
-use model::{AgentId, AgentState, AttemptId, CallId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
+use model::{AgentId, AgentState, AttemptId, CallId, CampaignId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -44,27 +43,11 @@ pub struct Engine {
     preview_of_agent: BTreeMap<AgentId, AttemptId>,
 }
 
-/// Why a configuration does not make an engine.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// A flow does not check. `tandem check` shows where.
-    #[error("flow {0} does not check: {1}")]
-    Flow(model::FlowId, String),
-}
-
 impl Engine {
     /// An engine without calls. `boot` numbers the starts of the store, `seed` feeds random choices.
     pub fn new(mut config: Config, boot: u32, seed: u64) -> Result<Engine, ConfigError> {
         crate::config::join_campaigns(&mut config.acd, &config.dialer);
-        let queues = config.acd.queues.keys().copied().collect();
-        let skills = crate::config::skills(&config.acd);
-        let context = ivr::CheckContext { queues, skills, prompts: None, flows: config.flows.keys().copied().collect() };
-        let mut flows = BTreeMap::new();
-        for (id, text) in &config.flows {
-            let flow = Flow::parse(&format!("{id}.toml"), text, &context)
-                .map_err(|problems| ConfigError::Flow(*id, problems.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("; ")))?;
-            flows.insert(*id, Arc::new(flow));
-        }
+        let flows = crate::config::flows(&config)?;
         let mut rng = model::Rng::new(seed);
         let floor = Floor {
             now: Now::default(),

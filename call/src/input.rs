@@ -12,6 +12,7 @@ use std::time::Duration;
 /// One thing the engine is told. Serialisable: a day of inputs is a day that can be replayed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Input {
     /// An INVITE from a trunk or a phone. The leg id was minted by the exchange.
     LegArrived { leg: LegId, from: Origin, caller: String, caller_name: Option<String>, called: String },
@@ -92,6 +93,7 @@ pub enum Origin {
 /// What an agent can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum AgentAction {
     /// Begin work.
     SignIn,

@@ -11,8 +11,8 @@ pub mod command;
 pub mod config;
 
 pub use command::Command;
-pub use config::Config;
-pub use engine::{ConfigError, Engine, Reason, COMMANDS_PER_INPUT_MAX};
+pub use config::{Config, ConfigError};
+pub use engine::{Engine, Reason, COMMANDS_PER_INPUT_MAX};
 pub use floor::EngineOutbox;
 pub use input::Input;
 pub use life::{CLASSIFY_WAIT, PARTING_MAX, SCREEN_POP_WAIT};

@@ -217,7 +217,7 @@ impl Call {
         let of_stage = match &self.stage {
             Stage::Dialing { give_up } => Some(*give_up),
             Stage::Classifying { until } | Stage::Connecting { until, .. } | Stage::Parting { until, .. } => Some(*until),
-            Stage::InFlow(session) => session.next_deadline(),
+            Stage::InFlow(session) => session.next_deadline().map(|(at, _)| at),
             Stage::Offered(visit) => visit.offers.iter().filter(|o| o.leg.is_none()).map(|o| o.pop_due).min(),
             Stage::Previewing { .. } | Stage::Waiting(_) | Stage::Talking(_) | Stage::OnHold(..) => None,
             Stage::Over => return None,
@@ -520,7 +520,8 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
         }
         Seen::Tick => {
             let Visit { queue, offers } = &mut visit;
-            for offer in offers.iter_mut().filter(|o| o.leg.is_none() && floor.now.mono >= o.pop_due) {
+            let now = floor.now.mono;
+            for offer in offers.iter_mut().filter(|o| o.leg.is_none() && now >= o.pop_due) {
                 ring_agent(call, *queue, offer, false, floor);
             }
             Stage::Offered(visit)

@@ -16,7 +16,7 @@ use call::config::default_feature_codes;
 use files::{AgentsFile, QueuesFile, TrunksFile};
 use model::{AgentId, CampaignId, FlowId, TrunkId};
 use problem::{Checked, Text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything, checked.
 #[derive(Clone, Debug)]
@@ -116,29 +116,35 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
     }
 
     let prompts = source.prompts();
-    let mut flows = BTreeMap::new();
-    let mut flow_texts = Vec::new();
+    let mut flow_files = Vec::new();
     for name in checked.list(source, "ivr", "toml") {
         let text = checked.read(source, &format!("ivr/{name}.toml"));
-        if let Some(id) = checked.name::<FlowId>(&text, &name) {
-            flows.insert(id, text.text.clone());
-            flow_texts.push((id, text));
-        }
+        flow_files.push((text.file, text.text));
     }
     let context = ivr::CheckContext {
-        queues: acd.queues.keys().copied().collect(),
-        skills: call::config::skills(&acd),
+        queues: Some(acd.queues.keys().copied().collect()),
+        skills: Some(call::config::skills(&acd)),
         prompts: Some(prompts.clone()),
-        flows: flows.keys().copied().collect(),
+        sources: Some(tandem.lookup.keys().cloned().collect()),
+        ..ivr::CheckContext::default()
     };
-    for (_, text) in &flow_texts {
-        checked.flow(text, &context);
-    }
+    let flows: BTreeSet<FlowId> = match ivr::parse_all(&flow_files, &context) {
+        Ok(flows) => {
+            for flow in flows.values() {
+                checked.diagnostics(&flow_files, &flow.warnings);
+            }
+            flows.keys().copied().collect()
+        }
+        Err(diagnostics) => {
+            checked.diagnostics(&flow_files, &diagnostics);
+            BTreeSet::new()
+        }
+    };
 
     for (index, route) in tandem.route.iter().enumerate() {
         let path = format!("route.{index}");
         match (route.flow, route.queue) {
-            (Some(flow), None) if !flows.contains_key(&flow) => {
+            (Some(flow), None) if !flows.contains(&flow) && !flows.is_empty() => {
                 checked.say(&tandem_text, &path, &format!("there is no flow \"{flow}\""), "add ivr/NAME.toml");
             }
             (None, Some(queue)) if !acd.queues.contains_key(&queue) => {
@@ -183,7 +189,7 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
     let call = call::Config {
         acd,
         dialer,
-        flows,
+        flows: flow_files,
         routes: tandem.route.clone(),
         treatment: queues.treatment,
         feature_codes,

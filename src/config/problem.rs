@@ -113,16 +113,15 @@ impl Checked {
         self.at(text, span, false, message, remedy.to_string());
     }
 
-    /// Checks a flow.
-    pub fn flow(&mut self, text: &Text, context: &ivr::CheckContext) {
-        let diagnostics = match ivr::Flow::check(&text.file, &text.text, context) {
-            (_, diagnostics) => diagnostics,
-        };
+    /// What was found in flows.
+    pub fn diagnostics(&mut self, files: &[(String, String)], diagnostics: &[ivr::Diagnostic]) {
         for diagnostic in diagnostics {
+            let text = files.iter().find(|(file, _)| *file == diagnostic.file).map_or("", |(_, text)| text);
+            let text = Text { file: diagnostic.file.clone(), text: text.to_string() };
             let is_warning = diagnostic.severity == ivr::Severity::Warning;
-            let message = format!("[{}] {}", diagnostic.code, diagnostic.message);
-            let remedy = diagnostic.remedy.clone().unwrap_or_else(|| "see docs/ivr.md".to_string());
-            self.at(text, diagnostic.span.clone(), is_warning, message, remedy);
+            let message = format!("{} [{}]", diagnostic.message, diagnostic.code);
+            let remedy = diagnostic.remedy.clone().unwrap_or_else(|| "docs/ivr.md says what a flow can be".to_string());
+            self.at(&text, diagnostic.span.clone(), is_warning, message, remedy);
         }
     }
 
