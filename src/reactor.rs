@@ -135,7 +135,7 @@ impl<O: Outside> Reactor<O> {
                 let calls = self.exchange.engine().live_calls();
                 let is_quiet = calls == 0 && self.exchange.live_legs() == 0 && self.exchange.sip().live().1 == 0;
                 if is_quiet || now.mono >= at {
-                    self.exchange.end_all(now);
+                    self.exchange.on_input(now, Input::CutOff);
                     self.flush()?;
                     self.outside.snapshot(now, &self.exchange);
                     let ended = if calls == 0 { Ended::Drained } else { Ended::CutOff { calls } };

@@ -188,6 +188,7 @@ impl Engine {
                     self.floor.tell_dialer(dialer::Input::Drain);
                 }
             }
+            Input::CutOff => self.cut_off(),
             Input::Tick => self.tick(),
         }
     }
@@ -447,9 +448,7 @@ impl Engine {
     }
 
     /// Ends every live call, for a shutdown whose patience is over.
-    pub fn end_all(&mut self, now: Now, out: &mut EngineOutbox) {
-        self.floor.now = now;
-        std::mem::swap(&mut self.floor.out, out);
+    fn cut_off(&mut self) {
         let ids: Vec<CallId> = self.calls.keys().copied().collect();
         for id in ids {
             let Some(call) = self.calls.get_mut(&id) else { continue };
@@ -458,7 +457,6 @@ impl Engine {
             self.settle(id);
             self.route();
         }
-        std::mem::swap(&mut self.floor.out, out);
     }
 }
 

@@ -76,6 +76,8 @@ pub enum Input {
     Started { boot: u32, version: String, attempts_unknown: u64 },
     /// Take no more calls, dial no more, and let the live ones finish.
     Drain,
+    /// The patience is over: hang up whatever still lives.
+    CutOff,
     /// A deadline is due.
     Tick,
 }

@@ -2,7 +2,7 @@
 
 use call::config::{FeatureCode, Route, Treatment};
 use dialer::trunk::TrunkLimits;
-use model::{AgentId, CampaignId, QueueId, TrunkId};
+use model::{AgentId, QueueId, TrunkId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ pub struct TandemFile {
     /// The customer relations behind the screen pop.
     pub crm: crate::crm::CrmConfig,
     /// Who is told of events.
-    pub webhook: Vec<crate::crm::webhook::EndpointConfig>,
+    pub webhook: Vec<crate::crm::webhook::WebhookConfig>,
     /// Where calls to numbers go; the first that fits wins.
     pub route: Vec<Route>,
     /// Codes agents dial, beside `*11` to `*14`.
@@ -186,7 +186,6 @@ pub(super) struct QueuesFile {
 pub(super) struct AgentsFile {
     pub agents: BTreeMap<AgentId, acd::AgentConfig>,
     pub phones: BTreeMap<AgentId, PhoneFile>,
-    pub campaigns: BTreeMap<AgentId, Vec<CampaignId>>,
 }
 
 /// A password, in one of three ways.

@@ -72,8 +72,8 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
         let text = checked.read(source, &format!("campaigns/{name}.toml"));
         let Some(id) = checked.name::<CampaignId>(&text, &name) else { continue };
         if let Some(mut campaign) = checked.try_parse::<dialer::config::CampaignConfig>(&text) {
-            campaign.agents =
-                agents.campaigns.iter().filter(|(_, of)| of.contains(&id)).map(|(agent, _)| *agent).collect();
+            let is_member = |agent: &acd::AgentConfig| agent.queues.iter().any(|membership| membership.queue.0 == id.0);
+            campaign.agents = agents.agents.iter().filter(|(_, agent)| is_member(agent)).map(|(id, _)| *id).collect();
             dialer.campaigns.insert(id, campaign);
         }
         campaign_texts.insert(id, text);
@@ -86,18 +86,7 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
     }
 
     let mut acd = acd::Config { queues: queues.queues, agents: agents.agents };
-    // The engine adds these as well; here so that a check of the agents' queues knows them.
-    for (agent, campaigns) in &agents.campaigns {
-        if !acd.agents.contains_key(agent) {
-            checked.say(&agents_text, &format!("campaigns.{agent}"), "no such agent", "add [agents.NAME] or remove it");
-        }
-        for campaign in campaigns {
-            if !dialer.campaigns.contains_key(campaign) && !campaign_texts.contains_key(campaign) {
-                let remedy = "add campaigns/NAME.toml or remove it here";
-                checked.say(&agents_text, &format!("campaigns.{agent}"), &format!("there is no campaign \"{campaign}\""), remedy);
-            }
-        }
-    }
+    // The engine adds the campaigns' queues as well; here so that the check of the agents knows them.
     call::config::join_campaigns(&mut acd, &dialer);
     for problem in acd.validate() {
         let text = if problem.path.starts_with("agents") { &agents_text } else { &queues_text };
@@ -159,10 +148,6 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
     }
     for agent in agents.phones.keys().filter(|agent| !acd.agents.contains_key(agent)) {
         checked.say(&agents_text, &format!("phones.{agent}"), "no such agent", "add [agents.NAME] or remove the phone");
-    }
-    for agent in acd.agents.keys().filter(|agent| !agents.phones.contains_key(agent)) {
-        let remedy = "add [phones.NAME] with a password, or remove the agent";
-        checked.say(&agents_text, &format!("agents.{agent}"), "has no phone", remedy);
     }
     for (agent, phone) in &agents.phones {
         if let Err(why) = phone.secret() {

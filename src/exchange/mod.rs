@@ -227,12 +227,6 @@ impl Exchange {
         std::mem::take(&mut self.turn)
     }
 
-    /// Ends what still lives, for a shutdown.
-    pub fn end_all(&mut self, now: Now) {
-        self.engine.end_all(now, &mut self.engine_out);
-        self.pump(now);
-    }
-
     /// The decisions, for snapshots.
     pub fn engine(&self) -> &Engine {
         &self.engine
