@@ -1,7 +1,20 @@
 //! The whole stack as one machine: bytes and wishes in, bytes and facts out.
 
-use model::{LegId, Now, Outbox, TrunkId};
+use crate::auth::Realm;
+use crate::invite::Leg;
+use crate::registrar::Registrar;
+use crate::registration::{self, Ours, Registration};
+use crate::siphash::Keyed;
+use crate::transaction::timer::{Timer, Times, earlier};
+use crate::transaction::{Owner, Wire};
+use model::{LegId, Mono, Now, Outbox, TrunkId};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Legs alive at once: ten times the calls one machine carries, at about 2 KB each. Beyond, calls
+/// are refused with 503 in both directions; a live leg is never ended to make room.
+pub const LEGS_MAX: usize = 65_536;
 
 /// How bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +79,10 @@ pub struct Invite {
 
 /// One thing the stack is told.
 #[derive(Debug)]
+#[allow(
+    missing_docs,
+    reason = "the fields say what they are; the variants say the rest"
+)]
 pub enum Input<'a> {
     /// One datagram, or one message cut from a stream by [`crate::frame`].
     Received { hop: Hop, bytes: &'a [u8] },
@@ -88,17 +105,32 @@ pub enum Input<'a> {
     /// Refuse `Reinvited`; the session stays as it was.
     RejectReinvite { leg: LegId, status: u16 },
     /// Register us with a carrier and keep it up. Told by `TrunkRegistered`.
-    Register { trunk: TrunkId, hop: Hop, registrar: String, aor_user: String, credentials: Credentials, expires_s: u32 },
+    Register {
+        trunk: TrunkId,
+        hop: Hop,
+        registrar: String,
+        aor_user: String,
+        credentials: Credentials,
+        expires_s: u32,
+    },
     /// Give a registration up.
     Unregister { trunk: TrunkId },
     /// Ask with OPTIONS whether a trunk answers. Told by `Ponged`.
-    Ping { trunk: TrunkId, hop: Hop, target: String },
+    Ping {
+        trunk: TrunkId,
+        hop: Hop,
+        target: String,
+    },
     /// A deadline is due.
     Tick,
 }
 
 /// One thing the stack wants done or tells.
 #[derive(Debug)]
+#[allow(
+    missing_docs,
+    reason = "the fields say what they are; the variants say the rest"
+)]
 pub enum Command {
     /// Put these bytes on the wire.
     Send { hop: Hop, bytes: Vec<u8> },
@@ -110,7 +142,11 @@ pub enum Command {
     /// The far end of our call answered; the ACK has left.
     Answered { leg: LegId, sdp: Vec<u8> },
     /// Our call was refused or timed out (408). `retry_after_s` where the peer said so.
-    Failed { leg: LegId, status: u16, retry_after_s: Option<u32> },
+    Failed {
+        leg: LegId,
+        status: u16,
+        retry_after_s: Option<u32>,
+    },
     /// The ACK for our 200 arrived.
     Confirmed { leg: LegId, sdp: Option<Vec<u8>> },
     /// The leg is over by the peer's doing or because it is lost. Not told after `HangUp` or `Reject`.
@@ -120,11 +156,20 @@ pub enum Command {
     /// Our re-INVITE was answered; `None` when it was refused and the session stays.
     ReinviteAnswered { leg: LegId, sdp: Option<Vec<u8>> },
     /// A phone of ours registered or renewed; requests for it go to `hop` with `contact` as target.
-    Registered { account: String, contact: String, hop: Hop, expires_s: u32 },
+    Registered {
+        account: String,
+        contact: String,
+        hop: Hop,
+        expires_s: u32,
+    },
     /// A phone's registration was removed or ran out.
     Unregistered { account: String },
     /// Our registration with a trunk changed.
-    TrunkRegistered { trunk: TrunkId, ok: bool, status: u16 },
+    TrunkRegistered {
+        trunk: TrunkId,
+        ok: bool,
+        status: u16,
+    },
     /// What became of a `Ping`.
     Ponged { trunk: TrunkId, ok: bool },
     /// A key press by INFO (application/dtmf-relay or application/dtmf).
@@ -235,25 +280,230 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// The stack. See [`Input`] and [`Command`].
-pub struct Endpoint {}
+#[derive(Debug)]
+pub struct Endpoint {
+    pub(crate) config: Config,
+    pub(crate) wire: Wire,
+    pub(crate) legs: BTreeMap<LegId, Leg>,
+    pub(crate) realm: Realm,
+    pub(crate) registrar: Registrar,
+    pub(crate) registrations: BTreeMap<TrunkId, Registration>,
+    pub(crate) next_leg: u64,
+}
 
 impl Endpoint {
     /// A stack without calls. `seed` feeds tags, branches and nonces: draw it from the OS in production.
-    pub fn new(_config: Config, _seed: [u8; 32]) -> Endpoint {
-        Endpoint {}
+    pub fn new(config: Config, seed: [u8; 32]) -> Endpoint {
+        let keyed = Keyed::new(&seed);
+        let times = Times {
+            t1: Duration::from_millis(u64::from(config.t1_ms.max(1))),
+        };
+        Endpoint {
+            wire: Wire::new(keyed.clone(), times, config.product.clone()),
+            legs: BTreeMap::new(),
+            realm: Realm::new(config.realm.clone(), config.accounts.clone(), keyed),
+            registrar: Registrar::default(),
+            registrations: BTreeMap::new(),
+            next_leg: config.first_leg,
+            config,
+        }
     }
+
     /// One step.
-    pub fn handle(&mut self, _now: Now, _input: Input<'_>, _out: &mut Outbox<Command>) {}
+    pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outbox<Command>) {
+        let now = now.mono;
+        match input {
+            Input::Received { hop, bytes } => self.received(now, hop, bytes, out),
+            Input::HopFailed { hop } => self.hop_failed(now, hop, out),
+            Input::Invite(invite) => self.place(now, *invite, out),
+            Input::Ring { leg } => self.with_leg(leg, |leg, wire| leg.ring(now, wire, out)),
+            Input::Accept { leg, sdp } => {
+                self.with_leg(leg, |leg, wire| leg.accept(now, &sdp, wire, out));
+            }
+            Input::Reject { leg, status } => {
+                self.with_leg(leg, |leg, wire| leg.reject(now, status, wire, out));
+            }
+            Input::HangUp { leg, q850 } => {
+                self.with_leg(leg, |leg, wire| leg.hang_up(now, q850, wire, out));
+            }
+            Input::Reinvite { leg, sdp } => {
+                self.with_leg(leg, |leg, wire| leg.reinvite(now, sdp, wire, out));
+            }
+            Input::AcceptReinvite { leg, sdp } => {
+                self.with_leg(leg, |leg, wire| leg.accept_reinvite(now, &sdp, wire, out));
+            }
+            Input::RejectReinvite { leg, status } => {
+                self.with_leg(leg, |leg, wire| leg.reject_reinvite(now, status, wire, out));
+            }
+            Input::Register {
+                trunk,
+                hop,
+                registrar,
+                aor_user,
+                credentials,
+                expires_s,
+            } => {
+                let wire = &mut self.wire;
+                let ours = Ours {
+                    trunk,
+                    hop,
+                    registrar: &registrar,
+                    aor_user: &aor_user,
+                    expires_s,
+                };
+                let mut new = Registration::new(now, ours, credentials, wire);
+                if let Some(mut old) = self.registrations.remove(&trunk) {
+                    self.wire
+                        .timers
+                        .arm(Timer::Registration(trunk), &mut old.armed, None);
+                    new.succeed(&old);
+                }
+                self.registrations.insert(trunk, new);
+                self.with_registration(trunk, |r, wire| r.on_timer(now, wire, out));
+            }
+            Input::Unregister { trunk } => {
+                self.with_registration(trunk, |r, wire| {
+                    r.leave(now);
+                    r.on_timer(now, wire, out);
+                });
+            }
+            Input::Ping { trunk, hop, target } => {
+                registration::ping(now, trunk, hop, &target, &mut self.wire, out);
+            }
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    fn tick(&mut self, now: Mono, out: &mut Outbox<Command>) {
+        while let Some(timer) = self.wire.timers.due(now) {
+            match timer {
+                Timer::Client(key) => {
+                    if let Some(owner) = self.wire.client_due(now, key, out) {
+                        self.unanswered(now, owner, 408, out);
+                    }
+                }
+                Timer::Server(key) => self.wire.server_due(now, key, out),
+                Timer::Leg(leg) => self.with_leg(leg, |leg, wire| leg.on_timer(now, wire, out)),
+                Timer::Registration(trunk) => {
+                    self.with_registration(trunk, |r, wire| r.on_timer(now, wire, out));
+                }
+            }
+        }
+        while let Some(account) = self.registrar.expire(now) {
+            self.tell_binding(now, account, out);
+        }
+    }
+
+    /// A request of ours got no answer (408) or could not be sent (503).
+    fn unanswered(&mut self, now: Mono, owner: Owner, status: u16, out: &mut Outbox<Command>) {
+        match owner {
+            Owner::Leg(leg, purpose) => self.with_leg(leg, |leg, wire| {
+                leg.on_unanswered(now, purpose, status, wire, out);
+            }),
+            Owner::Registration(trunk) => {
+                self.with_registration(trunk, |r, wire| r.fail(now, status, wire, out));
+            }
+            Owner::Ping(trunk) => out.command(Command::Ponged { trunk, ok: false }),
+            Owner::Nobody => {}
+        }
+    }
+
+    fn hop_failed(&mut self, now: Mono, hop: Hop, out: &mut Outbox<Command>) {
+        for key in self.wire.pending_over(hop) {
+            if let Some(owner) = self.wire.forget_client(key) {
+                self.unanswered(now, owner, 503, out);
+            }
+        }
+        // A phone that came over a connection cannot be reached without it.
+        if hop.transport == Transport::Tcp {
+            while let Some(account) = self.registrar.lose(hop) {
+                self.tell_binding(now, account, out);
+            }
+        }
+    }
+
+    fn place(&mut self, now: Mono, invite: Invite, out: &mut Outbox<Command>) {
+        let id = invite.leg;
+        assert!(!self.legs.contains_key(&id), "a leg is called once");
+        if self.wire.is_full() || self.legs.len() >= LEGS_MAX {
+            out.command(Command::Failed {
+                leg: id,
+                status: 503,
+                retry_after_s: None,
+            });
+            return;
+        }
+        let hop = invite.hop;
+        let mut leg = Leg::place(now, invite, &mut self.wire, out);
+        leg.is_trusted = self.config.open || self.trunk_at(hop).is_some();
+        if !leg.is_trusted {
+            leg.account = self.registrar.account_at(hop).map(str::to_owned);
+        }
+        self.legs.insert(id, leg);
+    }
+
+    /// Does something with a leg, moves its deadline, and forgets it when it is over. A leg that is
+    /// over already is not an error: wishes and facts cross.
+    pub(crate) fn with_leg(&mut self, id: LegId, f: impl FnOnce(&mut Leg, &mut Wire)) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        f(leg, &mut self.wire);
+        let is_over = leg.is_over();
+        let deadline = leg.deadline().filter(|_| !is_over);
+        self.wire
+            .timers
+            .arm(Timer::Leg(id), &mut leg.armed, deadline);
+        if is_over {
+            let key = leg.dialog.key(&self.wire.keyed);
+            self.wire.dialogs.remove(&key);
+            self.legs.remove(&id);
+        }
+    }
+
+    pub(crate) fn with_registration(
+        &mut self,
+        trunk: TrunkId,
+        f: impl FnOnce(&mut Registration, &mut Wire),
+    ) {
+        let Some(registration) = self.registrations.get_mut(&trunk) else {
+            return;
+        };
+        f(registration, &mut self.wire);
+        let is_over = registration.is_over();
+        let deadline = registration.deadline().filter(|_| !is_over);
+        let timer = Timer::Registration(trunk);
+        self.wire
+            .timers
+            .arm(timer, &mut registration.armed, deadline);
+        if is_over {
+            self.registrations.remove(&trunk);
+        }
+    }
+
+    /// The trunk whose address this is.
+    pub(crate) fn trunk_at(&self, hop: Hop) -> Option<TrunkId> {
+        let is_at = |a: &SocketAddr| {
+            a.ip() == hop.remote.ip() && (a.port() == 0 || a.port() == hop.remote.port())
+        };
+        self.config
+            .trunks
+            .iter()
+            .find(|t| t.addresses.iter().any(is_at))
+            .map(|t| t.trunk)
+    }
+
     /// When to tick next.
-    pub fn next_deadline(&self) -> Option<model::Mono> {
-        None
+    pub fn next_deadline(&self) -> Option<Mono> {
+        earlier(self.wire.timers.next(), self.registrar.next_deadline())
     }
     /// What it counted.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.wire.counters
     }
     /// Live transactions, dialogs and registrations: all return to 0 (or to the phones).
     pub fn live(&self) -> (usize, usize, usize) {
-        (0, 0, 0)
+        let registrations = self.registrar.len() + self.registrations.len();
+        (self.wire.len(), self.legs.len(), registrations)
     }
 }

@@ -1,5 +1,15 @@
 //! Placeholder.
 pub mod endpoint;
+mod admit;
+mod invite;
+mod dialog;
+mod transaction;
+mod registrar;
+mod registration;
+pub mod auth;
+mod nonce;
+mod write;
+mod siphash;
 pub mod message;
 pub mod frame;
 pub mod sdp;
