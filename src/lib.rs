@@ -1,2 +1,3 @@
 //! The process around the engine.
 pub mod media_io;
+pub mod net;

@@ -1,0 +1,3 @@
+//! Sockets towards the outside.
+
+pub mod batch;
