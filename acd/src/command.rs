@@ -44,6 +44,7 @@ pub enum Command {
 }
 
 /// Where a call goes that leaves a queue without an agent.
+#[allow(missing_docs, reason = "the variant names what its field holds")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The caller is gone, or whoever removed it knows.
