@@ -44,6 +44,7 @@ pub enum Command {
 }
 
 /// Where a call goes that leaves a queue without an agent.
+#[allow(missing_docs, reason = "the variant names what its field holds")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Next {

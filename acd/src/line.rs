@@ -138,9 +138,4 @@ impl Lines {
         self.free.push(ix);
         Some(line)
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.by_demand.len()
-    }
 }

@@ -7,7 +7,7 @@
 
 use crate::agent::{AgentIx, Rest};
 use crate::command::Next;
-use crate::config::{OverflowTo, QueueKind, Strategy, WhenNoAgents, ageing_milli};
+use crate::config::{OverflowTo, QueueConfig, QueueKind, Strategy, WhenNoAgents, ageing_milli};
 use crate::estimate;
 use crate::input::Visit;
 use crate::line::{CallKey, Demand, Line, LineIx, lacks};
@@ -48,9 +48,7 @@ impl Acd {
             return refuse(call, visit.queue, visit.direction, next, out);
         };
         let config = &self.queues[q].config;
-        let ring = config
-            .rings
-            .partition_point(|r| since + Duration::from_millis(r.after_ms) <= t);
+        let ring = rings_passed(config, since, t);
         let line = self.use_line(q, demand(config, ring, &visit.skills));
         let queue = &self.queues[q];
         let config = &queue.config;
@@ -656,8 +654,10 @@ impl Acd {
         let Some(visit) = self.visits.get(&call) else {
             return;
         };
-        let (queue, old, place, ring) = (visit.queue, visit.line, visit.place, visit.ring + 1);
+        let (queue, old, place) = (visit.queue, visit.line, visit.place);
         let config = &self.queues[queue].config;
+        // A tick that comes late may have passed several rings: the last one counts.
+        let ring = rings_passed(config, visit.since, t).max(visit.ring + 1);
         let wider = demand(config, ring, &visit.needs);
         let widen_at = config
             .rings
@@ -819,4 +819,11 @@ fn refuse(
         outcome: QueueOutcome::Refused,
         next,
     });
+}
+
+/// How often the demand of a call that waits since then was relaxed by now.
+fn rings_passed(config: &QueueConfig, since: Mono, t: Mono) -> usize {
+    config
+        .rings
+        .partition_point(|ring| since + Duration::from_millis(ring.after_ms) <= t)
 }
