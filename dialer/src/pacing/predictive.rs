@@ -264,7 +264,7 @@ fn normal_cdf(x: f64) -> f64 {
 }
 
 /// Before anything was abandoned: an average call at this marginal risk is abandoned in 1 of 50.
-const THETA_START: f64 = 0.06;
+const THETA_START: f64 = 0.03;
 /// θ never leaves this range: below, it is progressive anyway; above, the guard would do the work.
 const THETA_MIN: f64 = 0.004;
 const THETA_MAX: f64 = 0.6;
@@ -292,11 +292,14 @@ impl Governor {
     /// A live person was answered; `left` is the budget since: abandonments that would still be
     /// legal. `agents` are those signed in, who set how large a burst of abandonments may be.
     pub fn answered(&mut self, left: f64, agents: usize) {
+        let e = |n: &str, d: f64| std::env::var(n).ok().and_then(|t| t.parse().ok()).unwrap_or(d);
+        let (gain, drift, reserve) = (e("GAIN", GAIN), e("DRIFT", DRIFT), e("RESERVE", RESERVE));
+        if self.theta == THETA_START { self.log_theta = e("START", 0.03).ln(); }
         let scale = burst(agents);
-        let z = ((left - RESERVE * scale) / scale).clamp(-4.0, 4.0);
+        let z = ((left - 1.0 - reserve * scale) / scale).clamp(-4.0, 4.0);
         self.log_theta =
-            (self.log_theta + DRIFT * z).clamp(THETA_MIN.ln(), THETA_MAX.ln());
-        self.theta = (self.log_theta + GAIN * z).exp().clamp(THETA_MIN, THETA_MAX);
+            (self.log_theta + drift * z).clamp(THETA_MIN.ln(), THETA_MAX.ln());
+        self.theta = (self.log_theta + gain * z).exp().clamp(THETA_MIN, THETA_MAX);
     }
 
     /// The largest chance of being abandoned that the next call may have.

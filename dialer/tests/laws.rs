@@ -1,0 +1,272 @@
+//! Laws that hold whatever happens: random inputs, sensible and not, with an independent recount.
+
+use dialer::config::CampaignConfig;
+use dialer::trunk::TrunkLimits;
+use dialer::{Command, Config, Dialer, Input};
+use model::event::{Mode, Verdict};
+use model::{
+    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId, Now, Outbox, PhoneNumber,
+    ReasonId, Rng, Utc,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const AGENTS: u64 = 6;
+const IN_FLIGHT_MAX: u32 = 9;
+
+/// What an auditor knows: only commands, facts and what was told.
+#[derive(Default)]
+struct Auditor {
+    asked: BTreeMap<AttemptId, LeadId>,
+    stored: BTreeSet<AttemptId>,
+    dialled: BTreeMap<AttemptId, (LeadId, PhoneNumber)>,
+    claimed: BTreeSet<AttemptId>,
+    ended: BTreeSet<AttemptId>,
+    resolved: BTreeSet<AttemptId>,
+    objected: BTreeSet<PhoneNumber>,
+}
+
+struct Random {
+    rng: Rng,
+    dialer: Dialer,
+    now: Now,
+    auditor: Auditor,
+    leads: u64,
+    previews: Vec<(AgentId, AttemptId)>,
+    drained: bool,
+}
+
+fn campaign(n: u64) -> CampaignId {
+    format!("c{n}").parse().unwrap()
+}
+
+fn agent(n: u64) -> AgentId {
+    format!("agent{n}").parse().unwrap()
+}
+
+fn number(n: u64) -> PhoneNumber {
+    format!("+1212555{n:04}").parse().unwrap()
+}
+
+impl Random {
+    fn new(seed: u64) -> Random {
+        let mut rng = Rng::new(seed);
+        let modes = [Mode::Preview, Mode::Progressive, Mode::Power, Mode::Predictive];
+        let mut config = Config::default();
+        for n in 0..2 {
+            let mut settings = CampaignConfig::new(modes[rng.below(4) as usize], "+12125559999");
+            settings.agents = (n * 2..n * 2 + 4).map(agent).collect();
+            settings.lists = vec!["l".parse().unwrap()];
+            settings.trunks = vec!["carrier".parse().unwrap()];
+            settings.rules = vec!["us".into()];
+            settings.abandon_prompt = Some("abandon".into());
+            settings.detect_machines = rng.chance(0.5);
+            settings.max_in_flight = IN_FLIGHT_MAX;
+            config.campaigns.insert(campaign(n), settings);
+        }
+        config.trunks.insert("carrier".parse().unwrap(), TrunkLimits { concurrent_calls: 12, calls_per_second: 4.0 });
+        assert_eq!(config.validate(), []);
+        Random {
+            dialer: Dialer::new(config, 1, seed),
+            // Half an hour before closing time in New York.
+            now: Now { mono: model::Mono::from_micros(1), utc: Utc::from_micros(1_782_952_200_000_000) },
+            rng,
+            auditor: Auditor::default(),
+            leads: 0,
+            previews: Vec::new(),
+            drained: false,
+        }
+    }
+
+    fn any_attempt(&mut self) -> AttemptId {
+        let known: Vec<AttemptId> = self.auditor.asked.keys().rev().take(12).copied().collect();
+        if known.is_empty() || self.rng.chance(0.05) {
+            return AttemptId(self.rng.below(50));
+        }
+        known[self.rng.below(known.len() as u64) as usize]
+    }
+
+    fn step(&mut self) {
+        let wait = [0.0, 0.01, 0.3, 2.0, 30.0][self.rng.below(5) as usize];
+        self.now = self.now.plus(Duration::from_secs_f64(wait));
+        let attempt = self.any_attempt();
+        let who = agent(self.rng.below(AGENTS + 1));
+        let which = campaign(self.rng.below(3));
+        let call = CallId(self.rng.below(9));
+        let reason: ReasonId = "break".parse().unwrap();
+        let input = match self.rng.below(24) {
+            0..=3 => {
+                let states = [
+                    AgentState::Available, AgentState::Available, AgentState::Available, AgentState::OnCall(call),
+                    AgentState::WrapUp(call), AgentState::Offered(call), AgentState::SignedOut,
+                    AgentState::NotReady(reason), AgentState::Unreachable,
+                ];
+                Input::AgentChanged { agent: who, state: states[self.rng.below(9) as usize] }
+            }
+            4..=6 => Input::LeadsSupplied { campaign: which, leads: self.leads(), exhausted: self.rng.chance(0.3) },
+            7..=10 => Input::ClaimStored { attempt },
+            11 => Input::ClaimRefused { attempt, store_failed: self.rng.chance(0.5) },
+            12 => Input::AttemptRinging { attempt },
+            13 | 14 => Input::AttemptAnswered { attempt },
+            15 => {
+                let verdicts = [Verdict::Person, Verdict::Machine, Verdict::Fax];
+                Input::AttemptClassified { attempt, verdict: verdicts[self.rng.below(3) as usize] }
+            }
+            16 => Input::AttemptConnected { attempt, agent: who },
+            17 => Input::AttemptAbandoned { attempt },
+            18 => Input::AttemptHungUpEarly { attempt },
+            19 => {
+                let causes = [Cause::Busy, Cause::NoAnswer, Cause::Normal, Cause::Unallocated, Cause::Congestion];
+                Input::AttemptFailed { attempt, cause: causes[self.rng.below(5) as usize] }
+            }
+            20 => match self.previews.pop() {
+                Some((agent, attempt)) => Input::PreviewAnswered { agent, attempt, accept: self.rng.chance(0.8) },
+                None => Input::Tick,
+            },
+            21 => {
+                let number = number(self.rng.below(60));
+                self.auditor.objected.insert(number);
+                Input::DoNotCall { number }
+            }
+            22 => match self.rng.below(12) {
+                0 => Input::SetRunning { campaign: which, running: false },
+                1..=3 => Input::SetRunning { campaign: which, running: true },
+                4 => Input::SetMode { campaign: which, mode: Mode::Power },
+                5 => Input::LeadsMayBeReady { campaign: which },
+                _ => Input::LeadWithdrawn { lead: LeadId(self.rng.below(60)) },
+            },
+            _ => Input::Tick,
+        };
+        self.tell(input);
+    }
+
+    /// Leads, some told twice.
+    fn leads(&mut self) -> Vec<Lead> {
+        (0..self.rng.below(5))
+            .map(|_| {
+                let id = if self.rng.chance(0.3) { self.rng.below(self.leads + 1) } else { self.leads };
+                self.leads = self.leads.max(id + 1);
+                Lead {
+                    id: LeadId(id),
+                    list: "l".parse().unwrap(),
+                    numbers: (0..self.rng.below(3)).map(|k| number(id % 60 + k)).collect(),
+                    next_number: self.rng.below(256) as u8,
+                    attempts: self.rng.below(4) as u16,
+                    priority: 0,
+                    time_zone: self.rng.chance(0.2).then(|| "Not/AZone".into()),
+                    name: None,
+                    customer_key: None,
+                    fields: BTreeMap::new(),
+                    last_disposition: None,
+                    not_before: None,
+                }
+            })
+            .collect()
+    }
+
+    fn tell(&mut self, input: Input) {
+        if let Input::ClaimStored { attempt } = input {
+            self.auditor.stored.insert(attempt);
+        }
+        let mut out = Outbox::new();
+        self.dialer.handle(self.now, input, &mut out);
+        for fact in &out.facts {
+            match fact {
+                Fact::AttemptClaimed { attempt, .. } => {
+                    assert!(self.auditor.stored.contains(attempt) && self.auditor.claimed.insert(*attempt));
+                }
+                Fact::AttemptEnded { attempt, .. } => {
+                    assert!(self.auditor.claimed.contains(attempt), "{attempt} ended, never claimed");
+                    assert!(self.auditor.ended.insert(*attempt), "{attempt} ended twice");
+                }
+                _ => {}
+            }
+        }
+        for command in out.commands {
+            match command {
+                Command::Claim { attempt, lead, .. } => {
+                    assert!(!self.drained);
+                    for (other, theirs) in &self.auditor.asked {
+                        let live = self.dialer_has(*other);
+                        assert!(*theirs != lead || !live, "{lead} is in {other} and {attempt}");
+                    }
+                    self.auditor.asked.insert(attempt, lead);
+                }
+                Command::Dial(dial) => {
+                    assert!(self.auditor.stored.contains(&dial.attempt), "dialled without a stored claim");
+                    assert_eq!(self.auditor.asked[&dial.attempt], dial.lead.id);
+                    assert!(!self.auditor.objected.contains(&dial.number), "dialled after an objection");
+                    let local_us = self.now.utc.as_micros() - 4 * 3_600_000_000;
+                    let hour = local_us.rem_euclid(86_400_000_000) / 3_600_000_000;
+                    assert!((8..21).contains(&hour), "dialled at {hour} o'clock");
+                    assert!(!self.drained);
+                    assert!(self.auditor.dialled.insert(dial.attempt, (dial.lead.id, dial.number)).is_none());
+                }
+                Command::Resolve { attempt, outcome, .. } => {
+                    assert!(self.auditor.resolved.insert(attempt), "{attempt} resolved twice");
+                    assert!(outcome != AttemptOutcome::Blocked || !self.auditor.dialled.contains_key(&attempt));
+                }
+                Command::OfferPreview { agent, attempt, .. } => self.previews.push((agent, attempt)),
+                Command::FetchLeads { count, .. } => assert!((1..=dialer::HOPPER_MAX_LEADS).contains(&count)),
+                Command::ReturnLeads { .. } | Command::Cancel { .. } => {}
+            }
+        }
+        if let Some(next) = self.dialer.next_deadline() {
+            assert!(next > self.now.mono, "a deadline in the past would spin");
+        }
+        let mut in_flight = 0;
+        for n in 0..2 {
+            let snapshot = self.dialer.snapshot(campaign(n)).unwrap();
+            assert!(snapshot.in_flight <= IN_FLIGHT_MAX && snapshot.hopper <= dialer::HOPPER_MAX_LEADS);
+            in_flight += snapshot.in_flight;
+        }
+        assert!(in_flight <= 12, "more calls than lines");
+    }
+
+    /// Whether the attempt is still open, as the auditor reckons.
+    fn dialer_has(&self, attempt: AttemptId) -> bool {
+        self.auditor.claimed.contains(&attempt) && !self.auditor.ended.contains(&attempt)
+    }
+
+    fn close(&mut self) {
+        self.tell(Input::Drain);
+        self.drained = true;
+        let asked: Vec<AttemptId> = self.auditor.asked.keys().copied().collect();
+        for attempt in asked {
+            self.tell(Input::ClaimStored { attempt });
+            self.tell(Input::AttemptClassified { attempt, verdict: Verdict::Machine });
+            self.tell(Input::AttemptFailed { attempt, cause: Cause::NoAnswer });
+        }
+        assert_eq!(self.auditor.claimed, self.auditor.ended, "every claimed attempt ends exactly once");
+        assert!(self.auditor.ended.is_subset(&self.auditor.resolved));
+        for n in 0..2 {
+            assert_eq!(self.dialer.snapshot(campaign(n)).unwrap().in_flight, 0);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_laws_hold(seed in any::<u64>(), steps in 50usize..400) {
+        let mut run = Random::new(seed);
+        for _ in 0..steps {
+            run.step();
+        }
+        run.close();
+    }
+}
+
+#[test]
+fn the_random_world_dials_and_is_not_empty() {
+    let dialled: usize = (0..20)
+        .map(|seed| {
+            let mut run = Random::new(seed);
+            (0..400).for_each(|_| run.step());
+            run.auditor.dialled.len()
+        })
+        .sum();
+    assert!(dialled > 40, "{dialled}");
+}
