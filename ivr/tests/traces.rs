@@ -1,6 +1,7 @@
 //! Whole calls as readable traces: each `flows/*.trace` holds what the caller does, behind `>`, and
 //! what the flow says to it. `UPDATE_TRACES=1` writes what the flow says now into the files.
 
+mod examples;
 mod stage;
 
 use stage::Stage;
@@ -10,7 +11,7 @@ use std::path::Path;
 #[test]
 fn every_trace_is_what_the_flow_does() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
-    let flows = stage::flows();
+    let flows = examples::flows();
     let update = std::env::var_os("UPDATE_TRACES").is_some();
     let mut traces = 0;
     for entry in fs::read_dir(&folder).unwrap() {

@@ -1,45 +1,12 @@
 //! One call played in virtual time, written down line by line.
 
-use ivr::{CallFacts, CheckContext, Command, Flow, Input, Session, parse_all};
+use ivr::{CallFacts, Command, Flow, Input, Session};
 use jiff::Timestamp;
 use model::{CallId, Fact, FlowId, LookupId, Mint, Mono, Now, Outbox, PlayId, Utc};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The flows of the examples and of the tests, all valid.
-pub fn flows() -> BTreeMap<FlowId, Arc<Flow>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in [root.join("tests/flows"), root.join("../config/ivr")] {
-        let mut paths: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        paths.sort();
-        for path in paths {
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                files.push((name, std::fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    parse_all(&files, &CheckContext::default()).unwrap_or_else(|findings| {
-        for finding in &findings {
-            let (_, source) = files
-                .iter()
-                .find(|(name, _)| *name == finding.file)
-                .unwrap();
-            eprintln!("{}", finding.render(source));
-        }
-        panic!("the example flows have errors")
-    })
-}
 
 /// A session, its clock, and what it said.
 pub struct Stage {
@@ -109,7 +76,10 @@ impl Stage {
             }
             "late-answer" => {
                 let lookup = self.asked_before.take().expect("a lookup was given up");
-                self.tell(Input::LookupAnswered { lookup, result: Ok(pairs(words)) });
+                self.tell(Input::LookupAnswered {
+                    lookup,
+                    result: Ok(pairs(words)),
+                });
             }
             "hang-up" => self.tell(Input::HungUp),
             word if word.starts_with('~') => {
