@@ -43,7 +43,7 @@ proptest! {
 
     #[test]
     fn a_session_ends_once_and_within_its_bounds(
-        which in 0usize..4,
+        which in 0usize..5,
         acts in prop::collection::vec(act(), 0..120),
         at in 1_760_000_000_000_000i64..1_860_000_000_000_000,
     ) {
@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn checking_never_panics_whatever_is_changed_in_a_flow(
-        which in 0usize..4,
+        which in 0usize..5,
         cuts in prop::collection::vec((0usize..6000, 0usize..30, "[ -~äß\n]{0,6}|9{1,25}|\\[\\[|\\{ |= -1"), 0..6),
     ) {
         let mut text = flows().values().nth(which).unwrap().source.clone();
