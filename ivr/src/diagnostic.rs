@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(
             finding.to_json(),
             "{\"code\":\"unknown-node\",\"severity\":\"error\",\"message\":\"there is no node `salez`\",\
-             \"file\":\"a.toml\",\"start\":18,\"end\":25,\"line\":2,\"column\":10,\
+             \"file\":\"a.toml\",\"start\":17,\"end\":24,\"line\":2,\"column\":10,\
              \"remedy\":\"did you mean `sales`?\"}"
         );
     }

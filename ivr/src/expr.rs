@@ -675,7 +675,7 @@ mod tests {
 
     #[test]
     fn an_error_names_its_place() {
-        let error = |text| Expr::parse(text, &types()).map(|_| ()).unwrap_err();
+        let error = |text: &str| Expr::parse(text, &types()).map(|_| ()).unwrap_err();
         let wrong = ExprProblem::WrongType {
             needed: Type::Number,
             is: Type::Text,

@@ -390,7 +390,10 @@ impl Reader<'_> {
             })
             .ok()
         });
-        let zone = root.get("timezone").and_then(|value| self.zone(value));
+        // A zone that does not exist was reported: the hours need not miss it again.
+        let zone = root
+            .get("timezone")
+            .map(|value| self.zone(value).unwrap_or(TimeZone::UTC));
         self.read_variables(root.get("variables"));
         let hours = self.read_hours(root.get("hours"), zone.as_ref());
         let nodes = self.read_nodes(&mut root);

@@ -388,7 +388,10 @@ impl Session {
             },
             Input::Tick if turn.now.mono >= until => self.dip_again(turn),
             Input::Digit(key) => {
-                self.keep(key);
+                // What follows a secret too soon may be more of it.
+                if !self.is_sensitive() {
+                    self.keep(key);
+                }
                 Step::Wait
             }
             Input::LookupAnswered { .. }
