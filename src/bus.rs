@@ -114,11 +114,19 @@ impl BusThread {
 pub fn start(parts: BusParts) -> std::io::Result<(BusHandle, BusThread)> {
     let log = parts.log.as_ref().map(Log::open).transpose()?;
     let (batches, receiver) = bounded(BATCHES_MAX);
-    let mut bus = Bus { parts, log, records: CdrFold::new(), ledger: Ledger::new(), violations: 0 };
-    let thread = std::thread::Builder::new().name("bus".into()).spawn(move || {
-        bus.run(&receiver);
-        bus.ledger
-    })?;
+    let mut bus = Bus {
+        parts,
+        log,
+        records: CdrFold::new(),
+        ledger: Ledger::new(),
+        violations: 0,
+    };
+    let thread = std::thread::Builder::new()
+        .name("bus".into())
+        .spawn(move || {
+            bus.run(&receiver);
+            bus.ledger
+        })?;
     Ok((BusHandle { batches }, BusThread { thread }))
 }
 
@@ -156,7 +164,13 @@ impl Bus {
         self.parts.metrics.apply(&event);
         let record = self.records.apply(&event);
         // A record given again with its recording's file is the same call.
-        if let (Some(cdr), false) = (&record, matches!(event.fact, Fact::RecordingEnded { .. } | Fact::RecordingFailed { .. })) {
+        if let (Some(cdr), false) = (
+            &record,
+            matches!(
+                event.fact,
+                Fact::RecordingEnded { .. } | Fact::RecordingFailed { .. }
+            ),
+        ) {
             self.parts.metrics.apply_record(cdr);
             if let Some(tell) = &self.parts.on_record {
                 tell(cdr);
@@ -168,7 +182,11 @@ impl Bus {
             }
             if let Fact::AgentStateChanged { agent, is, .. } = &event.fact {
                 let since = event.at.utc;
-                store.request(StoreRequest::SaveAgent { agent: *agent, state: *is, since });
+                store.request(StoreRequest::SaveAgent {
+                    agent: *agent,
+                    state: *is,
+                    since,
+                });
             }
             let messages = self.parts.webhooks.messages(&event);
             if !messages.is_empty() {
@@ -224,13 +242,18 @@ impl Log {
     fn append(&mut self, events: &[Event]) {
         self.batches += 1;
         for event in events {
-            serde_json::to_writer(&mut self.unwritten, event).expect("memory takes an event's JSON");
+            serde_json::to_writer(&mut self.unwritten, event)
+                .expect("memory takes an event's JSON");
             self.unwritten.push(b'\n');
         }
         if self.errors > 0 && !self.batches.is_multiple_of(LOG_RETRY_BATCHES) {
             return;
         }
-        match self.file.write_all(&self.unwritten).and_then(|()| self.file.flush()) {
+        match self
+            .file
+            .write_all(&self.unwritten)
+            .and_then(|()| self.file.flush())
+        {
             Ok(()) => {
                 self.unwritten.clear();
                 self.errors = 0;

@@ -19,15 +19,28 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Waits in queues, in seconds: from at once to the longest a person stays.
-const WAIT_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0, 1_800.0];
+const WAIT_BUCKETS: &[f64] = &[
+    1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0, 1_800.0,
+];
 /// Talks, in seconds.
-const TALK_BUCKETS: &[f64] = &[10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1_200.0, 3_600.0];
+const TALK_BUCKETS: &[f64] = &[
+    10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1_200.0, 3_600.0,
+];
 /// Screen pops and the control thread's lag, in seconds: the bound of a pop is 50 ms.
-const FAST_BUCKETS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
+const FAST_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
+];
 
 /// The states of the agents' gauge.
-const AGENT_STATES: &[&str] =
-    &["signed_out", "not_ready", "available", "offered", "on_call", "wrap_up", "unreachable"];
+const AGENT_STATES: &[&str] = &[
+    "signed_out",
+    "not_ready",
+    "available",
+    "offered",
+    "on_call",
+    "wrap_up",
+    "unreachable",
+];
 
 /// Numerator and denominator of a queue's service level.
 #[derive(Clone, Copy, Default)]
@@ -74,7 +87,10 @@ macro_rules! metrics {
 }
 
 /// One constructor per kind of metric.
-#[allow(non_snake_case, reason = "named like the kinds they make, for the macro above")]
+#[allow(
+    non_snake_case,
+    reason = "named like the kinds they make, for the macro above"
+)]
 mod make {
     use super::*;
     const VALID: &str = "names and buckets are constants and checked by a test";
@@ -100,7 +116,11 @@ mod make {
         Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())).expect(VALID)
     }
     pub fn HistogramVec(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
-        HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels).expect(VALID)
+        HistogramVec::new(
+            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+            labels,
+        )
+        .expect(VALID)
     }
 }
 
@@ -201,7 +221,9 @@ fn limit_name(limit: PacingLimit) -> &'static str {
     }
 }
 
-const LIMITS: &[&str] = &["risk", "budget", "lines", "leads", "agents", "rule", "store"];
+const LIMITS: &[&str] = &[
+    "risk", "budget", "lines", "leads", "agents", "rule", "store",
+];
 
 impl Metrics {
     /// Takes the next event.
@@ -210,10 +232,14 @@ impl Metrics {
         match &event.fact {
             Fact::CallArrived { .. } => self.call_begins("inbound"),
             Fact::CallDialled { .. } => self.call_begins("outbound"),
-            Fact::CallEnded { direction, cause, .. } => {
+            Fact::CallEnded {
+                direction, cause, ..
+            } => {
                 let direction = direction_name(*direction);
                 self.calls_live.with_label_values(&[direction]).dec();
-                self.calls_ended.with_label_values(&[direction, cause.name()]).inc();
+                self.calls_ended
+                    .with_label_values(&[direction, cause.name()])
+                    .inc();
             }
             Fact::LegStarted { role, .. } => {
                 let role = match role {
@@ -239,12 +265,18 @@ impl Metrics {
             | Fact::RecordingStarted { .. }
             | Fact::EngineDraining { .. } => {}
 
-            Fact::IvrEntered { flow, .. } => self.ivr_entered.with_label_values(&[flow.as_str()]).inc(),
+            Fact::IvrEntered { flow, .. } => {
+                self.ivr_entered.with_label_values(&[flow.as_str()]).inc()
+            }
             Fact::IvrNoInput { flow, .. } => {
-                self.ivr_errors.with_label_values(&[flow.as_str(), "no_input"]).inc();
+                self.ivr_errors
+                    .with_label_values(&[flow.as_str(), "no_input"])
+                    .inc();
             }
             Fact::IvrNoMatch { flow, .. } => {
-                self.ivr_errors.with_label_values(&[flow.as_str(), "no_match"]).inc();
+                self.ivr_errors
+                    .with_label_values(&[flow.as_str(), "no_match"])
+                    .inc();
             }
             Fact::IvrLeft { flow, end, .. } => {
                 let end = match end {
@@ -257,13 +289,26 @@ impl Metrics {
             }
 
             Fact::QueueEntered { queue, .. } => {
-                self.queue_offered.with_label_values(&[queue.as_str()]).inc();
-                self.queue_waiting.with_label_values(&[queue.as_str()]).inc();
+                self.queue_offered
+                    .with_label_values(&[queue.as_str()])
+                    .inc();
+                self.queue_waiting
+                    .with_label_values(&[queue.as_str()])
+                    .inc();
             }
             Fact::QueueRefused { queue, .. } => {
-                self.queue_refused.with_label_values(&[queue.as_str()]).inc();
+                self.queue_refused
+                    .with_label_values(&[queue.as_str()])
+                    .inc();
             }
-            Fact::QueueLeft { queue, outcome, waited_us, short, within_target, .. } => {
+            Fact::QueueLeft {
+                queue,
+                outcome,
+                waited_us,
+                short,
+                within_target,
+                ..
+            } => {
                 self.visit_ends(*queue, *outcome, *waited_us, *short, *within_target);
             }
 
@@ -279,7 +324,9 @@ impl Metrics {
                 self.offers.with_label_values(&[why]).inc();
             }
             Fact::OfferWithdrawn { .. } => self.offers.with_label_values(&["withdrawn"]).inc(),
-            Fact::ScreenPopped { on_socket, took_us, .. } => {
+            Fact::ScreenPopped {
+                on_socket, took_us, ..
+            } => {
                 let label = if *on_socket { "true" } else { "false" };
                 self.screen_pops.with_label_values(&[label]).inc();
                 if *on_socket {
@@ -287,8 +334,15 @@ impl Metrics {
                 }
             }
 
-            Fact::AgentStateChanged { agent, was, is, was_for_us } => {
-                self.agent_seconds.with_label_values(&[was.name()]).add(seconds(*was_for_us));
+            Fact::AgentStateChanged {
+                agent,
+                was,
+                is,
+                was_for_us,
+            } => {
+                self.agent_seconds
+                    .with_label_values(&[was.name()])
+                    .add(seconds(*was_for_us));
                 let mut seen = self.seen.lock();
                 seen.agents.insert(*agent, *is);
                 for state in AGENT_STATES {
@@ -299,20 +353,34 @@ impl Metrics {
 
             Fact::AttemptClaimed { campaign, .. } => {
                 self.dials.with_label_values(&[campaign.as_str()]).inc();
-                self.attempts_live.with_label_values(&[campaign.as_str()]).inc();
+                self.attempts_live
+                    .with_label_values(&[campaign.as_str()])
+                    .inc();
             }
             Fact::AttemptBlocked { campaign, rule, .. } => {
-                self.attempts_blocked.with_label_values(&[campaign.as_str(), rule.as_str()]).inc();
+                self.attempts_blocked
+                    .with_label_values(&[campaign.as_str(), rule.as_str()])
+                    .inc();
             }
             Fact::AttemptAnswered { campaign, .. } => {
                 self.answers.with_label_values(&[campaign.as_str()]).inc();
             }
-            Fact::AttemptEnded { campaign, outcome, .. } => {
-                self.attempts_live.with_label_values(&[campaign.as_str()]).dec();
-                self.attempts_ended.with_label_values(&[campaign.as_str(), outcome.name()]).inc();
+            Fact::AttemptEnded {
+                campaign, outcome, ..
+            } => {
+                self.attempts_live
+                    .with_label_values(&[campaign.as_str()])
+                    .dec();
+                self.attempts_ended
+                    .with_label_values(&[campaign.as_str(), outcome.name()])
+                    .inc();
             }
-            Fact::CampaignChanged { campaign, running, .. } => {
-                self.running.with_label_values(&[campaign.as_str()]).set(i64::from(*running));
+            Fact::CampaignChanged {
+                campaign, running, ..
+            } => {
+                self.running
+                    .with_label_values(&[campaign.as_str()])
+                    .set(i64::from(*running));
             }
             Fact::PacingDecided {
                 campaign,
@@ -325,24 +393,37 @@ impl Metrics {
                 ..
             } => {
                 let label = &[campaign.as_str()];
-                self.expected_answers.with_label_values(label).set(*expected_answers);
-                self.expected_free.with_label_values(label).set(*expected_free);
+                self.expected_answers
+                    .with_label_values(label)
+                    .set(*expected_answers);
+                self.expected_free
+                    .with_label_values(label)
+                    .set(*expected_free);
                 self.theta.with_label_values(label).set(*theta);
-                self.abandon_rate.with_label_values(label).set(abandon_rate.unwrap_or(f64::NAN));
+                self.abandon_rate
+                    .with_label_values(label)
+                    .set(abandon_rate.unwrap_or(f64::NAN));
                 self.budget_left.with_label_values(label).set(*budget_left);
                 for limit in LIMITS {
                     let on = i64::from(*limit == limit_name(*limited_by));
-                    self.limited_by.with_label_values(&[campaign.as_str(), *limit]).set(on);
+                    self.limited_by
+                        .with_label_values(&[campaign.as_str(), *limit])
+                        .set(on);
                 }
             }
 
             Fact::RecordingEnded { .. } => self.recordings.with_label_values(&["written"]).inc(),
             Fact::RecordingFailed { .. } => self.recordings.with_label_values(&["failed"]).inc(),
             Fact::TrunkChanged { trunk, up } => {
-                self.trunk_up.with_label_values(&[trunk.as_str()]).set(i64::from(*up));
+                self.trunk_up
+                    .with_label_values(&[trunk.as_str()])
+                    .set(i64::from(*up));
             }
-            Fact::EngineStarted { attempts_unknown, .. } => {
-                self.attempts_unknown.set(i64::try_from(*attempts_unknown).unwrap_or(i64::MAX));
+            Fact::EngineStarted {
+                attempts_unknown, ..
+            } => {
+                self.attempts_unknown
+                    .set(i64::try_from(*attempts_unknown).unwrap_or(i64::MAX));
             }
             Fact::EngineFaulted { .. } => self.faults.inc(),
         }
@@ -351,9 +432,13 @@ impl Metrics {
     /// Takes a call's record, once per call.
     pub fn apply_record(&self, cdr: &Cdr) {
         let direction = direction_name(cdr.direction);
-        self.call_records.with_label_values(&[direction, cdr.outcome.name()]).inc();
+        self.call_records
+            .with_label_values(&[direction, cdr.outcome.name()])
+            .inc();
         if cdr.bridged.is_some() {
-            self.talk.with_label_values(&[direction]).observe(seconds(cdr.talk_us));
+            self.talk
+                .with_label_values(&[direction])
+                .observe(seconds(cdr.talk_us));
         }
     }
 
@@ -362,11 +447,22 @@ impl Metrics {
         self.calls_live.with_label_values(&[direction]).inc();
     }
 
-    fn visit_ends(&self, queue: QueueId, outcome: QueueOutcome, waited_us: u64, short: bool, in_time: bool) {
+    fn visit_ends(
+        &self,
+        queue: QueueId,
+        outcome: QueueOutcome,
+        waited_us: u64,
+        short: bool,
+        in_time: bool,
+    ) {
         let name = queue.as_str();
         self.queue_waiting.with_label_values(&[name]).dec();
-        self.queue_left.with_label_values(&[name, outcome.name()]).inc();
-        self.queue_wait.with_label_values(&[name, outcome.name()]).observe(seconds(waited_us));
+        self.queue_left
+            .with_label_values(&[name, outcome.name()])
+            .inc();
+        self.queue_wait
+            .with_label_values(&[name, outcome.name()])
+            .observe(seconds(waited_us));
         if short {
             self.queue_short.with_label_values(&[name]).inc();
         }
@@ -393,7 +489,8 @@ impl Metrics {
 
     /// Rules of the stream broken so far.
     pub fn set_violations(&self, total: u64) {
-        self.violations.set(i64::try_from(total).unwrap_or(i64::MAX));
+        self.violations
+            .set(i64::try_from(total).unwrap_or(i64::MAX));
     }
 
     /// Batches that wait for the bus.
@@ -403,14 +500,17 @@ impl Metrics {
 
     /// Failed writes of the log since the last good one.
     pub fn set_log_errors(&self, errors: u64) {
-        self.log_errors.set(i64::try_from(errors).unwrap_or(i64::MAX));
+        self.log_errors
+            .set(i64::try_from(errors).unwrap_or(i64::MAX));
     }
 
     /// What the store counted.
     pub fn set_store(&self, lag: usize, counters: &StoreCounters) {
         self.store_lag.set(lag as i64);
-        self.store_spooled.set(counters.spooled.load(Ordering::Relaxed).cast_signed());
-        self.store_commit.set(seconds(counters.last_commit_us.load(Ordering::Relaxed)));
+        self.store_spooled
+            .set(counters.spooled.load(Ordering::Relaxed).cast_signed());
+        self.store_commit
+            .set(seconds(counters.last_commit_us.load(Ordering::Relaxed)));
         let now = [
             counters.commits.load(Ordering::Relaxed),
             counters.failures.load(Ordering::Relaxed),
@@ -419,10 +519,18 @@ impl Metrics {
         ];
         let mut seen = self.seen.lock();
         let grown = |at: usize| now[at].saturating_sub(seen.store[at]);
-        self.store_commits.with_label_values(&["committed"]).inc_by(grown(0));
-        self.store_commits.with_label_values(&["failed"]).inc_by(grown(1));
-        self.store_claims.with_label_values(&["stored"]).inc_by(grown(2));
-        self.store_claims.with_label_values(&["refused"]).inc_by(grown(3));
+        self.store_commits
+            .with_label_values(&["committed"])
+            .inc_by(grown(0));
+        self.store_commits
+            .with_label_values(&["failed"])
+            .inc_by(grown(1));
+        self.store_claims
+            .with_label_values(&["stored"])
+            .inc_by(grown(2));
+        self.store_claims
+            .with_label_values(&["refused"])
+            .inc_by(grown(3));
         seen.store = now;
     }
 
@@ -431,19 +539,24 @@ impl Metrics {
         let mut seen = self.seen.lock();
         let was = seen.sip;
         let add = |kind: &str, now: u64, was: u64| {
-            self.sip_messages.with_label_values(&[kind]).inc_by(now.saturating_sub(was));
+            self.sip_messages
+                .with_label_values(&[kind])
+                .inc_by(now.saturating_sub(was));
         };
         add("received", now.received, was.received);
         add("sent", now.sent, was.sent);
         add("retransmitted", now.retransmitted, was.retransmitted);
         add("absorbed", now.absorbed, was.absorbed);
         let refuse = |reason: &str, now: u64, was: u64| {
-            self.sip_refused.with_label_values(&[reason]).inc_by(now.saturating_sub(was));
+            self.sip_refused
+                .with_label_values(&[reason])
+                .inc_by(now.saturating_sub(was));
         };
         refuse("malformed", now.malformed, was.malformed);
         refuse("unknown_source", now.unknown_source, was.unknown_source);
         refuse("auth_failed", now.auth_failed, was.auth_failed);
-        self.sip_timeouts.inc_by(now.timed_out.saturating_sub(was.timed_out));
+        self.sip_timeouts
+            .inc_by(now.timed_out.saturating_sub(was.timed_out));
         seen.sip = *now;
     }
 
@@ -477,13 +590,19 @@ impl Metrics {
 
     /// What waits in the outbox of an endpoint.
     pub fn set_outbox(&self, endpoint: &str, waiting: u64, dead: u64) {
-        self.outbox_depth.with_label_values(&[endpoint, "waiting"]).set(waiting.cast_signed());
-        self.outbox_depth.with_label_values(&[endpoint, "dead"]).set(dead.cast_signed());
+        self.outbox_depth
+            .with_label_values(&[endpoint, "waiting"])
+            .set(waiting.cast_signed());
+        self.outbox_depth
+            .with_label_values(&[endpoint, "dead"])
+            .set(dead.cast_signed());
     }
 
     /// The text exposition format, version 0.0.4.
     pub fn text(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).expect("gathered metrics are complete")
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .expect("gathered metrics are complete")
     }
 }
 
@@ -510,20 +629,48 @@ mod tests {
         let call = model::CallId(1);
         let direction = Direction::Inbound;
         let mut leave = |outcome, within_target| {
-            let fact = Fact::QueueEntered { call, queue, direction, priority: 0, skills: vec![] };
-            metrics.apply(&Event { seq: 1, at: Now::default(), fact });
-            let fact = Fact::QueueLeft {
-                call, queue, direction, outcome, waited_us: 1, short: false, during_offer: false, within_target,
+            let fact = Fact::QueueEntered {
+                call,
+                queue,
+                direction,
+                priority: 0,
+                skills: vec![],
             };
-            metrics.apply(&Event { seq: 1, at: Now::default(), fact });
+            metrics.apply(&Event {
+                seq: 1,
+                at: Now::default(),
+                fact,
+            });
+            let fact = Fact::QueueLeft {
+                call,
+                queue,
+                direction,
+                outcome,
+                waited_us: 1,
+                short: false,
+                during_offer: false,
+                within_target,
+            };
+            metrics.apply(&Event {
+                seq: 1,
+                at: Now::default(),
+                fact,
+            });
         };
         leave(QueueOutcome::Answered, true);
         leave(QueueOutcome::Answered, false);
         leave(QueueOutcome::Abandoned, true);
-        assert!(metrics.text().contains("tandem_queue_service_level_ratio{queue=\"sales\"} 0.5"));
+        assert!(
+            metrics
+                .text()
+                .contains("tandem_queue_service_level_ratio{queue=\"sales\"} 0.5")
+        );
         leave(QueueOutcome::Abandoned, false);
         let text = metrics.text();
-        assert!(text.contains("tandem_queue_service_level_ratio{queue=\"sales\"} 0.333"), "{text}");
+        assert!(
+            text.contains("tandem_queue_service_level_ratio{queue=\"sales\"} 0.333"),
+            "{text}"
+        );
         assert!(text.contains("tandem_queue_waiting{queue=\"sales\"} 0"));
     }
 }

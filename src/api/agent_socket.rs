@@ -32,21 +32,38 @@ pub(super) async fn open(
     caller.acts_as(agent)?;
     known_agent(&state, agent)?;
     check_origin(&headers, &state.config.origins)?;
-    let upgrade = upgrade
-        .map_err(|_| Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", "this is a WebSocket"))?;
-    let seat = state.parts.sockets.connect(agent).ok_or_else(|| {
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_screens", "this agent has too many screens open")
+    let upgrade = upgrade.map_err(|_| {
+        Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket_only",
+            "this is a WebSocket",
+        )
     })?;
-    let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).protocols([auth::SUBPROTOCOL]);
+    let seat = state.parts.sockets.connect(agent).ok_or_else(|| {
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_screens",
+            "this agent has too many screens open",
+        )
+    })?;
+    let upgrade = upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .protocols([auth::SUBPROTOCOL]);
     Ok(upgrade.on_upgrade(move |socket| run(socket, state, caller, agent, seat)))
 }
 
-async fn run(mut socket: WebSocket, state: ApiState, caller: Caller, agent: AgentId, mut seat: Seat) {
+async fn run(
+    mut socket: WebSocket,
+    state: ApiState,
+    caller: Caller,
+    agent: AgentId,
+    mut seat: Seat,
+) {
     let feed = state.parts.feed.clone();
-    let look = |board: &super::board::Board| {
-        json!({ "type": "snapshot", "seq": board.seq, "agent": board.agents.get(&agent) })
+    let look = |board: &super::board::Board| json!({ "type": "snapshot", "seq": board.seq, "agent": board.agents.get(&agent) });
+    let Ok((snapshot, mut tail)) = feed.follow(None, look) else {
+        return;
     };
-    let Ok((snapshot, mut tail)) = feed.follow(None, look) else { return };
     if write(&mut socket, &snapshot).await.is_err() {
         return;
     }
@@ -86,10 +103,14 @@ async fn write(socket: &mut WebSocket, value: &Value) -> Result<(), axum::Error>
 
 /// Sending flushes: only then is the pop told as written.
 async fn write_pop(socket: &mut WebSocket, message: ToSocket) -> Result<(), axum::Error> {
-    socket.send(Message::Text(message.text.as_ref().into())).await?;
-    if let Some(written) = message.written {
-        // Whoever waited may have given up: the phone rings already.
-        drop(written.send(()));
+    socket
+        .send(Message::Text(message.text.as_ref().into()))
+        .await?;
+    if message
+        .written
+        .is_some_and(|written| written.send(()).is_err())
+    {
+        tracing::debug!("a pop was written after its wait was over; the phone rings already");
     }
     Ok(())
 }

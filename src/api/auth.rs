@@ -88,7 +88,10 @@ impl Caller {
 
 /// The SHA-256 of a token in hex, as the configuration wants it.
 pub fn token_hash(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(token.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The known tokens, by hash: a look-up that takes longer for a near miss tells nothing about a token.
@@ -109,7 +112,11 @@ impl Tokens {
             if (config.role == Role::Agent) != config.agent.is_some() {
                 return Err(TokenError::Agent(config.name.clone()));
             }
-            let caller = Caller { name: config.name.clone(), role: config.role, agent: config.agent };
+            let caller = Caller {
+                name: config.name.clone(),
+                role: config.role,
+                agent: config.agent,
+            };
             if by_hash.insert(hash, caller).is_some() {
                 return Err(TokenError::Twice(config.name.clone()));
             }
@@ -126,10 +133,14 @@ impl Tokens {
 fn token_of(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim());
     }
     let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    offered.split(',').find_map(|protocol| protocol.trim().strip_prefix("bearer."))
+    offered
+        .split(',')
+        .find_map(|protocol| protocol.trim().strip_prefix("bearer."))
 }
 
 impl FromRequestParts<ApiState> for Caller {

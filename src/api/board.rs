@@ -155,7 +155,14 @@ impl Board {
     ) -> Board {
         let mut board = Board::default();
         for agent in agents {
-            board.agents.insert(agent, AgentRow { agent, state: AgentState::SignedOut, since: now });
+            board.agents.insert(
+                agent,
+                AgentRow {
+                    agent,
+                    state: AgentState::SignedOut,
+                    since: now,
+                },
+            );
         }
         for queue in queues {
             board.queue(queue);
@@ -171,14 +178,41 @@ impl Board {
         self.seq = event.seq;
         let now = event.at.utc;
         match &event.fact {
-            Fact::CallArrived { call, caller, called, .. } => {
-                self.begin(*call, Direction::Inbound, caller.clone(), called.clone(), None, now);
+            Fact::CallArrived {
+                call,
+                caller,
+                called,
+                ..
+            } => {
+                self.begin(
+                    *call,
+                    Direction::Inbound,
+                    caller.clone(),
+                    called.clone(),
+                    None,
+                    now,
+                );
             }
-            Fact::CallDialled { call, number, caller_id, campaign, .. } => {
+            Fact::CallDialled {
+                call,
+                number,
+                caller_id,
+                campaign,
+                ..
+            } => {
                 let (caller, called) = (number.to_string(), caller_id.clone());
-                self.begin(*call, Direction::Outbound, caller, called, Some(*campaign), now);
+                self.begin(
+                    *call,
+                    Direction::Outbound,
+                    caller,
+                    called,
+                    Some(*campaign),
+                    now,
+                );
             }
-            Fact::CallBridged { call, agent, .. } => self.stage(*call, CallStage::Talking, Some(*agent)),
+            Fact::CallBridged { call, agent, .. } => {
+                self.stage(*call, CallStage::Talking, Some(*agent))
+            }
             Fact::CallHeld { call, .. } => self.stage(*call, CallStage::OnHold, None),
             Fact::CallResumed { call, .. } => self.stage(*call, CallStage::Talking, None),
             Fact::CallUnbridged { call, .. } => self.stage(*call, CallStage::Begun, None),
@@ -196,7 +230,13 @@ impl Board {
                 }
             }
             Fact::QueueRefused { queue, .. } => self.queue(*queue).refused += 1,
-            Fact::QueueLeft { call, queue, outcome, within_target, .. } => {
+            Fact::QueueLeft {
+                call,
+                queue,
+                outcome,
+                within_target,
+                ..
+            } => {
                 self.waiting.remove(&(*queue, *call));
                 self.count_waiting(*queue);
                 let row = self.queue(*queue);
@@ -205,7 +245,9 @@ impl Board {
                 row.answered_within_target +=
                     u64::from(*outcome == QueueOutcome::Answered && *within_target);
             }
-            Fact::OfferMade { call, agent, .. } => self.stage(*call, CallStage::Offered, Some(*agent)),
+            Fact::OfferMade { call, agent, .. } => {
+                self.stage(*call, CallStage::Offered, Some(*agent))
+            }
             Fact::OfferFailed { call, .. } | Fact::OfferWithdrawn { call, .. } => {
                 if let Some(row) = self.calls.get_mut(call)
                     && row.stage == CallStage::Offered
@@ -215,25 +257,44 @@ impl Board {
                 }
             }
             Fact::AgentStateChanged { agent, is, .. } => {
-                self.agents.insert(*agent, AgentRow { agent: *agent, state: *is, since: now });
+                self.agents.insert(
+                    *agent,
+                    AgentRow {
+                        agent: *agent,
+                        state: *is,
+                        since: now,
+                    },
+                );
             }
             Fact::AttemptClaimed { campaign, .. } => {
                 let row = self.campaign(*campaign);
                 row.dialled += 1;
                 row.in_flight += 1;
             }
-            Fact::AttemptEnded { campaign, outcome, .. } => {
+            Fact::AttemptEnded {
+                campaign, outcome, ..
+            } => {
                 let row = self.campaign(*campaign);
                 row.in_flight = row.in_flight.saturating_sub(1);
                 row.answered_agent += u64::from(*outcome == AttemptOutcome::AnsweredAgent);
                 row.abandoned += u64::from(*outcome == AttemptOutcome::Abandoned);
             }
-            Fact::CampaignChanged { campaign, mode, running, .. } => {
+            Fact::CampaignChanged {
+                campaign,
+                mode,
+                running,
+                ..
+            } => {
                 let row = self.campaign(*campaign);
                 row.mode = Some(*mode);
                 row.running = *running;
             }
-            Fact::PacingDecided { campaign, abandon_rate, limited_by, .. } => {
+            Fact::PacingDecided {
+                campaign,
+                abandon_rate,
+                limited_by,
+                ..
+            } => {
                 let row = self.campaign(*campaign);
                 row.abandon_rate = *abandon_rate;
                 row.limited_by = Some(*limited_by);
@@ -277,7 +338,17 @@ impl Board {
         started: Utc,
     ) {
         let (stage, queue, agent) = (CallStage::Begun, None, None);
-        let row = CallRow { call, direction, caller, called, stage, queue, campaign, agent, started };
+        let row = CallRow {
+            call,
+            direction,
+            caller,
+            called,
+            stage,
+            queue,
+            campaign,
+            agent,
+            started,
+        };
         self.calls.insert(call, row);
     }
 
@@ -351,7 +422,14 @@ impl Feed {
     /// A feed of this boot that begins with this board.
     pub fn new(boot: u32, board: Board) -> Arc<Feed> {
         let (live, _) = broadcast::channel(LIVE_BUFFER);
-        Arc::new(Feed { kept: RwLock::new(Kept { board, events: VecDeque::new() }), live, boot })
+        Arc::new(Feed {
+            kept: RwLock::new(Kept {
+                board,
+                events: VecDeque::new(),
+            }),
+            live,
+            boot,
+        })
     }
 
     /// The boot all events are of.
@@ -387,13 +465,24 @@ impl Feed {
         let next = from.unwrap_or(kept.board.seq + 1);
         let waiting = kept.since(next)?;
         let live = self.live.subscribe();
-        Ok((look(&kept.board), Tail { feed: self.clone(), waiting, live, next }))
+        Ok((
+            look(&kept.board),
+            Tail {
+                feed: self.clone(),
+                waiting,
+                live,
+                next,
+            },
+        ))
     }
 }
 
 impl Kept {
     fn since(&self, from: u64) -> Result<VecDeque<Arc<Event>>, Gone> {
-        let oldest = self.events.front().map_or(self.board.seq + 1, |event| event.seq);
+        let oldest = self
+            .events
+            .front()
+            .map_or(self.board.seq + 1, |event| event.seq);
         if from < oldest && from <= self.board.seq && from != 0 {
             return Err(Gone { oldest });
         }

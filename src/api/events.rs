@@ -34,10 +34,15 @@ pub(super) async fn stream(
     caller.supervises()?;
     let Query(From { from_seq }) =
         query.map_err(|error| Problem::invalid("from_seq_invalid", error.body_text()))?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
     let from = last.map(|id| id.saturating_add(1)).or(from_seq);
     let ((), tail) = state.parts.feed.follow(from, |_| ()).map_err(|gone| {
-        let detail = format!("events are kept from {} on; take /v1/board first", gone.oldest);
+        let detail = format!(
+            "events are kept from {} on; take /v1/board first",
+            gone.oldest
+        );
         Problem::new(StatusCode::GONE, "events_gone", detail)
     })?;
     let boot = state.parts.feed.boot();
@@ -49,11 +54,20 @@ pub(super) async fn stream(
     let stream = futures_util::stream::unfold(tail, move |mut tail| async move {
         let event = tail.next().await?;
         let data = cloud_event::of_event(&event, boot);
-        let kind = data.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_string();
-        let line = sse::Event::default().id(event.seq.to_string()).event(kind).data(data.to_string());
+        let kind = data
+            .get("type")
+            .and_then(|kind| kind.as_str())
+            .unwrap_or_default()
+            .to_string();
+        let line = sse::Event::default()
+            .id(event.seq.to_string())
+            .event(kind)
+            .data(data.to_string());
         Some((Ok::<_, Infallible>(line), tail))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(PING_EVERY)).into_response())
+    Ok(Sse::new(stream)
+        .keep_alive(KeepAlive::new().interval(PING_EVERY))
+        .into_response())
 }
 
 async fn write_all(mut socket: WebSocket, mut tail: Tail, boot: u32) {

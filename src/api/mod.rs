@@ -102,13 +102,22 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(SocketAddr, tokio::task::JoinHandle<()>), ApiError> {
     let tokens = Arc::new(auth::Tokens::new(&config.tokens)?);
-    let state = ApiState { parts, tokens, config: Arc::new(config.clone()) };
+    let state = ApiState {
+        parts,
+        tokens,
+        config: Arc::new(config.clone()),
+    };
     let failed = |error| ApiError::Listen(config.listen, error);
-    let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(failed)?;
+    let listener = tokio::net::TcpListener::bind(config.listen)
+        .await
+        .map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let app = router(state);
     let server = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(shutdown).await {
+        if let Err(error) = axum::serve(listener, app)
+            .with_graceful_shutdown(shutdown)
+            .await
+        {
             tracing::error!(%error, "the API has ended");
         }
     });

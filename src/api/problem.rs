@@ -21,11 +21,20 @@ impl Problem {
     /// A problem with this status.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         let title = status.canonical_reason().unwrap_or("Error");
-        Problem { status: status.as_u16(), code, title, detail: detail.into() }
+        Problem {
+            status: status.as_u16(),
+            code,
+            title,
+            detail: detail.into(),
+        }
     }
     /// 401: no token, or none that is known.
     pub fn unauthorized() -> Problem {
-        Problem::new(StatusCode::UNAUTHORIZED, "token_required", "send a known token as Authorization: Bearer")
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "token_required",
+            "send a known token as Authorization: Bearer",
+        )
     }
     /// 403: the token's role may not.
     pub fn forbidden(detail: &str) -> Problem {
@@ -37,7 +46,11 @@ impl Problem {
     }
     /// 405.
     pub fn method() -> Problem {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has other methods")
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path has other methods",
+        )
     }
     /// 400: the body, or a part of the URL, is not what is expected.
     pub fn invalid(code: &'static str, detail: impl Into<String>) -> Problem {
@@ -45,7 +58,11 @@ impl Problem {
     }
     /// 503: the engine takes no inputs.
     pub fn engine_gone() -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "engine_gone", "the engine is not running")
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "engine_gone",
+            "the engine is not running",
+        )
     }
 }
 

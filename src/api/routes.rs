@@ -36,39 +36,57 @@ pub(super) async fn metrics(
 }
 
 /// Everything at one instant: a snapshot to follow with `/v1/events?from_seq=seq+1`.
-pub(super) async fn board(State(state): State<ApiState>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn board(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     caller.supervises()?;
     Ok(Json(state.parts.feed.read(|board| json!(board))))
 }
 
-pub(super) async fn agents(State(state): State<ApiState>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn agents(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     let mine = caller.agent;
     Ok(Json(state.parts.feed.read(|board| {
-        let shown: Vec<_> =
-            board.agents.values().filter(|row| mine.is_none_or(|mine| mine == row.agent)).collect();
+        let shown: Vec<_> = board
+            .agents
+            .values()
+            .filter(|row| mine.is_none_or(|mine| mine == row.agent))
+            .collect();
         json!({ "seq": board.seq, "agents": shown })
     })))
 }
 
-pub(super) async fn queues(State(state): State<ApiState>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn queues(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     caller.supervises()?;
-    Ok(Json(state.parts.feed.read(|board| {
-        json!({ "seq": board.seq, "queues": board.queues.values().collect::<Vec<_>>() })
-    })))
+    Ok(Json(state.parts.feed.read(
+        |board| json!({ "seq": board.seq, "queues": board.queues.values().collect::<Vec<_>>() }),
+    )))
 }
 
-pub(super) async fn campaigns(State(state): State<ApiState>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn campaigns(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     caller.supervises()?;
     Ok(Json(state.parts.feed.read(|board| {
         json!({ "seq": board.seq, "campaigns": board.campaigns.values().collect::<Vec<_>>() })
     })))
 }
 
-pub(super) async fn calls(State(state): State<ApiState>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn calls(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     caller.supervises()?;
-    Ok(Json(state.parts.feed.read(|board| {
-        json!({ "seq": board.seq, "calls": board.calls.values().collect::<Vec<_>>() })
-    })))
+    Ok(Json(state.parts.feed.read(
+        |board| json!({ "seq": board.seq, "calls": board.calls.values().collect::<Vec<_>>() }),
+    )))
 }
 
 /// An agent does something. 202: the result is an event.
@@ -101,19 +119,33 @@ pub(super) async fn set_campaign(
 ) -> Result<Response, Problem> {
     caller.supervises()?;
     let campaign: CampaignId = id_of(&id)?;
-    if !state.parts.feed.read(|board| board.campaigns.contains_key(&campaign)) {
-        return Err(Problem::not_found("campaign_unknown", format!("there is no campaign {campaign}")));
+    if !state
+        .parts
+        .feed
+        .read(|board| board.campaigns.contains_key(&campaign))
+    {
+        return Err(Problem::not_found(
+            "campaign_unknown",
+            format!("there is no campaign {campaign}"),
+        ));
     }
     let CampaignWish { running, mode } = body_of(&body)?;
     if running.is_none() && mode.is_none() {
-        return Err(Problem::invalid("body_invalid", "say running, mode, or both"));
+        return Err(Problem::invalid(
+            "body_invalid",
+            "say running, mode, or both",
+        ));
     }
     // The mode first: a campaign started with a mode never dials in the one before.
     if let Some(mode) = mode {
         wish(&state, &caller, Input::SetCampaignMode { campaign, mode })?;
     }
     match running {
-        Some(running) => wish(&state, &caller, Input::SetCampaignRunning { campaign, running }),
+        Some(running) => wish(
+            &state,
+            &caller,
+            Input::SetCampaignRunning { campaign, running },
+        ),
         None => Ok(accepted()),
     }
 }
@@ -133,8 +165,15 @@ pub(super) async fn set_queue(
 ) -> Result<Response, Problem> {
     caller.supervises()?;
     let queue: QueueId = id_of(&id)?;
-    if !state.parts.feed.read(|board| board.queues.contains_key(&queue)) {
-        return Err(Problem::not_found("queue_unknown", format!("there is no queue {queue}")));
+    if !state
+        .parts
+        .feed
+        .read(|board| board.queues.contains_key(&queue))
+    {
+        return Err(Problem::not_found(
+            "queue_unknown",
+            format!("there is no queue {queue}"),
+        ));
     }
     let QueueWish { open } = body_of(&body)?;
     wish(&state, &caller, Input::SetQueueOpen { queue, open })
@@ -171,16 +210,25 @@ fn accepted() -> Response {
 }
 
 pub(super) fn known_agent(state: &ApiState, agent: AgentId) -> Result<(), Problem> {
-    match state.parts.feed.read(|board| board.agents.contains_key(&agent)) {
+    match state
+        .parts
+        .feed
+        .read(|board| board.agents.contains_key(&agent))
+    {
         true => Ok(()),
-        false => Err(Problem::not_found("agent_unknown", format!("there is no agent {agent}"))),
+        false => Err(Problem::not_found(
+            "agent_unknown",
+            format!("there is no agent {agent}"),
+        )),
     }
 }
 
 pub(super) fn id_of<T: FromStr<Err = model::id::KeyError>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|error: model::id::KeyError| Problem::invalid("id_invalid", error.to_string()))
+    text.parse()
+        .map_err(|error: model::id::KeyError| Problem::invalid("id_invalid", error.to_string()))
 }
 
 pub(super) fn body_of<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::invalid("body_invalid", error.to_string()))
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::invalid("body_invalid", error.to_string()))
 }

@@ -9,7 +9,11 @@ pub fn of_event(event: &Event, boot: u32) -> Value {
     if let Some(fields) = data.as_object_mut() {
         fields.remove("fact");
     }
-    let mut out = envelope(&format!("{boot}-{}", event.seq), event.fact.kind(), event.at.utc);
+    let mut out = envelope(
+        &format!("{boot}-{}", event.seq),
+        event.fact.kind(),
+        event.at.utc,
+    );
     out["subject"] = json!(subject(&event.fact));
     out["seq"] = json!(event.seq);
     if let Some(call) = event.fact.call() {
@@ -21,7 +25,11 @@ pub fn of_event(event: &Event, boot: u32) -> Value {
 
 /// The JSON of a screen pop. `part` tells the first from the enriched one.
 pub fn of_pop(pop: &ScreenPop, part: &str, now: Utc) -> Value {
-    let mut out = envelope(&format!("pop-{}-{part}", pop.offer.0), "screen_pop.sent", now);
+    let mut out = envelope(
+        &format!("pop-{}-{part}", pop.offer.0),
+        "screen_pop.sent",
+        now,
+    );
     out["subject"] = json!(pop.call.to_string());
     out["callid"] = json!(pop.call.to_string());
     out["data"] = serde_json::to_value(pop).expect("a pop is plain JSON");
@@ -45,12 +53,16 @@ pub fn subject(fact: &Fact) -> String {
         return call.to_string();
     }
     match fact {
-        Fact::AgentStateChanged { agent, .. } | Fact::AgentStatePending { agent, .. } => agent.to_string(),
+        Fact::AgentStateChanged { agent, .. } | Fact::AgentStatePending { agent, .. } => {
+            agent.to_string()
+        }
         Fact::AttemptClaimed { attempt, .. }
         | Fact::AttemptBlocked { attempt, .. }
         | Fact::AttemptAnswered { attempt, .. }
         | Fact::AttemptEnded { attempt, .. } => attempt.to_string(),
-        Fact::CampaignChanged { campaign, .. } | Fact::PacingDecided { campaign, .. } => campaign.to_string(),
+        Fact::CampaignChanged { campaign, .. } | Fact::PacingDecided { campaign, .. } => {
+            campaign.to_string()
+        }
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }

@@ -39,8 +39,13 @@ pub fn check_url(url: &str, allow_private: bool) -> Result<(), AddressError> {
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(AddressError::Scheme(parsed.scheme().to_string()));
     }
-    let host = parsed.host_str().ok_or_else(|| AddressError::Url(url.to_string()))?;
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let host = parsed
+        .host_str()
+        .ok_or_else(|| AddressError::Url(url.to_string()))?;
+    let literal = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     match literal {
         Ok(ip) if !allow_private && !is_public(ip) => Err(AddressError::Private(ip)),
         Ok(_) | Err(_) => Ok(()),
@@ -94,7 +99,8 @@ struct PublicOnly;
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let private = found.iter().find(|address| !is_public(address.ip()));
             match private {
                 Some(address) => Err(AddressError::Private(address.ip()).into()),

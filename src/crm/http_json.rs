@@ -76,10 +76,19 @@ impl HttpJson {
             .collect::<Result<_, CrmError>>()?;
         // Logging a call is nobody's wait, so it has a longer limit than the lookup.
         let client = client(config.allow_private, Duration::from_secs(10))?;
-        Ok(HttpJson { config: config.clone(), method, headers, client })
+        Ok(HttpJson {
+            config: config.clone(),
+            method,
+            headers,
+            client,
+        })
     }
 
-    fn request(&self, method: reqwest::Method, url: &str) -> Result<reqwest::RequestBuilder, CrmError> {
+    fn request(
+        &self,
+        method: reqwest::Method,
+        url: &str,
+    ) -> Result<reqwest::RequestBuilder, CrmError> {
         check_url(url, self.config.allow_private)?;
         let mut request = self.client.request(method, url);
         for (name, value) in &self.headers {
@@ -89,8 +98,10 @@ impl HttpJson {
     }
 
     async fn ask(&self, pop: &ScreenPop) -> Result<Vec<CrmMatch>, CrmError> {
-        let mut answer =
-            self.request(self.method.clone(), &fill(&self.config.url, pop))?.send().await?;
+        let mut answer = self
+            .request(self.method.clone(), &fill(&self.config.url, pop))?
+            .send()
+            .await?;
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
             return Ok(Vec::new());
         }
@@ -113,13 +124,24 @@ impl HttpJson {
                 return Err(CrmError::Answer);
             }
         };
-        Ok(records.iter().filter_map(|record| self.record(record)).take(MATCHES_MAX).collect())
+        Ok(records
+            .iter()
+            .filter_map(|record| self.record(record))
+            .take(MATCHES_MAX)
+            .collect())
     }
 
     fn record(&self, record: &Value) -> Option<CrmMatch> {
         let key = text(at(record, &self.config.key)?)?;
-        let title = at(record, &self.config.title).and_then(text).unwrap_or_else(|| key.clone());
-        let url = self.config.open_url.as_ref().and_then(|path| at(record, path)).and_then(text);
+        let title = at(record, &self.config.title)
+            .and_then(text)
+            .unwrap_or_else(|| key.clone());
+        let url = self
+            .config
+            .open_url
+            .as_ref()
+            .and_then(|path| at(record, path))
+            .and_then(text);
         // Whatever a CRM says, a browser is only ever sent to a web page.
         let url = url.filter(|url| url.starts_with("https://") || url.starts_with("http://"));
         Some(CrmMatch { key, title, url })
@@ -136,13 +158,21 @@ impl CrmAdapter for HttpJson {
     fn lookup<'a>(&'a self, pop: &'a ScreenPop) -> Later<'a, Vec<CrmMatch>> {
         let budget = Duration::from_millis(self.config.budget_ms.into());
         Box::pin(async move {
-            tokio::time::timeout(budget, self.ask(pop)).await.unwrap_or(Err(CrmError::Slow))
+            tokio::time::timeout(budget, self.ask(pop))
+                .await
+                .unwrap_or(Err(CrmError::Slow))
         })
     }
     fn log_call<'a>(&'a self, cdr: &'a Cdr) -> Later<'a, ()> {
         Box::pin(async move {
-            let Some(url) = &self.config.log_call_url else { return Ok(()) };
-            let answer = self.request(reqwest::Method::POST, url)?.json(cdr).send().await?;
+            let Some(url) = &self.config.log_call_url else {
+                return Ok(());
+            };
+            let answer = self
+                .request(reqwest::Method::POST, url)?
+                .json(cdr)
+                .send()
+                .await?;
             match answer.status().is_success() {
                 true => Ok(()),
                 false => Err(CrmError::Status(answer.status().as_u16())),
@@ -153,12 +183,16 @@ impl CrmAdapter for HttpJson {
 
 /// The value at keys joined by dots; a number picks from a list.
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').filter(|key| !key.is_empty()).try_fold(value, |value, key| match value {
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            value.get(key)
-        }
-    })
+    path.split('.')
+        .filter(|key| !key.is_empty())
+        .try_fold(value, |value, key| match value {
+            Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => value.get(key),
+        })
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -138,7 +138,9 @@ pub fn fill(template: &str, pop: &ScreenPop) -> String {
     while let Some(open) = rest.find('{') {
         out.push_str(&rest[..open]);
         let after = &rest[open + 1..];
-        let found = after.find('}').and_then(|close| Some((close, value(&after[..close], pop)?)));
+        let found = after
+            .find('}')
+            .and_then(|close| Some((close, value(&after[..close], pop)?)));
         match found {
             Some((close, value)) => {
                 percent_encode(&value, &mut out);
@@ -162,10 +164,13 @@ fn value(name: &str, pop: &ScreenPop) -> Option<String> {
         "call" => pop.call.to_string(),
         "agent" => pop.agent.to_string(),
         "queue" => pop.queue.map(|queue| queue.to_string()).unwrap_or_default(),
-        "campaign" => pop.campaign.map(|campaign| campaign.to_string()).unwrap_or_default(),
-        "customer_key" => {
-            lead_key.or_else(|| pop.variables.get("customer_key").cloned()).unwrap_or_default()
-        }
+        "campaign" => pop
+            .campaign
+            .map(|campaign| campaign.to_string())
+            .unwrap_or_default(),
+        "customer_key" => lead_key
+            .or_else(|| pop.variables.get("customer_key").cloned())
+            .unwrap_or_default(),
         _ => return None,
     })
 }

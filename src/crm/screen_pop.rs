@@ -46,7 +46,10 @@ pub struct ScreenPops {
 impl ScreenPops {
     /// Delivery on this runtime.
     pub fn new(parts: PopParts, runtime: tokio::runtime::Handle) -> ScreenPops {
-        ScreenPops { parts: Arc::new(parts), runtime }
+        ScreenPops {
+            parts: Arc::new(parts),
+            runtime,
+        }
     }
 
     /// Delivers one pop; called on the control thread for `PopScreen`, and never waits. Exactly one
@@ -59,8 +62,12 @@ impl ScreenPops {
         let offer = pop.offer;
         let parts = self.parts.clone();
         if receipts.is_empty() {
-            parts.inbox.send(Input::ScreenPopped { offer, on_socket: false });
-            self.runtime.spawn(async move { follow_up(&parts, pop).await });
+            parts.inbox.send(Input::ScreenPopped {
+                offer,
+                on_socket: false,
+            });
+            self.runtime
+                .spawn(async move { follow_up(&parts, pop).await });
             return;
         }
         self.runtime.spawn(async move {
@@ -73,7 +80,9 @@ impl ScreenPops {
                 }
                 false
             };
-            let on_socket = tokio::time::timeout(SCREEN_POP_WAIT, first).await.unwrap_or(false);
+            let on_socket = tokio::time::timeout(SCREEN_POP_WAIT, first)
+                .await
+                .unwrap_or(false);
             parts.inbox.send(Input::ScreenPopped { offer, on_socket });
             follow_up(&parts, pop).await;
         });
@@ -99,7 +108,11 @@ async fn follow_up(parts: &PopParts, mut pop: ScreenPop) {
             publish(parts, &pop, "enriched");
         }
         Err(error) => {
-            let result = if matches!(error, CrmError::Slow) { "timeout" } else { "failed" };
+            let result = if matches!(error, CrmError::Slow) {
+                "timeout"
+            } else {
+                "failed"
+            };
             parts.metrics.add_crm_lookup(result);
             tracing::warn!(%error, call = %pop.call, "the CRM gave no match");
         }
@@ -109,12 +122,16 @@ async fn follow_up(parts: &PopParts, mut pop: ScreenPop) {
 fn publish(parts: &PopParts, pop: &ScreenPop, part: &str) {
     let Some(store) = &parts.store else { return };
     let body = cloud_event::of_pop(pop, part, (parts.clock)().utc);
-    let messages = parts.webhooks.message("screen_pop.sent", &pop.call.to_string(), &body);
+    let messages = parts
+        .webhooks
+        .message("screen_pop.sent", &pop.call.to_string(), &body);
     if !messages.is_empty() {
         store.request(StoreRequest::Enqueue(messages));
     }
 }
 
 fn text_of(pop: &ScreenPop) -> Arc<str> {
-    serde_json::json!({ "type": "screen_pop", "pop": pop }).to_string().into()
+    serde_json::json!({ "type": "screen_pop", "pop": pop })
+        .to_string()
+        .into()
 }

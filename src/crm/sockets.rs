@@ -71,17 +71,27 @@ impl AgentSockets {
             return None;
         }
         list.push((id, sender));
-        Some(Seat { sockets: self.clone(), agent, id, outbound })
+        Some(Seat {
+            sockets: self.clone(),
+            agent,
+            id,
+            outbound,
+        })
     }
 
     /// Hands a text to every screen of the agent. Gives a receipt per screen that took it.
     pub fn send(&self, agent: AgentId, text: &Arc<str>) -> Vec<oneshot::Receiver<()>> {
         let open = self.open.lock();
-        let Some(list) = open.by_agent.get(&agent) else { return Vec::new() };
+        let Some(list) = open.by_agent.get(&agent) else {
+            return Vec::new();
+        };
         list.iter()
             .filter_map(|(_, sender)| {
                 let (written, receipt) = oneshot::channel();
-                let message = ToSocket { text: text.clone(), written: Some(written) };
+                let message = ToSocket {
+                    text: text.clone(),
+                    written: Some(written),
+                };
                 sender.try_send(message).ok().map(|()| receipt)
             })
             .collect()

@@ -67,8 +67,14 @@ pub struct Publisher {
 impl Publisher {
     /// For these endpoints and this boot.
     pub fn new(endpoints: &[WebhookConfig], boot: u32) -> Publisher {
-        let endpoints = endpoints.iter().map(|e| (e.name.clone(), e.events.clone())).collect();
-        Publisher { endpoints: Arc::new(endpoints), boot }
+        let endpoints = endpoints
+            .iter()
+            .map(|e| (e.name.clone(), e.events.clone()))
+            .collect();
+        Publisher {
+            endpoints: Arc::new(endpoints),
+            boot,
+        }
     }
 
     /// The messages an event leads to.
@@ -107,7 +113,8 @@ fn wants(kinds: &[String], kind: &str) -> bool {
 /// The value of `webhook-signature`: one `v1,` signature per key, of `id.timestamp.body`.
 pub fn signature(keys: &[Vec<u8>], id: &str, timestamp_s: i64, body: &str) -> String {
     let signed = |key: &Vec<u8>| {
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(format!("{id}.{timestamp_s}.{body}").as_bytes());
         format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
     };
@@ -116,7 +123,10 @@ pub fn signature(keys: &[Vec<u8>], id: &str, timestamp_s: i64, body: &str) -> St
 
 /// The bytes of a key: base64 behind `whsec_`, the text itself otherwise.
 pub fn key_bytes(secret: &str) -> Vec<u8> {
-    match secret.strip_prefix("whsec_").map(|encoded| STANDARD.decode(encoded)) {
+    match secret
+        .strip_prefix("whsec_")
+        .map(|encoded| STANDARD.decode(encoded))
+    {
         Some(Ok(bytes)) => bytes,
         Some(Err(_)) | None => secret.as_bytes().to_vec(),
     }
@@ -174,8 +184,19 @@ impl Delivery {
         if let Some(before) = &config.secret_before {
             keys.push(key_bytes(&before.read()?));
         }
-        let client = client(config.allow_private, Duration::from_millis(config.timeout_ms.into()))?;
-        Ok(Delivery { config: config.clone(), keys, client, outbox, clock, rng: Rng::new(seed), metrics })
+        let client = client(
+            config.allow_private,
+            Duration::from_millis(config.timeout_ms.into()),
+        )?;
+        Ok(Delivery {
+            config: config.clone(),
+            keys,
+            client,
+            outbox,
+            clock,
+            rng: Rng::new(seed),
+            metrics,
+        })
     }
 
     /// Delivers for ever; `grew` is told when the outbox has new messages. Ends when dropped; a
@@ -219,8 +240,12 @@ impl Delivery {
             round.disabled = true;
             return Ok(round);
         }
-        let due = self.outbox.due(&name, (self.clock)().utc, IN_FLIGHT_MAX).await?;
-        let tries = futures_util::future::join_all(due.iter().map(|message| self.post(message))).await;
+        let due = self
+            .outbox
+            .due(&name, (self.clock)().utc, IN_FLIGHT_MAX)
+            .await?;
+        let tries =
+            futures_util::future::join_all(due.iter().map(|message| self.post(message))).await;
         for (message, tried) in due.iter().zip(tries) {
             let now = (self.clock)().utc;
             match tried {
@@ -232,7 +257,10 @@ impl Delivery {
                 Try::Gone => {
                     self.outbox.disable(&name, now).await?;
                     self.metrics.add_webhook(&name, "gone");
-                    tracing::warn!(endpoint = name, "the endpoint answered 410 and gets no more");
+                    tracing::warn!(
+                        endpoint = name,
+                        "the endpoint answered 410 and gets no more"
+                    );
                     round.disabled = true;
                 }
                 Try::Failed => {
@@ -258,7 +286,10 @@ impl Delivery {
             .header("content-type", "application/cloudevents+json")
             .header("webhook-id", &message.message)
             .header("webhook-timestamp", timestamp_s.to_string())
-            .header("webhook-signature", signature(&self.keys, &message.message, timestamp_s, &message.body))
+            .header(
+                "webhook-signature",
+                signature(&self.keys, &message.message, timestamp_s, &message.body),
+            )
             .body(message.body.clone())
             .send()
             .await;

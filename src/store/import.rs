@@ -3,7 +3,7 @@
 
 use super::{LeadState, StoreConfig, StoreError, connect};
 use model::{ListId, PhoneNumber, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
@@ -138,7 +138,9 @@ pub fn import_csv(
     {
         return Err(ImportError::Country(country.clone()));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut connection = connect(store).await?;
         sqlx::migrate!("src/store/migrations")
@@ -190,7 +192,9 @@ impl<'a> Import<'a> {
         for row in known {
             let numbers: String = row.get(0);
             import.numbers.extend(
-                numbers.split(' ').filter_map(|number| number.trim_start_matches('+').parse::<u64>().ok()),
+                numbers
+                    .split(' ')
+                    .filter_map(|number| number.trim_start_matches('+').parse::<u64>().ok()),
             );
             import.keys.extend(row.get::<Option<String>, _>(1));
         }
@@ -203,7 +207,9 @@ impl<'a> Import<'a> {
         reader: impl Read,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<ImportReport, ImportError> {
-        let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
+        let mut csv = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(reader);
         let names: Vec<String> = csv
             .headers()?
             .iter()
@@ -229,7 +235,9 @@ impl<'a> Import<'a> {
                         Err((column, reason)) => self.reject(line, column, reason),
                     }
                 }
-                Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => return Err(error.into()),
+                Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     lines += 1;
                     let line = error.position().map_or(line, csv::Position::line);
@@ -238,11 +246,17 @@ impl<'a> Import<'a> {
             }
             if waiting.len() >= TRANSACTION_ROWS {
                 self.write(connection, &mut waiting).await?;
-                progress(Progress { lines, accepted: self.report.accepted });
+                progress(Progress {
+                    lines,
+                    accepted: self.report.accepted,
+                });
             }
         }
         self.write(connection, &mut waiting).await?;
-        progress(Progress { lines, accepted: self.report.accepted });
+        progress(Progress {
+            lines,
+            accepted: self.report.accepted,
+        });
         Ok(std::mem::take(&mut self.report))
     }
 
@@ -257,7 +271,10 @@ impl<'a> Import<'a> {
                 "customer_key" => Column::CustomerKey,
                 "priority" => Column::Priority,
                 "not_before" => Column::NotBefore,
-                other => match other.strip_prefix("phone").and_then(|n| n.parse::<usize>().ok()) {
+                other => match other
+                    .strip_prefix("phone")
+                    .and_then(|n| n.parse::<usize>().ok())
+                {
                     Some(n @ 2..=NUMBERS_MAX) => Column::Phone(n - 1),
                     Some(_) | None => Column::Field(other.to_string()),
                 },
@@ -267,7 +284,10 @@ impl<'a> Import<'a> {
             }
             columns.push(column);
         }
-        if !columns.iter().any(|column| matches!(column, Column::Phone(_))) {
+        if !columns
+            .iter()
+            .any(|column| matches!(column, Column::Phone(_)))
+        {
             return Err(ImportError::NoPhone(names.join(", ")));
         }
         Ok(columns)
@@ -306,13 +326,17 @@ impl<'a> Import<'a> {
                 Column::CustomerKey => customer_key = Some(plain(cell)),
                 Column::Priority => {
                     priority = cell.parse().map_err(|_| {
-                        reject(format!("{cell:?} is not a whole number from -32768 to 32767"))
+                        reject(format!(
+                            "{cell:?} is not a whole number from -32768 to 32767"
+                        ))
                     })?;
                 }
                 Column::NotBefore => {
                     not_before = cell
                         .parse::<jiff::Timestamp>()
-                        .map_err(|_| reject(format!("{cell:?} is not a time like 2026-11-22T08:00:00Z")))?
+                        .map_err(|_| {
+                            reject(format!("{cell:?} is not a time like 2026-11-22T08:00:00Z"))
+                        })?
                         .as_microsecond();
                 }
                 Column::Field(field) => {
@@ -327,14 +351,20 @@ impl<'a> Import<'a> {
             }
         }
         if distinct.is_empty() {
-            let at = columns.iter().position(|column| matches!(column, Column::Phone(_)));
+            let at = columns
+                .iter()
+                .position(|column| matches!(column, Column::Phone(_)));
             let heading = at.and_then(|at| names.get(at)).cloned().unwrap_or_default();
             return Err((heading, "no number".into()));
         }
-        let packed: Vec<u64> =
-            distinct.iter().filter_map(|number| number.digits().parse().ok()).collect();
+        let packed: Vec<u64> = distinct
+            .iter()
+            .filter_map(|number| number.digits().parse().ok())
+            .collect();
         let known = packed.iter().any(|number| self.numbers.contains(number))
-            || customer_key.as_ref().is_some_and(|key| self.keys.contains(key));
+            || customer_key
+                .as_ref()
+                .is_some_and(|key| self.keys.contains(key));
         if known {
             return Ok(None);
         }
@@ -367,7 +397,9 @@ impl<'a> Import<'a> {
             }
             (None, None, None) => cell.to_string(),
         };
-        international.parse().map_err(|error: model::number::NumberError| error.to_string())
+        international
+            .parse()
+            .map_err(|error: model::number::NumberError| error.to_string())
     }
 
     fn is_zone(&mut self, name: &str) -> bool {
@@ -385,7 +417,11 @@ impl<'a> Import<'a> {
     fn reject(&mut self, line: u64, column: String, reason: String) {
         self.report.rejected_total += 1;
         if self.report.rejected.len() < REJECTIONS_MAX {
-            self.report.rejected.push(Rejection { line, column, reason });
+            self.report.rejected.push(Rejection {
+                line,
+                column,
+                reason,
+            });
         }
     }
 
@@ -398,7 +434,9 @@ impl<'a> Import<'a> {
             rows.clear();
             return Ok(());
         }
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut *connection)
+            .await?;
         for chunk in rows.chunks(INSERT_ROWS) {
             let mut insert = QueryBuilder::<Sqlite>::new(
                 "INSERT INTO leads (list, state, priority, not_before, numbers, time_zone, name, customer_key, fields) ",

@@ -97,7 +97,10 @@ pub(super) async fn fetch(
     for lead in &found {
         held.handed_out.insert(lead.id, campaign);
     }
-    Ok(Found { leads: found, exhausted })
+    Ok(Found {
+        leads: found,
+        exhausted,
+    })
 }
 
 /// The lead of a row, at a number that may be called; none where it has no such number.
@@ -119,7 +122,9 @@ fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
         numbers,
         next_number: u8::try_from(next_number).unwrap_or(0),
         attempts: u16::try_from(row.get::<i64, _>("attempts")).unwrap_or(u16::MAX),
-        priority: row.get::<i64, _>("priority").clamp(i16::MIN.into(), i16::MAX.into()) as i16,
+        priority: row
+            .get::<i64, _>("priority")
+            .clamp(i16::MIN.into(), i16::MAX.into()) as i16,
         time_zone: row.get("time_zone"),
         name: row.get("name"),
         customer_key: row.get("customer_key"),
@@ -152,10 +157,12 @@ pub(super) async fn claim(
     if held.do_not_call.contains(&claim.number) {
         return Ok(false);
     }
-    let taken = sqlx::query("UPDATE leads SET state = 2, attempts = attempts + 1 WHERE lead = ? AND state = 0")
-        .bind(bits(claim.lead.0))
-        .execute(&mut *connection)
-        .await?;
+    let taken = sqlx::query(
+        "UPDATE leads SET state = 2, attempts = attempts + 1 WHERE lead = ? AND state = 0",
+    )
+    .bind(bits(claim.lead.0))
+    .execute(&mut *connection)
+    .await?;
     if taken.rows_affected() != 1 {
         return Ok(false);
     }
@@ -185,10 +192,12 @@ pub(super) async fn unclaim(
         .execute(&mut *connection)
         .await?;
     if gone.rows_affected() == 1 {
-        sqlx::query("UPDATE leads SET state = 0, attempts = attempts - 1 WHERE lead = ? AND state = 2")
-            .bind(bits(lead.0))
-            .execute(connection)
-            .await?;
+        sqlx::query(
+            "UPDATE leads SET state = 0, attempts = attempts - 1 WHERE lead = ? AND state = 2",
+        )
+        .bind(bits(lead.0))
+        .execute(connection)
+        .await?;
     }
     Ok(())
 }
@@ -204,12 +213,14 @@ pub(super) async fn resolve(
     now: Utc,
 ) -> Result<(), sqlx::Error> {
     held.handed_out.remove(&lead);
-    sqlx::query("UPDATE attempts SET outcome = ?, ended_at = ? WHERE attempt = ? AND outcome IS NULL")
-        .bind(outcome.name())
-        .bind(now.as_micros())
-        .bind(bits(attempt.0))
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "UPDATE attempts SET outcome = ?, ended_at = ? WHERE attempt = ? AND outcome IS NULL",
+    )
+    .bind(outcome.name())
+    .bind(now.as_micros())
+    .bind(bits(attempt.0))
+    .execute(&mut *connection)
+    .await?;
     let (state, at, number) = match next {
         LeadNext::Again { at, number } => (LeadState::Scheduled, at.as_micros(), Some(number)),
         LeadNext::Done => (LeadState::Done, 0, None),

@@ -113,10 +113,17 @@ pub struct Boot {
 
 /// One thing the store is asked. Mirrors the engine's commands, and what the bus hands on.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the fields are the words of the engine's commands")]
+#[allow(
+    missing_docs,
+    reason = "the fields are the words of the engine's commands"
+)]
 pub enum StoreRequest {
     /// Find leads; answered with `LeadsSupplied`.
-    FetchLeads { campaign: CampaignId, lists: Vec<ListId>, count: u32 },
+    FetchLeads {
+        campaign: CampaignId,
+        lists: Vec<ListId>,
+        count: u32,
+    },
     /// Claim a lead; answered with `ClaimStored` or `ClaimRefused`.
     Claim {
         attempt: AttemptId,
@@ -135,7 +142,10 @@ pub enum StoreRequest {
         next: LeadNext,
     },
     /// Leads that are not needed after all.
-    ReturnLeads { campaign: CampaignId, leads: Vec<LeadId> },
+    ReturnLeads {
+        campaign: CampaignId,
+        leads: Vec<LeadId>,
+    },
     /// What a call came to, and a promised callback.
     StoreDisposition {
         call: CallId,
@@ -150,7 +160,11 @@ pub enum StoreRequest {
     /// A call's record; replaces an earlier one of the same call.
     SaveCdr(Box<Cdr>),
     /// What an agent does now.
-    SaveAgent { agent: AgentId, state: AgentState, since: Utc },
+    SaveAgent {
+        agent: AgentId,
+        state: AgentState,
+        since: Utc,
+    },
     /// Webhook messages to be delivered.
     Enqueue(Vec<OutboxMessage>),
     /// Undo a claim whose commit was in doubt and whose call was never placed.
@@ -190,16 +204,29 @@ impl Store {
         clock: Clock,
         version: &str,
     ) -> Result<(Store, Boot), StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let now = clock().utc;
         let (connection, boot) = runtime.block_on(async {
             let mut connection = connect(config).await?;
-            sqlx::migrate!("src/store/migrations").run(&mut connection).await?;
+            sqlx::migrate!("src/store/migrations")
+                .run(&mut connection)
+                .await?;
             let boot = recovery::recover(&mut connection, config, now, version).await?;
             Ok::<_, StoreError>((connection, boot))
         })?;
         let do_not_call = boot.do_not_call.clone();
-        Ok((Store { config: config.clone(), clock, do_not_call, runtime, connection }, boot))
+        Ok((
+            Store {
+                config: config.clone(),
+                clock,
+                do_not_call,
+                runtime,
+                connection,
+            },
+            boot,
+        ))
     }
 }
 

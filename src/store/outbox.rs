@@ -25,7 +25,9 @@ pub struct Outbox {
 impl Outbox {
     /// Opens the outbox of a store that [`Store::open`](super::Store::open) has brought up to date.
     pub async fn open(config: &StoreConfig) -> Result<Outbox, StoreError> {
-        Ok(Outbox { connection: connect(config).await? })
+        Ok(Outbox {
+            connection: connect(config).await?,
+        })
     }
 
     /// Up to `limit` messages that may be sent now: of each key only the oldest, so that a message

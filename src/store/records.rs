@@ -67,7 +67,9 @@ pub(super) async fn save_disposition(
     .bind(now.as_micros())
     .execute(&mut *connection)
     .await?;
-    let Some(lead) = disposed.lead else { return Ok(()) };
+    let Some(lead) = disposed.lead else {
+        return Ok(());
+    };
     sqlx::query("UPDATE leads SET last_disposition = ?, callback_at = COALESCE(?, callback_at) WHERE lead = ?")
         .bind(disposed.disposition.as_str())
         .bind(disposed.callback_at.map(Utc::as_micros))

@@ -38,7 +38,9 @@ pub(super) async fn recover(
         .bind(lead)
         .execute(&mut *transaction)
         .await?;
-        let Ok(campaign) = row.get::<String, _>("campaign").parse() else { continue };
+        let Ok(campaign) = row.get::<String, _>("campaign").parse() else {
+            continue;
+        };
         let cdr = Cdr::unknown_restart(
             CallId(row.get::<i64, _>("call").cast_unsigned()),
             campaign,
@@ -58,13 +60,15 @@ pub(super) async fn recover(
     if number >= 1 << (64 - model::id::COUNTER_BITS) {
         return Err(StoreError::Boots(last));
     }
-    sqlx::query("INSERT INTO boots (boot, started_at, version, attempts_unknown) VALUES (?, ?, ?, ?)")
-        .bind(number)
-        .bind(now.as_micros())
-        .bind(version)
-        .bind(bits(unknown.len() as u64))
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO boots (boot, started_at, version, attempts_unknown) VALUES (?, ?, ?, ?)",
+    )
+    .bind(number)
+    .bind(now.as_micros())
+    .bind(version)
+    .bind(bits(unknown.len() as u64))
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     let do_not_call = sqlx::query("SELECT number FROM do_not_call ORDER BY number")
         .fetch_all(connection)
@@ -72,5 +76,9 @@ pub(super) async fn recover(
         .iter()
         .filter_map(|row| row.get::<String, _>(0).parse::<PhoneNumber>().ok())
         .collect();
-    Ok(Boot { number: number as u32, attempts_unknown: unknown.len() as u64, do_not_call })
+    Ok(Boot {
+        number: number as u32,
+        attempts_unknown: unknown.len() as u64,
+        do_not_call,
+    })
 }

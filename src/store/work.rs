@@ -134,10 +134,12 @@ impl Store {
         };
         let runtime = self.runtime;
         let name = self.config.path.display().to_string();
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
-            worker.run(&runtime, &receiver);
-            tracing::debug!(database = name, "the store's thread ends");
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                worker.run(&runtime, &receiver);
+                tracing::debug!(database = name, "the store's thread ends");
+            })?;
         Ok((handle, StoreThread { thread }))
     }
 }
@@ -161,12 +163,15 @@ fn is_record(request: &StoreRequest) -> bool {
 /// What a request that the store cannot serve is answered.
 fn refusal(request: &StoreRequest) -> Option<Input> {
     match request {
-        StoreRequest::Claim { attempt, .. } => {
-            Some(Input::ClaimRefused { attempt: *attempt, store_failed: true })
-        }
-        StoreRequest::FetchLeads { campaign, .. } => {
-            Some(Input::LeadsSupplied { campaign: *campaign, leads: Vec::new(), exhausted: true })
-        }
+        StoreRequest::Claim { attempt, .. } => Some(Input::ClaimRefused {
+            attempt: *attempt,
+            store_failed: true,
+        }),
+        StoreRequest::FetchLeads { campaign, .. } => Some(Input::LeadsSupplied {
+            campaign: *campaign,
+            leads: Vec::new(),
+            exhausted: true,
+        }),
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::StoreDisposition { .. }
@@ -218,7 +223,9 @@ impl Worker {
             let mut group: Vec<StoreRequest> = self.spool.drain(..).collect();
             group.extend(first);
             while group.len() < GROUP_MAX {
-                let Ok(request) = receiver.try_recv() else { break };
+                let Ok(request) = receiver.try_recv() else {
+                    break;
+                };
                 group.push(request);
             }
             match runtime.block_on(self.commit(&group)) {
@@ -238,14 +245,18 @@ impl Worker {
                     pause = (pause * 2).min(RETRY_LONGEST);
                 }
             }
-            self.counters.spooled.store(self.spool.len() as u64, Ordering::Relaxed);
+            self.counters
+                .spooled
+                .store(self.spool.len() as u64, Ordering::Relaxed);
         }
     }
 
     /// One transaction. Whatever it changed in memory is taken back where it fails.
     async fn commit(&mut self, group: &[StoreRequest]) -> Result<Done, sqlx::Error> {
         let began = (self.clock)();
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut self.connection)
+            .await?;
         let mut done = Done::default();
         let result = async {
             for request in group {
@@ -265,7 +276,9 @@ impl Worker {
         }
         let took = (self.clock)().mono.since(began.mono);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.counters.last_commit_us.store(took_us, Ordering::Relaxed);
+        self.counters
+            .last_commit_us
+            .store(took_us, Ordering::Relaxed);
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         Ok(done)
     }
@@ -274,15 +287,31 @@ impl Worker {
         let now = (self.clock)().utc;
         let connection = &mut self.connection;
         match request {
-            StoreRequest::FetchLeads { campaign, lists, count } => {
+            StoreRequest::FetchLeads {
+                campaign,
+                lists,
+                count,
+            } => {
                 leads::promote(connection, now).await?;
                 let found =
                     leads::fetch(connection, &mut self.held, *campaign, lists, *count).await?;
-                done.handed_out.extend(found.leads.iter().map(|lead| lead.id));
+                done.handed_out
+                    .extend(found.leads.iter().map(|lead| lead.id));
                 let (leads, exhausted) = (found.leads, found.exhausted);
-                done.answers.push(Input::LeadsSupplied { campaign: *campaign, leads, exhausted });
+                done.answers.push(Input::LeadsSupplied {
+                    campaign: *campaign,
+                    leads,
+                    exhausted,
+                });
             }
-            StoreRequest::Claim { attempt, call, campaign, lead, list, number } => {
+            StoreRequest::Claim {
+                attempt,
+                call,
+                campaign,
+                lead,
+                list,
+                number,
+            } => {
                 let claim = Claim {
                     attempt: *attempt,
                     call: *call,
@@ -296,11 +325,19 @@ impl Worker {
                     done.answers.push(Input::ClaimStored { attempt: *attempt });
                 } else {
                     done.refused += 1;
-                    done.answers
-                        .push(Input::ClaimRefused { attempt: *attempt, store_failed: false });
+                    done.answers.push(Input::ClaimRefused {
+                        attempt: *attempt,
+                        store_failed: false,
+                    });
                 }
             }
-            StoreRequest::Resolve { attempt, lead, outcome, next, .. } => {
+            StoreRequest::Resolve {
+                attempt,
+                lead,
+                outcome,
+                next,
+                ..
+            } => {
                 leads::resolve(
                     connection,
                     &mut self.held,
@@ -317,7 +354,14 @@ impl Worker {
                     self.held.handed_out.remove(lead);
                 }
             }
-            StoreRequest::StoreDisposition { call, agent, lead, disposition, note, callback_at } => {
+            StoreRequest::StoreDisposition {
+                call,
+                agent,
+                lead,
+                disposition,
+                note,
+                callback_at,
+            } => {
                 let disposed = Disposed {
                     call: *call,
                     agent: *agent,
@@ -334,7 +378,11 @@ impl Worker {
                 records::save_do_not_call(connection, *number, now).await?;
             }
             StoreRequest::SaveCdr(cdr) => records::save_cdr(connection, cdr, true).await?,
-            StoreRequest::SaveAgent { agent, state, since } => {
+            StoreRequest::SaveAgent {
+                agent,
+                state,
+                since,
+            } => {
                 records::save_agent(connection, *agent, *state, *since).await?;
             }
             StoreRequest::Enqueue(messages) => {
@@ -350,8 +398,12 @@ impl Worker {
     }
 
     fn answer(&mut self, done: Done) {
-        self.counters.claims.fetch_add(done.claims, Ordering::Relaxed);
-        self.counters.claims_refused.fetch_add(done.refused, Ordering::Relaxed);
+        self.counters
+            .claims
+            .fetch_add(done.claims, Ordering::Relaxed);
+        self.counters
+            .claims_refused
+            .fetch_add(done.refused, Ordering::Relaxed);
         for answer in done.answers {
             self.inbox.send(answer);
         }
@@ -362,8 +414,11 @@ impl Worker {
             self.outbox_grew.notify_one();
         }
         for waiting in done.synced {
-            // Whoever waited may have lost patience; the records are durable all the same.
-            drop(waiting.send(()));
+            if waiting.send(()).is_err() {
+                tracing::debug!(
+                    "whoever waited has lost patience; the records are durable all the same"
+                );
+            }
         }
     }
 
@@ -376,7 +431,8 @@ impl Worker {
             match request {
                 StoreRequest::Claim { attempt, lead, .. } => {
                     self.counters.claims_refused.fetch_add(1, Ordering::Relaxed);
-                    self.spool.push_back(StoreRequest::Unclaim { attempt, lead });
+                    self.spool
+                        .push_back(StoreRequest::Unclaim { attempt, lead });
                 }
                 StoreRequest::FetchLeads { campaign, .. } => {
                     if !self.starved.contains(&campaign) {
