@@ -151,14 +151,6 @@ impl<'a> Message<'a> {
         std::str::from_utf8(&self.bytes[span.range()]).unwrap_or("")
     }
 
-    pub(super) fn count(&self, name: Name) -> usize {
-        self.index
-            .entries
-            .iter()
-            .filter(|entry| entry.name == Some(name))
-            .count()
-    }
-
     pub(super) fn names(&self) -> impl Iterator<Item = Name> + '_ {
         self.index.entries.iter().filter_map(|entry| entry.name)
     }
