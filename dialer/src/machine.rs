@@ -9,6 +9,10 @@
 //!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
 //! ```
 
+mod calls;
+mod law;
+mod previews;
+
 use crate::calling_window;
 use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
 use crate::command::{Command, Dial};
@@ -18,14 +22,13 @@ use crate::frequency::Frequency;
 use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 use crate::input::Input;
 use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
-use crate::retry;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
-use model::event::{Mode, PacingLimit, Party, Verdict};
+use model::event::{Mode, PacingLimit, Party};
 use model::lead::LeadNext;
 use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Lead, LeadId, Mint,
-    Mono, Now, Outbox, Rng, TrunkId, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
+    Now, Outbox, Rng, TrunkId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,12 +57,6 @@ struct Agent {
     line: Option<TrunkId>,
     /// The lead the agent looks at, or the call dialled for it.
     preview: Option<AttemptId>,
-}
-
-/// A rule that forbids a dial, and what becomes of the lead.
-struct Block {
-    rule: String,
-    next: LeadNext,
 }
 
 /// Every campaign, every attempt.
@@ -527,82 +524,6 @@ impl Dialer {
         }
     }
 
-    // The law
-
-    /// Asks every rule whether the lead's next number may be dialled at this instant.
-    fn allowed(&self, id: CampaignId, lead: &Lead, now: Utc) -> Result<(), Block> {
-        let campaign = &self.campaigns[&id];
-        if lead.numbers.is_empty() {
-            return Err(Block {
-                rule: "NO-NUMBER".into(),
-                next: LeadNext::Done,
-            });
-        }
-        let number = lead.number();
-        let this = lead.next_number % u8::try_from(lead.numbers.len()).unwrap_or(u8::MAX);
-        if self.do_not_call.has(number) {
-            let other = lead
-                .numbers
-                .iter()
-                .take(usize::from(u8::MAX))
-                .position(|other| !self.do_not_call.has(*other));
-            let next = match other {
-                Some(other) => LeadNext::Again {
-                    at: now,
-                    number: other as u8,
-                },
-                None => LeadNext::Done,
-            };
-            return Err(Block {
-                rule: "DNC".into(),
-                next,
-            });
-        }
-        let place = self.zones.place(lead, number);
-        if let Err(closed) = calling_window::check(&campaign.sets, &place, now) {
-            return Err(Block {
-                rule: closed.rule,
-                next: LeadNext::Again {
-                    at: closed.opens,
-                    number: this,
-                },
-            });
-        }
-        let states: Vec<&str> = place.states.iter().map(String::as_str).collect();
-        let today = civil_day(now);
-        for rule in campaign.sets.iter().flat_map(|set| &set.rules) {
-            if let Some(cap) = rule.cap
-                && rule.applies(today, &states)
-                && let Err(at) = self.frequency.check(cap, lead, number, now)
-            {
-                return Err(Block {
-                    rule: rule.id.clone(),
-                    next: LeadNext::Again { at, number: this },
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// A lead that may not even be claimed: what becomes of it is written under a fresh attempt.
-    fn block_unclaimed(&mut self, campaign: CampaignId, lead: &Lead, block: Block, out: &mut Out) {
-        let attempt = AttemptId(self.mint.next());
-        self.held.remove(&lead.id);
-        out.fact(Fact::AttemptBlocked {
-            attempt,
-            campaign,
-            lead: lead.id,
-            rule: block.rule,
-        });
-        out.command(Command::Resolve {
-            attempt,
-            campaign,
-            lead: lead.id,
-            outcome: AttemptOutcome::Blocked,
-            next: block.next,
-        });
-    }
-
     // Pacing
 
     fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
@@ -930,339 +851,6 @@ impl Dialer {
         }
         campaign.decide_by(now.mono + GATHER_INTERVAL);
     }
-
-    // What becomes of a call
-
-    fn answered(&mut self, now: Now, id: AttemptId, out: &mut Out) {
-        let Some(attempt) = self.attempts.get_mut(&id) else {
-            return;
-        };
-        if attempt.stage != Stage::Ringing {
-            return;
-        }
-        let campaign = self
-            .campaigns
-            .get_mut(&attempt.campaign)
-            .expect("attempts are of campaigns that exist");
-        let live = !campaign.config.detect_machines;
-        attempt.stage = Stage::Answered { live };
-        attempt.answered_at = Some(now.mono);
-        campaign.ringing.remove(&id);
-        campaign.waiting += 1;
-        if live {
-            let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-            campaign.learned.answered(attempt.dial_number, rang);
-            out.fact(Fact::AttemptAnswered {
-                attempt: id,
-                campaign: attempt.campaign,
-            });
-        }
-        campaign.decide_by(now.mono + GATHER_INTERVAL);
-    }
-
-    fn classified(&mut self, now: Now, id: AttemptId, verdict: Verdict, out: &mut Out) {
-        let Some(attempt) = self.attempts.get_mut(&id) else {
-            return;
-        };
-        match (attempt.stage, verdict) {
-            (Stage::Answered { .. }, Verdict::Machine | Verdict::Fax) => {
-                self.end(now, id, AttemptOutcome::Machine, None, None, out);
-            }
-            (Stage::Answered { live: false }, Verdict::Person) => {
-                attempt.stage = Stage::Answered { live: true };
-                let answered = attempt
-                    .answered_at
-                    .expect("an answered attempt has its time");
-                let rang = answered.since(attempt.dialled_at).as_secs_f64();
-                let campaign = self
-                    .campaigns
-                    .get_mut(&attempt.campaign)
-                    .expect("attempts are of campaigns that exist");
-                campaign.learned.answered(attempt.dial_number, rang);
-                out.fact(Fact::AttemptAnswered {
-                    attempt: id,
-                    campaign: attempt.campaign,
-                });
-            }
-            (Stage::Answered { live: true }, Verdict::Person)
-            | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing, _) => {}
-        }
-    }
-
-    /// A person who is connected or abandoned before the verdict was in is a person.
-    fn person_for_sure(&mut self, now: Now, id: AttemptId, out: &mut Out) -> bool {
-        let Some(attempt) = self.attempts.get(&id) else {
-            return false;
-        };
-        match attempt.stage {
-            Stage::Preview { .. } | Stage::Claiming => return false,
-            Stage::Ringing => self.answered(now, id, out),
-            Stage::Answered { .. } => {}
-        }
-        self.classified(now, id, Verdict::Person, out);
-        true
-    }
-
-    fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
-        if !self.person_for_sure(now, id, out) {
-            return;
-        }
-        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
-        let campaign = attempt.campaign;
-        let line = attempt.trunk.take();
-        let old = match self.agents.get_mut(&agent) {
-            Some(agent) => std::mem::replace(&mut agent.line, line),
-            None => line,
-        };
-        if let Some(old) = old {
-            self.release_line(old);
-        }
-        self.count(now, campaign, false);
-        self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
-    }
-
-    fn abandoned(&mut self, now: Now, id: AttemptId, out: &mut Out) {
-        if !self.person_for_sure(now, id, out) {
-            return;
-        }
-        let campaign = self.attempts[&id].campaign;
-        self.count(now, campaign, true);
-        self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
-    }
-
-    fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("attempts are of campaigns that exist");
-        campaign.budget.count(now.utc, abandoned);
-        let agents = &self.agents;
-        let signed_in = campaign
-            .config
-            .agents
-            .iter()
-            .filter(|agent| is_signed_in(&agents[*agent].state))
-            .count();
-        campaign
-            .governor
-            .answered(campaign.budget.left(), signed_in);
-    }
-
-    fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {
-        let Some(attempt) = self.attempts.get(&id) else {
-            return;
-        };
-        match attempt.stage {
-            Stage::Preview { .. } | Stage::Claiming => {}
-            // Answered by a person who then got nobody: measured conservatively.
-            Stage::Answered { live: true } => self.abandoned(now, id, out),
-            Stage::Answered { live: false } => {
-                self.end(now, id, AttemptOutcome::Failed, Some(cause), None, out);
-            }
-            Stage::Ringing => {
-                let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-                let campaign = self
-                    .campaigns
-                    .get_mut(&attempt.campaign)
-                    .expect("attempts are of campaigns that exist");
-                campaign.learned.failed(rang);
-                self.end(now, id, outcome_of(cause), Some(cause), None, out);
-            }
-        }
-    }
-
-    /// Takes a lead's place in the counts away.
-    fn forget_place(&mut self, attempt: &Attempt) {
-        let campaign = self
-            .campaigns
-            .get_mut(&attempt.campaign)
-            .expect("attempts are of campaigns that exist");
-        match attempt.stage {
-            Stage::Preview { .. } => {}
-            Stage::Claiming => campaign.claiming -= 1,
-            Stage::Ringing => {}
-            Stage::Answered { .. } => campaign.waiting -= 1,
-        }
-        if let Some(trunk) = attempt.trunk {
-            self.release_line(trunk);
-        }
-        if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
-            agent.preview = None;
-        }
-    }
-
-    /// The one place where a claimed attempt ends.
-    fn end(
-        &mut self,
-        now: Now,
-        id: AttemptId,
-        outcome: AttemptOutcome,
-        cause: Option<Cause>,
-        next: Option<LeadNext>,
-        out: &mut Out,
-    ) {
-        let attempt = self.attempts.remove(&id).expect("an attempt ends once");
-        self.forget_place(&attempt);
-        self.held.remove(&attempt.lead.id);
-        let campaign = self
-            .campaigns
-            .get_mut(&attempt.campaign)
-            .expect("attempts are of campaigns that exist");
-        campaign.ringing.remove(&id);
-        let next = match next {
-            Some(next) => next,
-            None if attempt.withdrawn => LeadNext::Done,
-            None => retry::next(
-                &campaign.config,
-                &campaign.sets,
-                &attempt.lead,
-                outcome,
-                now.utc,
-            ),
-        };
-        let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
-            attempt.answered_at.unwrap_or(now.mono).since(since)
-        });
-        out.fact(Fact::AttemptEnded {
-            attempt: id,
-            campaign: attempt.campaign,
-            lead: attempt.lead.id,
-            outcome,
-            cause,
-            rang_us: u64::try_from(rang.as_micros()).unwrap_or(u64::MAX),
-            next_at: match next {
-                LeadNext::Again { at, .. } => Some(at),
-                LeadNext::Done => None,
-            },
-        });
-        out.command(Command::Resolve {
-            attempt: id,
-            campaign: attempt.campaign,
-            lead: attempt.lead.id,
-            outcome,
-            next,
-        });
-        campaign.decide_by(now.mono + GATHER_INTERVAL);
-    }
-
-    // Preview
-
-    fn offer_previews(&mut self, now: Now, id: CampaignId, out: &mut Out) {
-        let idle: Vec<AgentId> = self.campaigns[&id]
-            .config
-            .agents
-            .iter()
-            .copied()
-            .filter(|agent| {
-                let agent = &self.agents[agent];
-                agent.state == AgentState::Available && agent.preview.is_none()
-            })
-            .collect();
-        for agent in idle {
-            let Some(lead) = self.next_lead(now, id, out) else {
-                return;
-            };
-            let attempt_id = AttemptId(self.mint.next());
-            let mut attempt = new_attempt(id, lead, Some(agent));
-            let wait_s = self.campaigns[&id].config.preview_timeout_s;
-            let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
-            attempt.stage = Stage::Preview { until };
-            out.command(Command::OfferPreview {
-                agent,
-                attempt: attempt_id,
-                campaign: id,
-                lead: Box::new(attempt.lead.clone()),
-            });
-            self.agents
-                .get_mut(&agent)
-                .expect("chosen among the agents")
-                .preview = Some(attempt_id);
-            self.attempts.insert(attempt_id, attempt);
-        }
-    }
-
-    fn preview_answered(
-        &mut self,
-        now: Now,
-        agent: AgentId,
-        id: AttemptId,
-        accept: bool,
-        out: &mut Out,
-    ) {
-        let Some(attempt) = self.attempts.get(&id) else {
-            return;
-        };
-        if !matches!(attempt.stage, Stage::Preview { .. }) || attempt.agent != Some(agent) {
-            return;
-        }
-        if !accept {
-            return self.end_preview(now, id);
-        }
-        let campaign_id = attempt.campaign;
-        let attempt = self.attempts.remove(&id).expect("looked up above");
-        let campaign = &self.campaigns[&campaign_id];
-        let stopped = !campaign.running
-            || self.draining
-            || campaign
-                .store_wait_until
-                .is_some_and(|until| now.mono < until);
-        let block = match self.allowed(campaign_id, &attempt.lead, now.utc) {
-            Err(block) => Some(block),
-            Ok(()) => None,
-        };
-        if let Some(block) = block {
-            self.forget_place(&attempt);
-            self.block_unclaimed(campaign_id, &attempt.lead, block, out);
-            return self
-                .campaigns
-                .get_mut(&campaign_id)
-                .expect("looked up above")
-                .decide_by(now.mono + GATHER_INTERVAL);
-        }
-        match self.trunk_with_room(now, campaign_id).filter(|_| !stopped) {
-            Some(trunk) => self.claim(now, id, attempt, trunk, out),
-            None => {
-                // The agent is told by the attempt's end; the lead comes again.
-                self.forget_place(&attempt);
-                self.held.remove(&attempt.lead.id);
-                let number = attempt.lead.next_number;
-                out.command(Command::Resolve {
-                    attempt: id,
-                    campaign: campaign_id,
-                    lead: attempt.lead.id,
-                    outcome: AttemptOutcome::Cancelled,
-                    next: LeadNext::Again {
-                        at: now.utc,
-                        number,
-                    },
-                });
-            }
-        }
-    }
-
-    /// Skipped, too late, or the agent is gone: the lead goes to the back of the hopper.
-    fn end_preview(&mut self, now: Now, id: AttemptId) {
-        let Some(attempt) = self.attempts.get(&id) else {
-            return;
-        };
-        if !matches!(attempt.stage, Stage::Preview { .. }) {
-            return;
-        }
-        let attempt = self.attempts.remove(&id).expect("looked up above");
-        self.forget_place(&attempt);
-        let campaign = self
-            .campaigns
-            .get_mut(&attempt.campaign)
-            .expect("attempts are of campaigns that exist");
-        campaign.hopper.push(attempt.lead);
-        campaign.decide_by(now.mono);
-    }
-
-    fn drop_preview(&mut self, id: AttemptId) {
-        let attempt = self.attempts.remove(&id).expect("the caller saw it");
-        self.forget_place(&attempt);
-        self.held.remove(&attempt.lead.id);
-    }
 }
 
 fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Attempt {
@@ -1303,30 +891,4 @@ fn by_age(campaign: &Campaign, now: Mono) -> Vec<u32> {
         counts[step] += 1;
     }
     counts
-}
-
-fn civil_day(now: Utc) -> jiff::civil::Date {
-    jiff::Timestamp::from_microsecond(now.as_micros())
-        .unwrap_or(jiff::Timestamp::MAX)
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date()
-}
-
-fn outcome_of(cause: Cause) -> AttemptOutcome {
-    match cause {
-        Cause::Busy => AttemptOutcome::Busy,
-        Cause::NoAnswer => AttemptOutcome::NoAnswer,
-        Cause::Unallocated => AttemptOutcome::DisconnectedNumber,
-        Cause::Cancelled | Cause::Shutdown => AttemptOutcome::Cancelled,
-        Cause::Normal
-        | Cause::Rejected
-        | Cause::Unreachable
-        | Cause::Congestion
-        | Cause::MediaUnsupported
-        | Cause::AnsweredElsewhere
-        | Cause::SignallingLost
-        | Cause::MediaLost
-        | Cause::Forbidden
-        | Cause::SystemFailed => AttemptOutcome::Failed,
-    }
 }

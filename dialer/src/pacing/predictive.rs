@@ -167,16 +167,16 @@ impl Outlook {
 
     /// How many calls may be dialled under `theta`, and the risk of the one after them.
     fn largest(mut self, theta: f64) -> (u32, f64) {
+        let mut dialled = 0;
         if self.exact.is_some() {
-            let mut dialled = 0;
             loop {
                 let risk = self.risk(0);
                 if risk >= theta || dialled == DIALS_MAX {
                     return (dialled, risk);
                 }
                 dialled += 1;
-                let exact = self.exact.as_mut().expect("looked at above");
-                for (pmf, &q) in exact.answers.iter_mut().zip(&self.new_by) {
+                let pmfs = self.exact.iter_mut().flat_map(|exact| &mut exact.answers);
+                for (pmf, &q) in pmfs.zip(&self.new_by) {
                     convolve(pmf, q);
                 }
             }
