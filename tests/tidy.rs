@@ -82,6 +82,8 @@ fn a_clock_a_file_or_a_lock_in_a_logic_crate_is_noticed() {
             "//! x\nfn f() {}\n",
         );
     }
+    let example = "//! x\nfn main() { println!(); }\n";
+    assert!(logic_touches_no_world(&Text::new("acd/examples/x.rs", example)).is_empty());
     // Talking about it is fine, and so are the tests beside the code, and the other crates.
     let talk = "// never Instant::now\n/// no Mutex\nfn f() {}\n#[cfg(test)]\nmod tests { use std::fs; }\n";
     assert!(logic_touches_no_world(&Text::new("sip/src/x.rs", talk)).is_empty());
