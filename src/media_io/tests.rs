@@ -253,6 +253,28 @@ fn different_laws_and_payload_types_are_mapped() {
 }
 
 #[test]
+fn events_a_leg_did_not_negotiate_leave_no_gap_in_its_stream() {
+    let (mut media, _reports) = start();
+    let mut a = Phone::open(&mut media, 1, |_| {});
+    let b = Phone::open(&mut media, 2, |s| s.telephone_event = None);
+    bridge(&mut media, &a, &b);
+    let mut last = until_heard(&mut a, &b, &[1; 160]).sequence;
+    for _ in 0..3 {
+        a.send_from(None, 101, &[1, 0, 0, 160]);
+    }
+    a.say(&[2; 160]);
+    loop {
+        let heard = b.hear();
+        assert_eq!(heard.sequence, last.wrapping_add(1));
+        assert_eq!(heard.payload_type, 0);
+        last = heard.sequence;
+        if heard.payload[0] == 2 {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_prompt_plays_its_packets_and_then_is_finished() {
     let (mut media, reports) = start();
     let a = Phone::open(&mut media, 1, |_| {});
