@@ -4,6 +4,7 @@
 //! and one clock: a receiver never sees the switch, only a marker bit. [`Latch`] decides whether a
 //! packet's source address is believed. Both are a few words of state and no table grows.
 
+use crate::reception::MISORDER_MAX;
 use crate::rtp::{HEADER_BYTES, Packet, rewrite};
 use crate::{Codec, FRAME_SAMPLES, SAMPLE_RATE, g711};
 use std::net::SocketAddr;
@@ -34,9 +35,8 @@ enum Source {
     },
 }
 
-/// Relayed packets may lie this far before the first of their source and still be passed on; older
-/// ones would repeat numbers used before the switch.
-const BEFORE_SWITCH: u16 = 1 << 15;
+/// Half the circle of sequence numbers: what is less ahead than this is newer (RFC 1982).
+const NUMBERS_HALF: u16 = 1 << 15;
 
 impl Outgoing {
     /// A stream whose first packet has these numbers: random ones (RFC 3550 §5.1).
@@ -152,16 +152,13 @@ impl Outgoing {
                 timestamp_offset,
                 first_sequence,
             } if ssrc == ssrc_in => {
-                if sequence_in.wrapping_sub(first_sequence) >= BEFORE_SWITCH {
-                    // Far beyond the first, what is «before» it is the next half of the circle.
-                    let behind = first_sequence.wrapping_sub(sequence_in);
-                    let newest = self
-                        .sequence
-                        .wrapping_sub(sequence_offset)
-                        .wrapping_sub(first_sequence);
-                    if newest < BEFORE_SWITCH / 2 && behind < BEFORE_SWITCH / 2 {
-                        return false;
-                    }
+                let behind = first_sequence.wrapping_sub(sequence_in);
+                let newest = self
+                    .sequence
+                    .wrapping_sub(sequence_offset)
+                    .wrapping_sub(first_sequence);
+                if (1..=MISORDER_MAX).contains(&behind) && newest < NUMBERS_HALF {
+                    return false;
                 }
                 (
                     sequence_in.wrapping_add(sequence_offset),
@@ -182,13 +179,8 @@ impl Outgoing {
             }
         };
         // Late packets keep their numbers and do not move ours back.
-        if !self.started || sequence.wrapping_sub(self.sequence) < 1 << 15 {
+        if !self.started || sequence.wrapping_sub(self.sequence) < NUMBERS_HALF {
             self.sent(now_us, sequence, timestamp);
-            if let Source::Peer { first_sequence, .. } = &mut self.source
-                && sequence_in.wrapping_sub(*first_sequence) >= BEFORE_SWITCH / 2
-            {
-                *first_sequence = sequence_in.wrapping_sub(BEFORE_SWITCH / 4);
-            }
         }
         rewrite(packet, marker, payload_type, sequence, timestamp, self.ssrc);
         true
@@ -208,8 +200,8 @@ impl Outgoing {
         }
     }
 
-    /// The bridge was parted or put together anew: the next packet is a switch, even if its SSRC is
-    /// the one of before.
+    /// The bridge was put together anew, or the source began its numbers anew: the next packet is a
+    /// switch, even if its SSRC is the one of before.
     pub fn switch(&mut self) {
         self.source = Source::None;
     }
@@ -380,7 +372,10 @@ mod tests {
     fn a_switch_within_a_packet_s_time_still_advances_by_a_packet() {
         let mut out = Outgoing::new(1, 0, 0);
         own(&mut out, 0);
-        assert_eq!(relayed(&mut out, 3_000, packet(9, 5, 5)), Some((1, 160, true)));
+        assert_eq!(
+            relayed(&mut out, 3_000, packet(9, 5, 5)),
+            Some((1, 160, true))
+        );
     }
 
     #[test]

@@ -350,6 +350,14 @@ impl Reporter {
         self.waiting.push_back(report);
     }
 
+    /// As [`Reporter::report`]; but digits, which a peer can send as fast as it likes, are dropped
+    /// while the control thread is far behind.
+    fn digit(&mut self, report: Report) {
+        if self.waiting.len() < REPORTS_MAX {
+            self.report(report);
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

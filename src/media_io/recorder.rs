@@ -62,6 +62,8 @@ pub(super) struct Recorder {
     reporter: Reporter,
     recordings: BTreeMap<RecordingId, Recording>,
     written_us: u64,
+    /// When the newest block arrived.
+    heard_us: u64,
 }
 
 impl Recorder {
@@ -71,6 +73,7 @@ impl Recorder {
             reporter,
             recordings: BTreeMap::new(),
             written_us: 0,
+            heard_us: 0,
         }
     }
 
@@ -91,7 +94,13 @@ impl Recorder {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = now_us();
+            // Behind a slow disk, time goes by the blocks: by the clock, audio that still waits in the
+            // channel would be too late.
+            let now = if self.blocks.is_empty() {
+                now_us()
+            } else {
+                self.heard_us
+            };
             if now >= self.written_us + WRITE_INTERVAL_US {
                 self.written_us = now;
                 self.write_due(now);
@@ -120,6 +129,7 @@ impl Recorder {
                     .report(Report::RecordFailed { recording, why }),
             },
             ToRecorder::Audio(block) => {
+                self.heard_us = self.heard_us.max(block.at_us);
                 // A recording that failed is gone; its blocks go with it.
                 if let Some(recording) = self.recordings.get_mut(&block.recording) {
                     let mut samples = [0; FRAME_SAMPLES];

@@ -192,6 +192,32 @@ fn a_bridge_relays_both_ways_bit_exact_and_in_one_sequence() {
 }
 
 #[test]
+fn a_source_that_begins_its_numbers_anew_is_still_one_stream() {
+    let (mut media, _reports) = start();
+    let (mut a, b) = (
+        Phone::open(&mut media, 1, |_| {}),
+        Phone::open(&mut media, 2, |_| {}),
+    );
+    bridge(&mut media, &a, &b);
+    let mut last = until_heard(&mut a, &b, &[1; 160]);
+    a.sequence = a.sequence.wrapping_sub(500);
+    a.timestamp = a.timestamp.wrapping_add(0x5555_5555);
+    // The first is not believed yet.
+    for _ in 0..10 {
+        a.say(&[2; 160]);
+    }
+    let mut anew = 0;
+    while anew < 9 {
+        let heard = b.hear();
+        assert_eq!(heard.sequence, last.sequence.wrapping_add(1));
+        let step = heard.timestamp.wrapping_sub(last.timestamp);
+        assert!(step > 0 && step < 8000, "{step}");
+        anew += usize::from(heard.payload[0] == 2);
+        last = heard;
+    }
+}
+
+#[test]
 fn different_laws_and_payload_types_are_mapped() {
     let (mut media, _reports) = start();
     let mut a = Phone::open(&mut media, 1, |_| {});
@@ -224,6 +250,28 @@ fn different_laws_and_payload_types_are_mapped() {
         (event.payload_type, event.payload),
         (96, vec![1, 0, 0, 160])
     );
+}
+
+#[test]
+fn events_a_leg_did_not_negotiate_leave_no_gap_in_its_stream() {
+    let (mut media, _reports) = start();
+    let mut a = Phone::open(&mut media, 1, |_| {});
+    let b = Phone::open(&mut media, 2, |s| s.telephone_event = None);
+    bridge(&mut media, &a, &b);
+    let mut last = until_heard(&mut a, &b, &[1; 160]).sequence;
+    for _ in 0..3 {
+        a.send_from(None, 101, &[1, 0, 0, 160]);
+    }
+    a.say(&[2; 160]);
+    loop {
+        let heard = b.hear();
+        assert_eq!(heard.sequence, last.wrapping_add(1));
+        assert_eq!(heard.payload_type, 0);
+        last = heard.sequence;
+        if heard.payload[0] == 2 {
+            break;
+        }
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::recorder::{Block, ToRecorder};
 use super::{LegCounters, MediaConfig, Order, Report, Reporter, Session, now_us};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 use media::dtmf::rfc4733;
-use media::reception::Reception;
+use media::reception::{Arrival, Reception};
 use media::relay::{Admission, Latch, Outgoing};
 use media::rtp::{HEADER_BYTES, Packet};
 use media::{Clip, Codec, FRAME_SAMPLES, FRAME_US};
@@ -139,7 +139,13 @@ impl Worker {
         reporter: Reporter,
         recorder: Sender<ToRecorder>,
     ) -> io::Result<Worker> {
-        let tick_us = (config.tick.as_micros() as u64).clamp(500, FRAME_US);
+        // A whole number of ticks per packet, so that prompts keep their pace.
+        let wanted = FRAME_US / (config.tick.as_micros() as u64).clamp(500, FRAME_US);
+        let slots = (1..=wanted)
+            .rev()
+            .find(|n| FRAME_US.is_multiple_of(*n))
+            .unwrap_or(1);
+        let tick_us = FRAME_US / slots;
         Ok(Worker {
             orders,
             reporter,
@@ -153,7 +159,7 @@ impl Worker {
             legs: Vec::new(),
             free: Vec::new(),
             by_id: BTreeMap::new(),
-            wheel: (0..(FRAME_US / tick_us)).map(|_| Vec::new()).collect(),
+            wheel: (0..slots).map(|_| Vec::new()).collect(),
             recordings: BTreeMap::new(),
             ticked: 0,
             scanned_us: 0,
@@ -563,9 +569,8 @@ impl Worker {
         leg.silent_us = 0;
         leg.lost_told = false;
         let kind = leg.kind(packet.payload_type());
-        match kind {
+        let arrival = match kind {
             Kind::Audio(codec) => {
-                leg.reception.packet(now, ssrc, sequence, timestamp);
                 if let Some(channel) = leg.recording {
                     let dropped = record(
                         &self.recorder,
@@ -582,25 +587,32 @@ impl Worker {
                         recorded.dropped += dropped;
                     }
                 }
+                leg.reception.packet(now, ssrc, sequence, timestamp)
             }
             Kind::Event => {
-                leg.reception.event(ssrc, sequence);
                 let (id, reporter) = (leg.id, &mut self.reporter);
                 leg.digits
                     .packet(ssrc, timestamp, packet.payload(), |digit| {
-                        reporter.report(Report::Digit { leg: id, digit });
+                        reporter.digit(Report::Digit { leg: id, digit });
                     });
+                leg.reception.event(ssrc, sequence)
             }
-            Kind::Other => {
-                leg.reception.event(ssrc, sequence);
-            }
-        }
+            Kind::Other => leg.reception.event(ssrc, sequence),
+        };
         let Some(other) = leg.bridge else { return };
         let Some(other) = &mut self.legs[other] else {
             return;
         };
+        // What plays to a bridged leg goes before the other side.
         if !other.session.send || other.play.is_some() {
             return;
+        }
+        match arrival {
+            // The source began anew, and so does our numbering of it.
+            Arrival::First => other.out.switch(),
+            Arrival::InOrder | Arrival::Late => {}
+            // One packet far from its stream: its numbers would look like a restart of ours.
+            Arrival::Jump => return,
         }
         let to = other.session;
         let goes = match (kind, to.telephone_event) {
