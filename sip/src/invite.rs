@@ -119,7 +119,7 @@ fn reason_line(q850: u8) -> String {
 /// The status that refuses a call for a Q.850 cause (RFC 3398 §7.2.4.1, turned round).
 fn refusal(q850: u8) -> u16 {
     match q850 {
-        1 | 2 | 3 => 404,
+        1..=3 => 404,
         17 => 486,
         21 | 57 => 403,
         22 => 410,

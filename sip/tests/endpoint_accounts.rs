@@ -26,7 +26,10 @@ fn register(user: &str, expires_s: u32) -> Input<'static> {
 fn house() -> Net {
     let engine = Config {
         accounts: vec![account("anna"), account("ben")],
-        trunks: vec![TrunkPeer { trunk: trunk(), addresses: vec![address(2)] }],
+        trunks: vec![TrunkPeer {
+            trunk: trunk(),
+            addresses: vec![address(2)],
+        }],
         open: false,
         ..config()
     };
@@ -66,7 +69,15 @@ fn a_registration_that_is_too_brief_is_made_again_with_what_is_granted() {
     let mut net = house();
     net.put(0, register("anna", 30));
     net.run_ms(200);
-    assert_eq!(net.sent(1), ["401 Unauthorized", "423 Interval Too Brief", "401 Unauthorized", "200 OK"]);
+    assert_eq!(
+        net.sent(1),
+        [
+            "401 Unauthorized",
+            "423 Interval Too Brief",
+            "401 Unauthorized",
+            "200 OK"
+        ]
+    );
     assert_eq!(net.told(1), ["registered anna sip:anna@10.0.0.0:5060 60"]);
 }
 
@@ -100,7 +111,11 @@ fn a_recorded_registration_cannot_be_played_again() {
     net.told(1);
     let again = recorded.replace("branch=z9hG4bK", "branch=z9hG4bKx");
     net.inject(1, hop(1, 9, Transport::Udp), &again);
-    assert!(net.ends[1].sent[0].contains("stale=true"), "{}", net.ends[1].sent[0]);
+    assert!(
+        net.ends[1].sent[0].contains("stale=true"),
+        "{}",
+        net.ends[1].sent[0]
+    );
     assert_eq!(net.told(1), [] as [&str; 0]);
     // A copy of the request is no replay: it gets its old answer.
     net.sent(1);
@@ -108,7 +123,9 @@ fn a_recorded_registration_cannot_be_played_again() {
     assert_eq!(net.sent(1), ["200 OK"]);
     // After a minute the nonce itself is stale.
     net.run(Duration::from_secs(61));
-    let late = again.replace("branch=z9hG4bKx", "branch=z9hG4bKy").replace("nc=00000001", "nc=00000002");
+    let late = again
+        .replace("branch=z9hG4bKx", "branch=z9hG4bKy")
+        .replace("nc=00000001", "nc=00000002");
     net.inject(1, hop(1, 9, Transport::Udp), &late);
     assert_eq!(net.sent(1).last().unwrap(), "401 Unauthorized");
 }
@@ -139,7 +156,13 @@ fn every_request_of_a_phone_in_a_call_is_authenticated_and_the_phone_can_do_it()
         panic!("the call arrives");
     };
     assert_eq!(arrived.source, Source::Account("anna".to_owned()));
-    net.put(1, Input::Accept { leg, sdp: ANSWER.to_vec() });
+    net.put(
+        1,
+        Input::Accept {
+            leg,
+            sdp: ANSWER.to_vec(),
+        },
+    );
     net.run_ms(100);
     let ack = net.ends[0].sent.last().unwrap().clone();
     net.sent(0);
@@ -152,7 +175,13 @@ fn every_request_of_a_phone_in_a_call_is_authenticated_and_the_phone_can_do_it()
     net.inject(1, hop(1, 9, Transport::Udp), &forged);
     assert_eq!(net.sent(1).last().unwrap(), "401 Unauthorized");
     assert_eq!(net.told(1), [] as [&str; 0]);
-    net.put(0, Input::HangUp { leg: LegId(1), q850: 16 });
+    net.put(
+        0,
+        Input::HangUp {
+            leg: LegId(1),
+            q850: 16,
+        },
+    );
     net.run(Duration::from_secs(60));
     assert_eq!(net.sent(0), ["BYE", "BYE"]);
     assert_eq!(net.told(1), ["ended Bye(Some(16))"]);
@@ -170,12 +199,34 @@ fn a_phone_that_was_called_can_hang_up_with_the_credentials_of_its_registration(
     (call.hop, call.target) = (hop, contact);
     net.put(1, Input::Invite(Box::new(call)));
     net.run_ms(100);
-    net.put(0, Input::Accept { leg: LegId(1000), sdp: ANSWER.to_vec() });
+    net.put(
+        0,
+        Input::Accept {
+            leg: LegId(1000),
+            sdp: ANSWER.to_vec(),
+        },
+    );
     net.run_ms(100);
-    net.put(0, Input::HangUp { leg: LegId(1000), q850: 16 });
+    net.put(
+        0,
+        Input::HangUp {
+            leg: LegId(1000),
+            q850: 16,
+        },
+    );
     net.run_ms(100);
     assert_eq!(net.told(1), ["answered", "ended Bye(Some(16))"]);
-    assert_eq!(net.sent(1)[2..], ["401 Unauthorized", "INVITE", "ACK", "401 Unauthorized", "200 OK"][1..].to_vec());
+    assert_eq!(
+        net.sent(1)[2..],
+        [
+            "401 Unauthorized",
+            "INVITE",
+            "ACK",
+            "401 Unauthorized",
+            "200 OK"
+        ][1..]
+            .to_vec()
+    );
 }
 
 #[test]
@@ -183,18 +234,34 @@ fn a_carrier_is_known_by_its_address_and_an_unknown_source_gets_nothing() {
     let mut net = house();
     let mut call = invite(1, Transport::Udp);
     call.hop = hop(2, 1, Transport::Udp);
-    call.headers = vec![("P-Asserted-Identity".to_owned(), "\"Ann\" <sip:+49301@c>".to_owned())];
+    call.headers = vec![(
+        "P-Asserted-Identity".to_owned(),
+        "\"Ann\" <sip:+49301@c>".to_owned(),
+    )];
     net.put(2, Input::Invite(Box::new(call)));
     net.run_ms(100);
     let Command::Arrived(arrived) = &net.ends[1].told[0] else {
         panic!("the call arrives");
     };
     assert_eq!(arrived.source, Source::Trunk(trunk()));
-    assert_eq!((arrived.caller.as_str(), arrived.caller_name.as_deref()), ("+49301", Some("Ann")));
+    assert_eq!(
+        (arrived.caller.as_str(), arrived.caller_name.as_deref()),
+        ("+49301", Some("Ann"))
+    );
     net.sent(1);
     let text = net.ends[2].sent[0].clone();
-    for method in ["BYE", "MESSAGE", "INFO", "CANCEL", "DANCE", "SUBSCRIBE", "NOTIFY"] {
-        let text = text.replace("INVITE", method).replace("branch=z9hG4bK", "branch=z9hG4bKx");
+    for method in [
+        "BYE",
+        "MESSAGE",
+        "INFO",
+        "CANCEL",
+        "DANCE",
+        "SUBSCRIBE",
+        "NOTIFY",
+    ] {
+        let text = text
+            .replace("INVITE", method)
+            .replace("branch=z9hG4bK", "branch=z9hG4bKx");
         net.inject(1, hop(1, 9, Transport::Udp), &text);
     }
     assert_eq!(net.sent(1), [] as [&str; 0]);
@@ -205,7 +272,11 @@ fn a_carrier_is_known_by_its_address_and_an_unknown_source_gets_nothing() {
         net.inject(1, hop(1, 9, Transport::Udp), &text);
     }
     assert!(net.sent(1).iter().all(|s| s == "401 Unauthorized"));
-    assert_eq!(net.ends[1].endpoint.live(), (transactions, legs, 0), "a challenge keeps nothing");
+    assert_eq!(
+        net.ends[1].endpoint.live(),
+        (transactions, legs, 0),
+        "a challenge keeps nothing"
+    );
 }
 
 #[test]
@@ -240,10 +311,18 @@ fn bindings_are_listed_removed_one_by_one_and_all_at_once() {
         let sent = net.ends[1].sent.pop().unwrap();
         (sent, net.told(1))
     };
-    let (_, told) = register(&mut net, "Contact: <sip:a@1>;expires=100;q=0.5, <sip:a@2>\r\nExpires: 200\r\n");
+    let (_, told) = register(
+        &mut net,
+        "Contact: <sip:a@1>;expires=100;q=0.5, <sip:a@2>\r\nExpires: 200\r\n",
+    );
     assert_eq!(told, ["registered anna sip:a@2 200"]);
     let (sent, told) = register(&mut net, "");
-    assert!(sent.contains("Contact: <sip:a@1>;expires=100;q=0.500\r\nContact: <sip:a@2>;expires=200\r\n"), "{sent}");
+    assert!(
+        sent.contains(
+            "Contact: <sip:a@1>;expires=100;q=0.500\r\nContact: <sip:a@2>;expires=200\r\n"
+        ),
+        "{sent}"
+    );
     assert_eq!(told, [] as [&str; 0]);
     let (_, told) = register(&mut net, "Contact: <sip:a@2>;expires=0\r\n");
     assert_eq!(told, ["registered anna sip:a@1 100"]);

@@ -54,7 +54,10 @@ fn storm(seed: u64, loss: f64) -> usize {
     net.ends[1].script = Box::new(|told, rng| match told {
         Command::Arrived(arrived) => {
             let leg = arrived.leg;
-            let accept = Input::Accept { leg, sdp: ANSWER.to_vec() };
+            let accept = Input::Accept {
+                leg,
+                sdp: ANSWER.to_vec(),
+            };
             match rng.below(8) {
                 0 => vec![Input::Reject { leg, status: 486 }],
                 1 => vec![accept, Input::HangUp { leg, q850: 16 }],
@@ -63,19 +66,31 @@ fn storm(seed: u64, loss: f64) -> usize {
             }
         }
         Command::Reinvited { leg, .. } => {
-            vec![Input::AcceptReinvite { leg: *leg, sdp: ANSWER.to_vec() }]
+            vec![Input::AcceptReinvite {
+                leg: *leg,
+                sdp: ANSWER.to_vec(),
+            }]
         }
         Command::Confirmed { leg, .. } if rng.chance(0.3) => {
-            vec![Input::Reinvite { leg: *leg, sdp: OFFER.to_vec() }]
+            vec![Input::Reinvite {
+                leg: *leg,
+                sdp: OFFER.to_vec(),
+            }]
         }
         _ => Vec::new(),
     });
     net.ends[0].script = Box::new(|told, rng| match told {
         Command::Reinvited { leg, .. } => {
-            vec![Input::AcceptReinvite { leg: *leg, sdp: ANSWER.to_vec() }]
+            vec![Input::AcceptReinvite {
+                leg: *leg,
+                sdp: ANSWER.to_vec(),
+            }]
         }
         Command::Answered { leg, .. } if rng.chance(0.3) => {
-            vec![Input::Reinvite { leg: *leg, sdp: OFFER.to_vec() }]
+            vec![Input::Reinvite {
+                leg: *leg,
+                sdp: OFFER.to_vec(),
+            }]
         }
         _ => Vec::new(),
     });
@@ -89,7 +104,13 @@ fn storm(seed: u64, loss: f64) -> usize {
             for told in net.ends[0].told.drain(..) {
                 follow(&mut fates[0], &told);
             }
-            net.put(0, Input::HangUp { leg: LegId(n), q850: 16 });
+            net.put(
+                0,
+                Input::HangUp {
+                    leg: LegId(n),
+                    q850: 16,
+                },
+            );
             fates[0].entry(LegId(n)).or_default().hung_up = true;
         }
     }
@@ -117,13 +138,22 @@ fn storm(seed: u64, loss: f64) -> usize {
         }
         for (leg, fate) in &fates[end] {
             if !fate.is_over && !fate.hung_up {
-                net.put(end, Input::HangUp { leg: *leg, q850: 16 });
+                net.put(
+                    end,
+                    Input::HangUp {
+                        leg: *leg,
+                        q850: 16,
+                    },
+                );
             }
         }
     }
     net.settle();
     net.assert_idle();
-    let answered = fates.iter().flat_map(BTreeMap::values).filter(|f| f.is_answered);
+    let answered = fates
+        .iter()
+        .flat_map(BTreeMap::values)
+        .filter(|f| f.is_answered);
     answered.count()
 }
 
@@ -142,7 +172,10 @@ fn on_a_good_network_nothing_is_lost_or_timed_out() {
     net.delay_ms = (5, 5);
     net.ends[1].script = Box::new(|told, _| match told {
         Command::Arrived(arrived) => {
-            vec![Input::Accept { leg: arrived.leg, sdp: ANSWER.to_vec() }]
+            vec![Input::Accept {
+                leg: arrived.leg,
+                sdp: ANSWER.to_vec(),
+            }]
         }
         Command::Ended { why, .. } => {
             assert_eq!(*why, EndedWhy::Bye(Some(16)));
@@ -153,12 +186,25 @@ fn on_a_good_network_nothing_is_lost_or_timed_out() {
     for n in 0..100 {
         net.put(0, Input::Invite(Box::new(invite(n, Transport::Udp))));
         net.run_ms(20);
-        net.put(0, Input::HangUp { leg: LegId(n), q850: 16 });
+        net.put(
+            0,
+            Input::HangUp {
+                leg: LegId(n),
+                q850: 16,
+            },
+        );
     }
     net.settle();
     for end in &net.ends {
         let counters = end.endpoint.counters();
-        assert_eq!((counters.retransmitted, counters.timed_out, counters.malformed), (0, 0, 0));
+        assert_eq!(
+            (
+                counters.retransmitted,
+                counters.timed_out,
+                counters.malformed
+            ),
+            (0, 0, 0)
+        );
     }
     net.assert_idle();
 }
@@ -166,11 +212,29 @@ fn on_a_good_network_nothing_is_lost_or_timed_out() {
 /// Everything two endpoints say in a call with all there is in it.
 fn conversation() -> Vec<String> {
     let mut net = call(Transport::Udp);
-    net.put(0, Input::Reinvite { leg: LegId(1), sdp: OFFER.to_vec() });
+    net.put(
+        0,
+        Input::Reinvite {
+            leg: LegId(1),
+            sdp: OFFER.to_vec(),
+        },
+    );
     net.run_ms(50);
-    net.put(1, Input::AcceptReinvite { leg: LegId(1000), sdp: ANSWER.to_vec() });
+    net.put(
+        1,
+        Input::AcceptReinvite {
+            leg: LegId(1000),
+            sdp: ANSWER.to_vec(),
+        },
+    );
     net.run_ms(50);
-    net.put(0, Input::HangUp { leg: LegId(1), q850: 16 });
+    net.put(
+        0,
+        Input::HangUp {
+            leg: LegId(1),
+            q850: 16,
+        },
+    );
     net.settle();
     net.ends.iter().flat_map(|e| e.sent.clone()).collect()
 }

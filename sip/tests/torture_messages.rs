@@ -413,6 +413,7 @@ fn more_shapes_of_the_two_rfcs_have_their_outcome() {
         ("SIP/2.0 200 = 2**3 * 5**2 \u{43d}\u{43e}", good, "", 200),
         ("SIP/2.0 099 x", good, "", 0),
         ("SIP/2.0 700 x", good, "", 0),
+        ("SIP/2.0 0200 x", good, "", 0),
         ("SIP/2.0 +20 x", good, "", 0),
     ] {
         let text = format!("{line}\r\n{rest}{headers}\r\n{body}");

@@ -62,10 +62,17 @@ struct Outcome {
 fn outcome(endpoint: &mut Endpoint, transport: Transport, bytes: &[u8]) -> Outcome {
     let mut out = Outbox::new();
     let now = model::Now::default();
-    let input = Input::Received { hop: here(transport), bytes };
+    let input = Input::Received {
+        hop: here(transport),
+        bytes,
+    };
     endpoint.handle(now, input, &mut out);
-    let mut outcome =
-        Outcome { what: "nothing".to_owned(), is_closed: false, told: Vec::new(), sent: Vec::new() };
+    let mut outcome = Outcome {
+        what: "nothing".to_owned(),
+        is_closed: false,
+        told: Vec::new(),
+        sent: Vec::new(),
+    };
     for command in out.commands {
         match command {
             Command::Send { hop, bytes } => {
@@ -110,8 +117,15 @@ fn each_message_has_its_outcome_on_udp() {
         let outcome = outcome(&mut endpoint(), Transport::Udp, &message(file));
         assert_eq!(outcome.what, expected, "{file}");
         for (hop, text) in &outcome.sent {
-            assert_eq!(hop.remote.ip(), here(Transport::Udp).remote.ip(), "{file}: never elsewhere");
-            sip::message::Message::parse(text.as_bytes()).unwrap().validate().ok();
+            assert_eq!(
+                hop.remote.ip(),
+                here(Transport::Udp).remote.ip(),
+                "{file}: never elsewhere"
+            );
+            sip::message::Message::parse(text.as_bytes())
+                .unwrap()
+                .validate()
+                .ok();
         }
     }
 }
@@ -133,7 +147,11 @@ fn each_message_has_its_outcome_on_tcp_and_a_lost_stream_is_closed() {
         let has_length = sip::message::Message::parse(taken)
             .is_ok_and(|m| m.header(sip::message::Name::ContentLength).is_some());
         let is_request = !bytes.starts_with(b"SIP/2.0");
-        let expected = if !has_length && is_request && expected != "416" { "400" } else { expected };
+        let expected = if !has_length && is_request && expected != "416" {
+            "400"
+        } else {
+            expected
+        };
         assert_eq!(outcome.what, expected, "{file}");
         assert_eq!(outcome.is_closed, is_lost, "{file}");
     }
@@ -148,7 +166,11 @@ fn a_tortuous_invite_says_who_calls_whom() {
     let line = "To: sip:vivekg@chair-dnrc.example.com";
     // The first line of To ends; its continuation, if any, carries the tag.
     let rest = text[end + 2..].trim_start_matches(' ');
-    let rest = if text[end + 2..].starts_with(' ') { &rest[rest.find("\r\n").unwrap() + 2..] } else { rest };
+    let rest = if text[end + 2..].starts_with(' ') {
+        &rest[rest.find("\r\n").unwrap() + 2..]
+    } else {
+        rest
+    };
     let text = format!("{}{line}\r\n{rest}", &text[..start]);
     let outcome = outcome(&mut endpoint(), Transport::Udp, text.as_bytes());
     let arrived_call = arrived(&outcome);
@@ -158,7 +180,10 @@ fn a_tortuous_invite_says_who_calls_whom() {
     let outcome = of("esc01.dat");
     assert_eq!(arrived(&outcome).called, "sips:user@example.com");
     let outcome = of("longreq.dat");
-    assert!(outcome.sent[0].1.matches("\r\nVia: ").count() >= 34, "each Via comes back");
+    assert!(
+        outcome.sent[0].1.matches("\r\nVia: ").count() >= 34,
+        "each Via comes back"
+    );
 }
 
 #[test]
@@ -198,15 +223,27 @@ fn a_call_from_the_last_century_can_be_answered_and_acknowledged() {
     outcome(&mut endpoint, Transport::Udp, invite.as_bytes());
     let mut out = Outbox::new();
     let leg = LegId(1000);
-    endpoint.handle(model::Now::default(), Input::Accept { leg, sdp: ANSWER.to_vec() }, &mut out);
+    endpoint.handle(
+        model::Now::default(),
+        Input::Accept {
+            leg,
+            sdp: ANSWER.to_vec(),
+        },
+        &mut out,
+    );
     let Some(Command::Send { bytes, .. }) = out.commands.pop_front() else {
         panic!("a 200");
     };
     let ok = String::from_utf8(bytes).unwrap();
     let to = header(&ok, "To");
     let old_to = header(&invite, "To");
-    let ack = invite.replace("INVITE", "ACK").replace(&format!("To: {old_to}"), &format!("To: {to}"));
+    let ack = invite
+        .replace("INVITE", "ACK")
+        .replace(&format!("To: {old_to}"), &format!("To: {to}"));
     let end = ack.find("\r\n\r\n").unwrap() + 4;
     let outcome = outcome(&mut endpoint, Transport::Udp, &ack.as_bytes()[..end]);
-    assert_eq!(outcome.told.iter().map(line).collect::<Vec<_>>(), ["confirmed sdp false"]);
+    assert_eq!(
+        outcome.told.iter().map(line).collect::<Vec<_>>(),
+        ["confirmed sdp false"]
+    );
 }

@@ -21,7 +21,11 @@ pub fn address(n: u8) -> SocketAddr {
 }
 
 pub fn hop(from: u8, to: u8, transport: Transport) -> Hop {
-    Hop { transport, local: address(from), remote: address(to) }
+    Hop {
+        transport,
+        local: address(from),
+        remote: address(to),
+    }
 }
 
 pub fn config() -> Config {
@@ -42,7 +46,10 @@ pub fn account(user: &str) -> Account {
 }
 
 pub fn credentials(user: &str) -> Credentials {
-    Credentials { user: user.to_owned(), password: "secret".to_owned() }
+    Credentials {
+        user: user.to_owned(),
+        password: "secret".to_owned(),
+    }
 }
 
 /// What an endpoint of the test does by itself when it is told something.
@@ -105,7 +112,10 @@ impl Net {
         let e = &mut self.ends[end];
         e.endpoint.handle(self.now, input, &mut out);
         assert!(
-            e.endpoint.next_deadline().is_none_or(|at| at > self.now.mono) || out.commands.len() < 1000,
+            e.endpoint
+                .next_deadline()
+                .is_none_or(|at| at > self.now.mono)
+                || out.commands.len() < 1000,
             "no step leaves a pile of commands"
         );
         for command in out.commands {
@@ -131,20 +141,39 @@ impl Net {
         if is_eaten || (is_udp && self.rng.chance(self.loss)) {
             return;
         }
-        let copies = if is_udp && self.rng.chance(self.doubling) { 2 } else { 1 };
+        let copies = if is_udp && self.rng.chance(self.doubling) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             let (least, most) = self.delay_ms;
-            let ms = if is_udp { least + self.rng.below(most - least + 1) } else { least };
+            let ms = if is_udp {
+                least + self.rng.below(most - least + 1)
+            } else {
+                least
+            };
             let at = self.now.mono + Duration::from_millis(ms);
             self.count += 1;
-            let seen = Hop { transport: hop.transport, local: hop.remote, remote: hop.local };
-            self.in_flight.insert((at, self.count), (seen, bytes.clone()));
+            let seen = Hop {
+                transport: hop.transport,
+                local: hop.remote,
+                remote: hop.local,
+            };
+            self.in_flight
+                .insert((at, self.count), (seen, bytes.clone()));
         }
     }
 
     /// Lets an endpoint receive text from an address that has no endpoint behind it.
     pub fn inject(&mut self, end: usize, hop: Hop, text: &str) {
-        self.put(end, Input::Received { hop, bytes: text.as_bytes() });
+        self.put(
+            end,
+            Input::Received {
+                hop,
+                bytes: text.as_bytes(),
+            },
+        );
     }
 
     /// One step; false when nothing is left to happen by `until`.
@@ -197,7 +226,9 @@ impl Net {
     pub fn sent(&mut self, end: usize) -> Vec<String> {
         let first = |text: String| {
             let line = text.lines().next().unwrap_or_default();
-            line.strip_prefix("SIP/2.0 ").unwrap_or(line.split(' ').next().unwrap_or_default()).to_owned()
+            line.strip_prefix("SIP/2.0 ")
+                .unwrap_or(line.split(' ').next().unwrap_or_default())
+                .to_owned()
         };
         self.ends[end].sent.drain(..).map(first).collect()
     }
@@ -206,7 +237,11 @@ impl Net {
         for (i, end) in self.ends.iter().enumerate() {
             let (transactions, legs, _) = end.endpoint.live();
             assert_eq!((transactions, legs), (0, 0), "end {i} keeps nothing");
-            assert_eq!(end.endpoint.next_deadline(), None, "end {i} waits for nothing");
+            assert_eq!(
+                end.endpoint.next_deadline(),
+                None,
+                "end {i} waits for nothing"
+            );
         }
     }
 }
@@ -214,7 +249,12 @@ impl Net {
 /// A command in short.
 pub fn line(command: &Command) -> String {
     match command {
-        Command::Arrived(a) => format!("arrived {} from {} offer {}", a.called, a.caller, a.sdp.is_some()),
+        Command::Arrived(a) => format!(
+            "arrived {} from {} offer {}",
+            a.called,
+            a.caller,
+            a.sdp.is_some()
+        ),
         Command::Ringing { sdp, .. } => format!("ringing media {}", sdp.is_some()),
         Command::Answered { .. } => "answered".to_owned(),
         Command::Failed { status, .. } => format!("failed {status}"),
@@ -222,7 +262,12 @@ pub fn line(command: &Command) -> String {
         Command::Ended { why, .. } => format!("ended {why:?}"),
         Command::Reinvited { sdp, .. } => format!("reinvited offer {}", sdp.is_some()),
         Command::ReinviteAnswered { sdp, .. } => format!("reinvite answered {}", sdp.is_some()),
-        Command::Registered { account, contact, expires_s, .. } => {
+        Command::Registered {
+            account,
+            contact,
+            expires_s,
+            ..
+        } => {
             format!("registered {account} {contact} {expires_s}")
         }
         Command::Unregistered { account } => format!("unregistered {account}"),
@@ -261,12 +306,20 @@ pub fn call(transport: Transport) -> Net {
     net.run_ms(50);
     net.put(1, Input::Ring { leg: LegId(1000) });
     net.run_ms(50);
-    net.put(1, Input::Accept { leg: LegId(1000), sdp: ANSWER.to_vec() });
+    net.put(
+        1,
+        Input::Accept {
+            leg: LegId(1000),
+            sdp: ANSWER.to_vec(),
+        },
+    );
     net.run_ms(50);
     net
 }
 
 pub fn header<'a>(text: &'a str, name: &str) -> &'a str {
     let start = format!("{name}: ");
-    text.lines().find_map(|l| l.strip_prefix(start.as_str())).unwrap_or_default()
+    text.lines()
+        .find_map(|l| l.strip_prefix(start.as_str()))
+        .unwrap_or_default()
 }
