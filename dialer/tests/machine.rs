@@ -53,7 +53,7 @@ impl Floor {
     ) -> Floor {
         let campaign: CampaignId = "spring".parse().unwrap();
         let mut settings = CampaignConfig::new(mode, "+4930123456");
-        settings.agents = (0..agents).map(|n| agent(n)).collect();
+        settings.agents = (0..agents).map(agent).collect();
         settings.lists = vec!["spring".parse().unwrap()];
         settings.trunks = vec!["carrier".parse().unwrap()];
         settings.rules = vec![rules.into()];

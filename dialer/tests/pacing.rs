@@ -66,6 +66,6 @@ fn the_same_seed_gives_the_same_shift() {
 
 #[test]
 fn power_never_passes_the_limit_either() {
-    let outcome = shift(Mode::Power, 12, 0.5, 0.5, 4);
+    let outcome = shift(Mode::Power, 12, 0.9, 0.5, 4);
     assert!(outcome.abandon_rate() <= 0.03, "{outcome:?}");
 }
