@@ -628,7 +628,7 @@ mod tests {
         let queue: QueueId = "sales".parse().unwrap();
         let call = model::CallId(1);
         let direction = Direction::Inbound;
-        let mut leave = |outcome, within_target| {
+        let leave = |outcome, within_target| {
             let fact = Fact::QueueEntered {
                 call,
                 queue,
