@@ -17,3 +17,4 @@ pub mod lookup;
 pub mod metrics;
 pub mod api;
 pub mod secrets;
+pub mod command;

@@ -37,6 +37,8 @@ pub trait Outside {
     fn publish(&mut self, turn: &mut Turn);
     /// Errands for the store, the screens and the data sources.
     fn errand(&mut self, command: call::Command);
+    /// A deadline was served so late.
+    fn late(&mut self, by: Duration);
     /// A look at the whole, four times a second.
     fn snapshot(&mut self, now: Now, exchange: &Exchange);
 }
@@ -124,12 +126,13 @@ impl<O: Outside> Reactor<O> {
             let now = self.clock.now();
             self.timers(now);
             self.flush()?;
-            if cut_off.is_none()
-                && let Some(patience) = stop()
-            {
-                cut_off = Some(now.mono + patience);
-                self.exchange.on_input(now, Input::Drain);
-                self.flush()?;
+            if let Some(patience) = stop() {
+                if cut_off.is_none() {
+                    self.exchange.on_input(now, Input::Drain);
+                    self.flush()?;
+                }
+                let until = now.mono + patience;
+                cut_off = Some(cut_off.map_or(until, |at| at.min(until)));
             }
             if let Some(at) = cut_off {
                 let calls = self.exchange.engine().live_calls();
@@ -202,7 +205,8 @@ impl<O: Outside> Reactor<O> {
     }
 
     fn timers(&mut self, now: Now) {
-        if self.exchange.next_deadline().is_some_and(|at| at <= now.mono) {
+        if let Some(at) = self.exchange.next_deadline().filter(|at| *at <= now.mono) {
+            self.outside.late(now.mono.since(at));
             self.exchange.on_time(now);
         }
         if let Some(every) = self.options_every
@@ -227,21 +231,24 @@ impl<O: Outside> Reactor<O> {
         for (hop, bytes) in turn.send.drain(..) {
             match (hop.transport, &self.tcp) {
                 (Transport::Udp, _) => {
-                    if self.send.push(hop.remote, &bytes) {
-                        self.send.flush(&self.udp)?;
+                    if !self.send.push(hop.remote, &bytes) {
+                        flush(&mut self.send, &self.udp)?;
+                        if !self.send.push(hop.remote, &bytes) {
+                            tracing::warn!("the SIP socket's buffer is full: a message waits for its retransmission");
+                        }
                     }
                 }
                 (Transport::Tcp, Some(tcp)) => tcp.send(hop, bytes),
                 (Transport::Tcp, None) => tracing::warn!(remote = %hop.remote, "SIP over TCP is off: a message was not sent"),
             }
         }
-        self.send.flush(&self.udp)?;
+        flush(&mut self.send, &self.udp)?;
         for hop in turn.close.drain(..) {
             if let Some(tcp) = &self.tcp {
                 tcp.close(hop);
             }
         }
-        if !turn.events.is_empty() || !turn.inputs.is_empty() {
+        if !(turn.events.is_empty() && turn.inputs.is_empty() && turn.legs.is_empty()) {
             self.outside.publish(&mut turn);
         }
         Ok(())
@@ -267,5 +274,23 @@ impl<O: Outside> Reactor<O> {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Sends what waits. A full socket buffer keeps the rest for the next turn; what the kernel refuses
+/// is sent again by the transaction that wants it to arrive.
+fn flush(send: &mut SendBatch, socket: &UdpSocket) -> std::io::Result<()> {
+    if send.is_empty() {
+        return Ok(());
+    }
+    match send.flush(socket) {
+        Ok(flushed) => {
+            if flushed.failed > 0 {
+                tracing::debug!(failed = flushed.failed, "datagrams were refused by the kernel");
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! Passwords of phones and tokens of people: given in the configuration, or made at the first start
 //! and kept in the data folder, readable by the owner alone.
 
+use crate::api::auth::{Role, TokenConfig, token_hash};
 use crate::config::Configuration;
 use anyhow::Context;
 use model::AgentId;
@@ -19,6 +20,18 @@ pub struct Tokens {
     pub admin: String,
     /// Each acts as one agent.
     pub agents: BTreeMap<AgentId, String>,
+}
+
+impl Tokens {
+    /// As the API knows them: hashed.
+    pub fn configs(&self) -> Vec<TokenConfig> {
+        let config = |name: String, token: &str, role, agent| TokenConfig { name, sha256: token_hash(token), role, agent };
+        let mut configs = vec![config("admin".into(), &self.admin, Role::Admin, None)];
+        for (agent, token) in &self.agents {
+            configs.push(config(format!("agent-{agent}"), token, Role::Agent, Some(*agent)));
+        }
+        configs
+    }
 }
 
 /// 32 bytes of the operating system's chance.

@@ -18,12 +18,14 @@ use crate::crm::sockets::AgentSockets;
 use crate::crm::webhook::{Delivery, Publisher};
 use crate::exchange::{Exchange, MediaCounters, Setup, Trunk, Turn};
 use crate::journal::{Header, Journal};
-use crate::media_io::{Media, MediaConfig, PromptLibrary};
+use crate::media_io::ports::Ports;
+use crate::media_io::{Media, MediaConfig};
 use crate::metrics::Metrics;
 use crate::net::tcp::Tcp;
 use crate::net::waker::Waker;
 use crate::reactor::{self, Ended, Outside, Reactor};
 use crate::store::{Store, StoreConfig, StoreHandle, StoreRequest, StoreThread};
+use crate::api::board::{Board, Feed};
 use crate::{api, lookup, secrets};
 use anyhow::Context;
 use call::{Command, Engine, Input};
@@ -51,7 +53,7 @@ pub struct Running {
     /// Where HTTP is spoken.
     pub api: SocketAddr,
     /// The present, for boards.
-    pub feed: Arc<api::board::Feed>,
+    pub feed: Arc<Feed>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// For inputs from outside.
@@ -95,7 +97,6 @@ pub struct Outlets {
     pops: ScreenPops,
     lookups: lookup::Lookups,
     metrics: Arc<Metrics>,
-    media_before: MediaCounters,
 }
 
 /// Brings everything up. The prompts come from `source`, the records go to the data folder.
@@ -122,7 +123,15 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         .context("no runtime")?;
 
     let metrics = Arc::new(Metrics::new());
-    let feed = api::board::Feed::new(boot.number, api::board_of(&configuration.call));
+    let feed = Feed::new(
+        boot.number,
+        Board::of(
+            configuration.call.acd.agents.keys().copied(),
+            configuration.call.acd.queues.keys().copied(),
+            configuration.call.dialer.campaigns.keys().copied(),
+            clock.now().utc,
+        ),
+    );
     let webhooks = Publisher::new(&configuration.tandem.webhook, boot.number);
     let adapter = crate::crm::adapter(&configuration.tandem.crm).context("crm")?;
     let sockets = AgentSockets::new();
@@ -167,7 +176,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let udp = UdpSocket::bind(configuration.tandem.sip.listen)
         .with_context(|| format!("cannot listen on {}", configuration.tandem.sip.listen))?;
     udp.set_nonblocking(true)?;
-    crate::net::batch::enlarge_buffers(&udp, SIP_SOCKET_BYTES);
+    crate::net::enlarge_buffers(&udp, SIP_SOCKET_BYTES);
     let bound = udp.local_addr()?;
     let (tcp_sender, tcp_facts) = crossbeam_channel::unbounded();
     let tcp = configuration
@@ -181,14 +190,14 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
 
     let phones = secrets::phones(&configuration, &folder)?;
     let endpoint = Endpoint::new(sip_config(&configuration, &phones, boot.number), secrets::random_seed());
-    let prompts = Arc::new(PromptLibrary::new(source.clone()));
+    let (first, last) = configuration.tandem.media.ports;
+    let ports = Ports::new(configuration.tandem.media.address, first..=last, secrets::random_u64())?;
     let (media, reports) = Media::start(MediaConfig {
-        address: configuration.tandem.media.address,
-        ports: configuration.tandem.media.ports,
         workers: configuration.tandem.media.workers,
         rtp_timeout: Duration::from_secs(configuration.tandem.media.rtp_timeout_s.into()),
         seed: secrets::random_u64(),
-        wake: waker.as_fn(),
+        waker: waker.as_fn(),
+        ..MediaConfig::default()
     })
     .context("the media workers do not start")?;
     let trunks = trunks(&configuration, local)?;
@@ -203,7 +212,8 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         engine,
         sip: endpoint,
         media,
-        prompts,
+        ports,
+        prompts: source.prompt_library()?,
         media_address: configuration.tandem.media.address,
         trunks,
         agent_of_account,
@@ -213,16 +223,11 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     });
 
     let tokens = secrets::tokens(&configuration, &folder)?;
-    let api_address = runtime
-        .block_on(api::serve(api::Parts {
-            config: configuration.tandem.api.clone(),
-            tokens: tokens.clone(),
-            feed: feed.clone(),
-            metrics: metrics.clone(),
-            inbox: inbox.clone(),
-            sockets,
-        }))
-        .with_context(|| format!("cannot listen on {}", configuration.tandem.api.listen))?;
+    let mut api_config = configuration.tandem.api.clone();
+    api_config.tokens.extend(tokens.configs());
+    let parts = api::ApiParts { feed: feed.clone(), sockets, inbox: inbox.clone(), metrics: metrics.clone() };
+    let (api_address, _server) =
+        runtime.block_on(async { api::serve(&api_config, parts, std::future::pending()).await })?;
 
     let now = clock.now();
     let started =
@@ -241,7 +246,6 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         pops,
         lookups: lookup::Lookups::new(configuration.tandem.lookup.clone(), inbox.clone(), runtime.handle().clone()),
         metrics: metrics.clone(),
-        media_before: MediaCounters::default(),
     };
     let options_every = configuration.tandem.sip.options_every_s;
     let reactor = Reactor::new(
@@ -290,6 +294,34 @@ impl Running {
         self.waker.wake();
     }
 
+    /// Where the records are.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// SIGTERM or SIGINT stops with this patience; a second one stops at once.
+    pub fn stop_on_signals(&self, patience: Duration) {
+        let (stop, waker) = (self.stop.clone(), self.waker.clone());
+        self.runtime.spawn(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+            else {
+                tracing::error!("signals cannot be heard; only a kill ends this process");
+                return;
+            };
+            let mut patience = patience;
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                *stop.lock() = Some(patience);
+                waker.wake();
+                patience = Duration::ZERO;
+            }
+        });
+    }
+
     /// The runtime of the services.
     pub fn runtime(&self) -> &tokio::runtime::Handle {
         self.runtime.handle()
@@ -325,6 +357,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(30);
 impl Outside for Outlets {
     fn publish(&mut self, turn: &mut Turn) {
         self.bus.send(std::mem::take(&mut turn.events));
+        for leg in turn.legs.drain(..) {
+            self.metrics.add_leg(&leg);
+        }
         if !turn.inputs.is_empty() {
             self.journal.send(std::mem::take(&mut turn.inputs));
         }
@@ -353,23 +388,14 @@ impl Outside for Outlets {
         self.store.request(request);
     }
 
-    fn snapshot(&mut self, now: Now, exchange: &Exchange) {
+    fn snapshot(&mut self, _now: Now, exchange: &Exchange) {
         self.metrics.set_sip(&exchange.sip().counters());
         self.metrics.set_store(self.store.lag(), self.store.counters());
         self.metrics.set_bus_lag(self.bus.lag());
-        let media = exchange.media_counters();
-        self.metrics.add_media(&media, &self.media_before);
-        self.media_before = media;
-        for id in exchange.engine().dialer().campaign_ids() {
-            if let Some(snapshot) = exchange.engine().dialer().snapshot(id) {
-                self.metrics.set_campaign(id, &snapshot);
-            }
-        }
-        let acd = exchange.engine().acd().snapshot(now);
-        for queue in &acd.queues {
-            self.metrics.set_queue(queue);
-        }
-        self.metrics.set_live(exchange.engine().live_calls(), exchange.engine().live_legs());
+    }
+
+    fn late(&mut self, by: Duration) {
+        self.metrics.observe_loop_lag(by);
     }
 }
 

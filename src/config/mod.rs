@@ -8,7 +8,7 @@ mod files;
 mod problem;
 mod source;
 
-pub use files::{ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TrunkFile};
+pub use files::{ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile, TrunkFile};
 pub use problem::Problem;
 pub use source::Source;
 
@@ -90,7 +90,7 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
     call::config::join_campaigns(&mut acd, &dialer);
     for problem in acd.validate() {
         let text = if problem.path.starts_with("agents") { &agents_text } else { &queues_text };
-        checked.say(text, &problem.path, &problem.problem, &problem.remedy);
+        checked.say(text, &problem.path, &problem.problem, "docs/operations.md lists what each key may be");
     }
     for problem in dialer.validate() {
         let id = problem.path.split('.').nth(1).and_then(|id| id.parse::<CampaignId>().ok());

@@ -1,5 +1,8 @@
 //! Where configuration is read from: a folder, or what is embedded in the binary.
 
+use crate::media_io::prompts::PromptLibrary;
+use media::Clip;
+use media::wav::WavError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +15,8 @@ pub enum Source {
     Embedded,
 }
 
-/// The shipped files. Tests compare this list with the folder.
-pub const EMBEDDED: &[(&str, &[u8])] = &include!("embedded.in");
+/// The files under `config/` as they were when this was built: name and content.
+pub const EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 impl Source {
     /// The folder of a `tandem.toml`, or a folder itself.
@@ -70,8 +73,25 @@ impl Source {
         for folder in self.folders("prompts") {
             names.extend(self.list(&format!("prompts/{folder}"), "wav").into_iter().map(|name| format!("{folder}/{name}")));
         }
-        names.extend(crate::media_io::BUILT_IN_PROMPTS.iter().map(|name| name.to_string()));
+        names.extend(crate::media_io::prompts::BUILT_IN.iter().map(|name| name.to_string()));
         names
+    }
+
+    /// What can be played: files under `prompts/`, and what the binary carries.
+    pub fn prompt_library(&self) -> Result<PromptLibrary, WavError> {
+        match self {
+            Source::Folder(folder) => Ok(PromptLibrary::new(Some(folder.join("prompts")))),
+            Source::Embedded => {
+                let mut library = PromptLibrary::new(None);
+                for (file, bytes) in EMBEDDED {
+                    if let Some(name) = file.strip_prefix("prompts/").and_then(|name| name.strip_suffix(".wav")) {
+                        let samples = media::wav::read_samples(*bytes, Path::new(file))?;
+                        library.add(name, Clip::from_samples(&samples));
+                    }
+                }
+                Ok(library)
+            }
+        }
     }
 
     /// A file's name as the operator knows it.

@@ -15,7 +15,7 @@ pub use leg_table::LegTable;
 
 use crate::media_io::ports::Ports;
 use crate::media_io::prompts::PromptLibrary;
-use crate::media_io::{Media, Order, Report};
+use crate::media_io::{LegCounters, Media, Order, Report};
 use call::{Engine, EngineOutbox, Input};
 use model::{AgentId, Event, LegId, Now, Outbox, RecordingId, TrunkId};
 use sip::endpoint::{Credentials, Endpoint, Hop};
@@ -79,6 +79,8 @@ pub struct Turn {
     pub events: Vec<Event>,
     /// The engine's inputs, for the replay log.
     pub inputs: Vec<(Now, Input)>,
+    /// What closed legs counted.
+    pub legs: Vec<LegCounters>,
     /// Commands that are not for SIP or media: store, screens, data sources. In order.
     pub errands: Vec<call::Command>,
 }

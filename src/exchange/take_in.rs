@@ -79,6 +79,7 @@ impl Exchange {
             }
             Report::RecordFailed { recording, why } => Some(Input::RecordingFailed { recording, why }),
             Report::Closed { leg: _, counters } => {
+                self.turn.legs.push(counters);
                 self.counters.legs += 1;
                 self.counters.received += counters.received;
                 self.counters.lost += counters.lost;

@@ -118,6 +118,9 @@ impl PromptLibrary {
                 return Ok(wav::read_clip(&file)?);
             }
         }
+        if let Some(clip) = self.embedded.get(name) {
+            return Ok(Clip { ulaw: clip.ulaw.clone(), alaw: clip.alaw.clone() });
+        }
         built_in(name)
             .map(|samples| Clip::from_samples(&samples))
             .ok_or_else(|| PromptError::Missing {
