@@ -79,7 +79,11 @@ impl Journal {
 
 fn write(out: &mut impl Write, batch: Vec<(Now, Input)>) -> std::io::Result<()> {
     for (now, input) in batch {
-        let line = Line { mono_us: now.mono.as_micros(), utc_us: now.utc.as_micros(), input };
+        let line = Line {
+            mono_us: now.mono.as_micros(),
+            utc_us: now.utc.as_micros(),
+            input,
+        };
         serde_json::to_writer(&mut *out, &line)?;
         out.write_all(b"\n")?;
     }
@@ -106,17 +110,29 @@ pub enum ReplayError {
 }
 
 /// Runs a log through a fresh engine and hands every event to `each`. Returns how many inputs it had.
-pub fn replay(file: &Path, each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>) -> Result<u64, ReplayError> {
+pub fn replay(
+    file: &Path,
+    each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>,
+) -> Result<u64, ReplayError> {
     let mut lines = BufReader::new(File::open(file)?).lines().enumerate();
-    let parse = |line: usize, error: serde_json::Error| ReplayError::Line { line: line + 1, why: error.to_string() };
-    let (_, first) = lines.next().ok_or(ReplayError::Line { line: 1, why: "the log is empty".into() })?;
+    let parse = |line: usize, error: serde_json::Error| ReplayError::Line {
+        line: line + 1,
+        why: error.to_string(),
+    };
+    let (_, first) = lines.next().ok_or(ReplayError::Line {
+        line: 1,
+        why: "the log is empty".into(),
+    })?;
     let header: Header = serde_json::from_str(&first?).map_err(|error| parse(0, error))?;
     let mut engine = call::Engine::new(header.config, header.boot, header.seed)?;
     let mut out = call::EngineOutbox::default();
     let mut inputs = 0;
     for (number, line) in lines {
         let line: Line = serde_json::from_str(&line?).map_err(|error| parse(number, error))?;
-        let now = Now { mono: model::Mono::from_micros(line.mono_us), utc: model::Utc::from_micros(line.utc_us) };
+        let now = Now {
+            mono: model::Mono::from_micros(line.mono_us),
+            utc: model::Utc::from_micros(line.utc_us),
+        };
         engine.handle(now, line.input, &mut out);
         out.commands.clear();
         for event in out.events.drain(..) {
