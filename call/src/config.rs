@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Live calls where nothing else is said: what one machine's media workers carry with room to spare.
+pub const LIVE_CALLS_MAX_DEFAULT: usize = 2_000;
+/// Longest call where nothing else is said: four hours, longer than any conversation worth keeping.
+pub const CALL_MS_MAX_DEFAULT: u64 = 4 * 3_600_000;
+
 /// The configuration of the whole engine. Serialisable, so that a replay log can carry it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
@@ -86,6 +91,22 @@ pub enum FeatureCode {
     Ready,
     /// Take no calls: reason `break`.
     NotReady,
+}
+
+/// Nobody, nothing, and the usual codes.
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            acd: acd::Config::default(),
+            dialer: dialer::Config::default(),
+            flows: Vec::new(),
+            routes: Vec::new(),
+            treatment: BTreeMap::new(),
+            feature_codes: default_feature_codes(),
+            live_calls_max: LIVE_CALLS_MAX_DEFAULT,
+            call_ms_max: CALL_MS_MAX_DEFAULT,
+        }
+    }
 }
 
 impl Config {
