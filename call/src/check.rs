@@ -33,22 +33,39 @@ impl Engine {
         let floor = &self.floor;
         assert_eq!(sorted(&floor.call_of_leg), expected.legs, "legs");
         assert_eq!(sorted(&floor.call_of_offer), expected.offers, "offers");
-        assert_eq!(sorted(&floor.call_of_attempt), expected.attempts, "attempts");
+        assert_eq!(
+            sorted(&floor.call_of_attempt),
+            expected.attempts,
+            "attempts"
+        );
         assert_eq!(sorted(&floor.call_of_lookup), expected.lookups, "lookups");
         assert_eq!(self.due, expected.due, "deadlines");
         for (recording, call) in &expected.recordings {
             let known = floor.call_of_recording.get(recording);
-            assert!(known.is_none_or(|known| known == call), "{recording} is of {call}");
+            assert!(
+                known.is_none_or(|known| known == call),
+                "{recording} is of {call}"
+            );
         }
         for (attempt, call) in &expected.claims {
-            assert_eq!(floor.call_of_claim.get(attempt), Some(call), "a preview will be claimed");
+            assert_eq!(
+                floor.call_of_claim.get(attempt),
+                Some(call),
+                "a preview will be claimed"
+            );
         }
         for (attempt, call) in &floor.call_of_claim {
             let is_preview = expected.claims.contains_key(attempt);
-            assert!(is_preview || !self.calls.contains_key(call), "{attempt} is claimed, not a call yet");
+            assert!(
+                is_preview || !self.calls.contains_key(call),
+                "{attempt} is claimed, not a call yet"
+            );
         }
-        let agents: BTreeMap<AgentId, CallId> =
-            expected.agents.iter().filter_map(|(agent, is)| Some((*agent, is.call()?))).collect();
+        let agents: BTreeMap<AgentId, CallId> = expected
+            .agents
+            .iter()
+            .filter_map(|(agent, is)| Some((*agent, is.call()?)))
+            .collect();
         assert_eq!(floor.call_of_agent, agents, "agents");
         for agent in floor.config.acd.agents.keys() {
             let is = floor.acd.agent_state(*agent).expect("it is configured");
@@ -66,10 +83,20 @@ impl Engine {
                 ) => assert_eq!(expected, None, "{agent} is {is:?}, no call has them"),
             }
         }
-        let waiting: usize = floor.config.acd.queues.keys().map(|queue| floor.acd.waiting_now(*queue)).sum();
+        let waiting: usize = floor
+            .config
+            .acd
+            .queues
+            .keys()
+            .map(|queue| floor.acd.waiting_now(*queue))
+            .sum();
         assert_eq!(waiting, expected.in_queues, "visits");
         let attempts = expected.in_flight + floor.call_of_claim.len();
-        assert_eq!(floor.dialer.live_attempts(), attempts, "attempts of the dialer");
+        assert_eq!(
+            floor.dialer.live_attempts(),
+            attempts,
+            "attempts of the dialer"
+        );
     }
 
     /// Recordings that are not known to be on disk. The process answers for each of them.
@@ -82,7 +109,11 @@ impl Expected {
     fn note(&mut self, call: &crate::life::Call) {
         let id = call.id;
         let mut agent_is = |agent, is| {
-            assert_eq!(self.agents.insert(agent, is), None, "{agent} has one call (R1)");
+            assert_eq!(
+                self.agents.insert(agent, is),
+                None,
+                "{agent} has one call (R1)"
+            );
         };
         let mut leg_is = |leg| {
             assert_eq!(self.legs.insert(leg, id), None, "{leg} is of one call");
@@ -97,13 +128,19 @@ impl Expected {
                 self.claims.insert(*attempt, id);
             }
             Stage::Dialing { .. } | Stage::Classifying { .. } => {
-                previewed_by.into_iter().for_each(|agent| agent_is(agent, AgentState::Offered(id)));
+                previewed_by
+                    .into_iter()
+                    .for_each(|agent| agent_is(agent, AgentState::Offered(id)));
                 self.in_flight += 1;
             }
             Stage::InFlow(session) => assert!(!session.is_over(), "a flow that is over is left"),
             Stage::Waiting(visit) | Stage::Offered(visit) => {
                 let is_offered = matches!(call.stage, Stage::Offered(_));
-                assert_eq!(is_offered, !visit.offers.is_empty(), "{id} is offered to somebody or waits");
+                assert_eq!(
+                    is_offered,
+                    !visit.offers.is_empty(),
+                    "{id} is offered to somebody or waits"
+                );
                 for offer in &visit.offers {
                     agent_is(offer.agent, AgentState::Offered(id));
                     self.offers.insert(offer.offer, id);
@@ -120,14 +157,20 @@ impl Expected {
             Stage::Talking(talk) | Stage::OnHold(talk) => {
                 agent_is(talk.agent, AgentState::OnCall(id));
                 leg_is(talk.leg);
-                self.recordings.extend(talk.recording.map(|recording| (recording, id)));
+                self.recordings
+                    .extend(talk.recording.map(|recording| (recording, id)));
             }
             Stage::Parting { .. } => {}
             Stage::Over => panic!("{id} is over and kept"),
         }
-        self.attempts.extend(call.attempt().map(|attempt| (attempt, id)));
+        self.attempts
+            .extend(call.attempt().map(|attempt| (attempt, id)));
         self.lookups.extend(call.lookup.map(|lookup| (lookup, id)));
-        assert_eq!(call.due, call.next_deadline(), "the deadline of {id} is noted");
+        assert_eq!(
+            call.due,
+            call.next_deadline(),
+            "the deadline of {id} is noted"
+        );
         self.due.extend(call.due.map(|at| (at, id)));
     }
 }

@@ -75,7 +75,11 @@ pub struct Treatment {
 
 impl Default for Treatment {
     fn default() -> Self {
-        Treatment { music: "music".into(), hold_music: "music".into(), record: true }
+        Treatment {
+            music: "music".into(),
+            hold_music: "music".into(),
+            record: true,
+        }
     }
 }
 
@@ -122,7 +126,10 @@ impl Config {
 
     /// Whether phones answer calls of this queue by themselves.
     pub(crate) fn auto_answers(&self, queue: QueueId) -> bool {
-        self.acd.queues.get(&queue).is_some_and(|queue| queue.auto_answer)
+        self.acd
+            .queues
+            .get(&queue)
+            .is_some_and(|queue| queue.auto_answer)
     }
 }
 
@@ -138,9 +145,15 @@ pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
         });
         for agent in &campaign.agents {
             if let Some(agent) = acd.agents.get_mut(agent)
-                && !agent.queues.iter().any(|membership| membership.queue == queue)
+                && !agent
+                    .queues
+                    .iter()
+                    .any(|membership| membership.queue == queue)
             {
-                agent.queues.push(acd::config::Membership { queue, weight: None });
+                agent.queues.push(acd::config::Membership {
+                    queue,
+                    weight: None,
+                });
             }
         }
     }
@@ -148,7 +161,10 @@ pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
 
 /// Every skill that some agent has.
 pub fn skills(acd: &acd::Config) -> BTreeSet<SkillId> {
-    acd.agents.values().flat_map(|agent| agent.skills.keys().copied()).collect()
+    acd.agents
+        .values()
+        .flat_map(|agent| agent.skills.keys().copied())
+        .collect()
 }
 
 /// Why a configuration does not make an engine.
@@ -172,7 +188,11 @@ pub fn check_context(config: &Config) -> CheckContext {
 pub(crate) fn flows(config: &Config) -> Result<BTreeMap<FlowId, Arc<Flow>>, ConfigError> {
     ivr::parse_all(&config.flows, &check_context(config)).map_err(|problems| {
         let shown = problems.iter().map(|problem| {
-            let text = config.flows.iter().find(|(name, _)| *name == problem.file).map_or("", |(_, text)| text);
+            let text = config
+                .flows
+                .iter()
+                .find(|(name, _)| *name == problem.file)
+                .map_or("", |(_, text)| text);
             problem.render(text)
         });
         ConfigError::Flow(shown.collect::<Vec<_>>().join("\n"))

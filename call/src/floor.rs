@@ -10,8 +10,8 @@ use acd::Acd;
 use dialer::Dialer;
 use ivr::Flow;
 use model::{
-    AgentId, AttemptId, CallId, Event, Fact, FlowId, LeadId, LegId, LookupId, Mint, Now, OfferId, Outbox, PhoneNumber, PlayId,
-    RecordingId,
+    AgentId, AttemptId, CallId, Event, Fact, FlowId, LeadId, LegId, LookupId, Mint, Now, OfferId,
+    Outbox, PhoneNumber, PlayId, RecordingId,
 };
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -71,7 +71,11 @@ impl Floor {
     /// States a fact: the one place where events get their number.
     pub fn fact(&mut self, fact: Fact) {
         self.seq += 1;
-        self.out.events.push(Event { seq: self.seq, at: self.now, fact });
+        self.out.events.push(Event {
+            seq: self.seq,
+            at: self.now,
+            fact,
+        });
     }
 
     /// Asks the process for something.

@@ -20,7 +20,9 @@
 
 use crate::command::Command;
 use crate::floor::{Floor, LastCall};
-use crate::offer::{Offer, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent};
+use crate::offer::{
+    Offer, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
+};
 use acd::command::Next;
 use acd::input::SkillNeed;
 use dialer::command::Dial;
@@ -28,8 +30,8 @@ use ivr::Session;
 use model::event::{OfferFailure, Party, Role, Verdict, Withdrawal};
 use model::screen_pop::Direction;
 use model::{
-    AgentId, AttemptId, CallId, CampaignId, Cause, Fact, FlowId, LegId, LookupId, Mono, OfferId, PlayId, QueueId,
-    QueueOutcome, RecordingId, SkillId,
+    AgentId, AttemptId, CallId, CampaignId, Cause, Fact, FlowId, LegId, LookupId, Mono, OfferId,
+    PlayId, QueueId, QueueOutcome, RecordingId, SkillId,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,7 +51,11 @@ pub const OVERFLOWS_AT_ONCE_MAX: u32 = 16;
 /// Where a call is in its life.
 pub(crate) enum Stage {
     /// An agent looks at the lead; nothing was dialled. `accepted` while the claim is being stored.
-    Previewing { agent: AgentId, attempt: AttemptId, accepted: bool },
+    Previewing {
+        agent: AgentId,
+        attempt: AttemptId,
+        accepted: bool,
+    },
     /// The customer's phone is being called.
     Dialing { give_up: Mono, rings: bool },
     /// Someone or something answered; listening who.
@@ -61,7 +67,11 @@ pub(crate) enum Stage {
     /// In a queue, at least one agent is being reached.
     Offered(Visit),
     /// The agent who previewed is being reached.
-    Connecting { agent: AgentId, leg: LegId, until: Mono },
+    Connecting {
+        agent: AgentId,
+        leg: LegId,
+        until: Mono,
+    },
     /// Customer and agent hear each other.
     Talking(Talk),
     /// One of them put the other on hold.
@@ -92,7 +102,11 @@ pub(crate) struct Talk {
 
 impl Talk {
     fn stage(self) -> Stage {
-        if self.agent_holds || self.customer_holds { Stage::OnHold(self) } else { Stage::Talking(self) }
+        if self.agent_holds || self.customer_holds {
+            Stage::OnHold(self)
+        } else {
+            Stage::Talking(self)
+        }
     }
 }
 
@@ -117,6 +131,8 @@ pub(crate) struct Call {
     pub is_service: bool,
     /// What plays on the customer's leg.
     playing: Option<PlayId>,
+    /// The prompt it is, where it repeats: a caller sent on to a queue with the same music hears no gap.
+    music: Option<String>,
     /// The data dip the flow waits for.
     pub lookup: Option<LookupId>,
     /// When the call was last sent on from a queue, and how often in that instant.
@@ -165,10 +181,24 @@ pub(crate) enum Seen {
     PromptFinished(PlayId),
     Classified(Verdict),
     LookedUp(LookupId, Result<BTreeMap<String, String>, String>),
-    ScreenPopped { offer: OfferId, on_socket: bool },
-    OfferMade { offer: OfferId, agent: AgentId, ring_timeout: Duration, waited: Duration },
-    OfferWithdrawn { offer: OfferId, why: Withdrawal },
-    LeftQueue { outcome: QueueOutcome, next: Next },
+    ScreenPopped {
+        offer: OfferId,
+        on_socket: bool,
+    },
+    OfferMade {
+        offer: OfferId,
+        agent: AgentId,
+        ring_timeout: Duration,
+        waited: Duration,
+    },
+    OfferWithdrawn {
+        offer: OfferId,
+        why: Withdrawal,
+    },
+    LeftQueue {
+        outcome: QueueOutcome,
+        next: Next,
+    },
     Wish(AgentId, Wish),
     /// The dialer gives a ringing call up, or takes a preview back.
     CancelDial,
@@ -185,15 +215,19 @@ pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
         wind_up(call, stage, Party::System, Cause::SystemFailed, floor)
     } else {
         match stage {
-            Stage::Previewing { agent, attempt, accepted } => {
-                previewing(call, agent, attempt, accepted, seen, floor)
-            }
+            Stage::Previewing {
+                agent,
+                attempt,
+                accepted,
+            } => previewing(call, agent, attempt, accepted, seen, floor),
             Stage::Dialing { give_up, rings } => dialing(call, give_up, rings, seen, floor),
             Stage::Classifying { until } => classifying(call, until, seen, floor),
             Stage::InFlow(session) => in_flow(call, session, seen, floor),
             Stage::Waiting(visit) => waiting(call, visit, seen, floor),
             Stage::Offered(visit) => offered(call, visit, seen, floor),
-            Stage::Connecting { agent, leg, until } => connecting(call, agent, leg, until, seen, floor),
+            Stage::Connecting { agent, leg, until } => {
+                connecting(call, agent, leg, until, seen, floor)
+            }
             Stage::Talking(talk) | Stage::OnHold(talk) => talking(call, talk, seen, floor),
             Stage::Parting { play, until } => parting(call, play, until, seen, floor),
             Stage::Over => Stage::Over,
@@ -203,7 +237,13 @@ pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
 
 impl Call {
     /// A call between `caller` and `called` whose stage is not decided yet.
-    pub fn new(id: CallId, direction: Direction, leg: LegId, caller: String, called: String) -> Call {
+    pub fn new(
+        id: CallId,
+        direction: Direction,
+        leg: LegId,
+        caller: String,
+        called: String,
+    ) -> Call {
         Call {
             id,
             direction,
@@ -218,6 +258,7 @@ impl Call {
             due: None,
             is_service: false,
             playing: None,
+            music: None,
             lookup: None,
             overflows: (Mono::ZERO, 0),
             story: Story::default(),
@@ -228,10 +269,19 @@ impl Call {
     pub fn next_deadline(&self) -> Option<Mono> {
         let of_stage = match &self.stage {
             Stage::Dialing { give_up, .. } => Some(*give_up),
-            Stage::Classifying { until } | Stage::Connecting { until, .. } | Stage::Parting { until, .. } => Some(*until),
+            Stage::Classifying { until }
+            | Stage::Connecting { until, .. }
+            | Stage::Parting { until, .. } => Some(*until),
             Stage::InFlow(session) => session.next_deadline().map(|(at, _)| at),
-            Stage::Offered(visit) => visit.offers.iter().filter(|o| o.leg.is_none()).map(|o| o.pop_due).min(),
-            Stage::Previewing { .. } | Stage::Waiting(_) | Stage::Talking(_) | Stage::OnHold(_) => None,
+            Stage::Offered(visit) => visit
+                .offers
+                .iter()
+                .filter(|o| o.leg.is_none())
+                .map(|o| o.pop_due)
+                .min(),
+            Stage::Previewing { .. } | Stage::Waiting(_) | Stage::Talking(_) | Stage::OnHold(_) => {
+                None
+            }
             Stage::Over => return None,
         };
         of_stage.into_iter().chain(self.expires).min()
@@ -266,7 +316,10 @@ impl Call {
 
     /// When a customer we called is with an agent, or else hears the message.
     fn patience(&self) -> Mono {
-        let dial = self.dial.as_ref().expect("only outbound calls are abandoned");
+        let dial = self
+            .dial
+            .as_ref()
+            .expect("only outbound calls are abandoned");
         let answered = self.answered.expect("only answered calls are abandoned");
         answered + dial.connect_within.saturating_sub(MESSAGE_LEAD)
     }
@@ -299,9 +352,17 @@ pub(crate) fn arrive(call: &mut Call, trunk: model::TrunkId, floor: &mut Floor) 
 
 /// Refuses an arrived call before it is answered.
 pub(crate) fn refuse(call: &mut Call, cause: Cause, floor: &mut Floor) -> Stage {
-    floor.command(Command::RejectLeg { leg: call.leg, cause });
+    floor.command(Command::RejectLeg {
+        leg: call.leg,
+        cause,
+    });
     floor.end_leg(call.leg, call.id, cause, false);
-    floor.fact(Fact::CallEnded { call: call.id, direction: call.direction, by: Party::System, cause });
+    floor.fact(Fact::CallEnded {
+        call: call.id,
+        direction: call.direction,
+        by: Party::System,
+        cause,
+    });
     Stage::Over
 }
 
@@ -337,7 +398,10 @@ pub(crate) fn dial(call: &mut Call, dial: Box<Dial>, floor: &mut Floor) {
         ring_timeout: dial.ring_timeout,
         classify: dial.classify,
     });
-    call.stage = Stage::Dialing { give_up: floor.now.mono + dial.ring_timeout, rings: false };
+    call.stage = Stage::Dialing {
+        give_up: floor.now.mono + dial.ring_timeout,
+        rings: false,
+    };
     call.caller = dial.number.to_string();
     call.called = dial.caller_id.clone();
     call.caller_name = dial.lead.name.clone();
@@ -353,10 +417,16 @@ pub(crate) fn preview(
     lead: Box<model::Lead>,
     floor: &mut Floor,
 ) {
-    call.stage = Stage::Previewing { agent, attempt, accepted: false };
+    call.stage = Stage::Previewing {
+        agent,
+        attempt,
+        accepted: false,
+    };
     floor.call_of_agent.insert(agent, call.id);
     floor.call_of_claim.insert(attempt, call.id);
-    floor.command(Command::PopScreen(Box::new(preview_pop(call, agent, campaign, attempt, lead))));
+    floor.command(Command::PopScreen(Box::new(preview_pop(
+        call, agent, campaign, attempt, lead,
+    ))));
 }
 
 // ---- the stages, in the order a call goes through them
@@ -371,12 +441,28 @@ fn previewing(
 ) -> Stage {
     match seen {
         Seen::Wish(_, Wish::Preview(true)) if !accepted => {
-            floor.tell_dialer(dialer::Input::PreviewAnswered { agent, attempt, accept: true });
-            Stage::Previewing { agent, attempt, accepted: true }
+            floor.tell_dialer(dialer::Input::PreviewAnswered {
+                agent,
+                attempt,
+                accept: true,
+            });
+            Stage::Previewing {
+                agent,
+                attempt,
+                accepted: true,
+            }
         }
-        Seen::Wish(_, Wish::Preview(false) | Wish::Decline | Wish::HangUp) if !accepted => {
-            wind_up(call, Stage::Previewing { agent, attempt, accepted }, Party::Agent, Cause::Rejected, floor)
-        }
+        Seen::Wish(_, Wish::Preview(false) | Wish::Decline | Wish::HangUp) if !accepted => wind_up(
+            call,
+            Stage::Previewing {
+                agent,
+                attempt,
+                accepted,
+            },
+            Party::Agent,
+            Cause::Rejected,
+            floor,
+        ),
         Seen::Dial(order) => {
             dial(call, order, floor);
             std::mem::replace(&mut call.stage, Stage::Over)
@@ -397,7 +483,11 @@ fn previewing(
         | Seen::OfferWithdrawn { .. }
         | Seen::LeftQueue { .. }
         | Seen::Wish(..)
-        | Seen::Tick => Stage::Previewing { agent, attempt, accepted },
+        | Seen::Tick => Stage::Previewing {
+            agent,
+            attempt,
+            accepted,
+        },
     }
 }
 
@@ -407,19 +497,30 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
     match seen {
         Seen::Customer(LegFact::Ringing) => {
             if !rings {
-                floor.fact(Fact::LegRinging { leg: call.leg, call: call.id });
+                floor.fact(Fact::LegRinging {
+                    leg: call.leg,
+                    call: call.id,
+                });
                 floor.tell_dialer(dialer::Input::AttemptRinging { attempt });
             }
-            Stage::Dialing { give_up, rings: true }
+            Stage::Dialing {
+                give_up,
+                rings: true,
+            }
         }
         Seen::Customer(LegFact::Answered) => {
             call.answered(floor);
-            floor.fact(Fact::LegAnswered { leg: call.leg, call: call.id });
+            floor.fact(Fact::LegAnswered {
+                leg: call.leg,
+                call: call.id,
+            });
             floor.tell_dialer(dialer::Input::AttemptAnswered { attempt });
             let dial = call.dial.as_ref().expect("only outbound calls dial");
             if dial.classify {
                 let wait = CLASSIFY_WAIT.min(dial.connect_within * 3 / 4);
-                Stage::Classifying { until: floor.now.mono + wait }
+                Stage::Classifying {
+                    until: floor.now.mono + wait,
+                }
             } else {
                 connect(call, floor)
             }
@@ -454,26 +555,38 @@ fn classifying(call: &mut Call, until: Mono, seen: Seen, floor: &mut Floor) -> S
     let attempt = call.attempt().expect("only outbound calls are classified");
     match seen {
         Seen::Classified(verdict) => {
-            floor.fact(Fact::CallClassified { call: call.id, verdict });
+            floor.fact(Fact::CallClassified {
+                call: call.id,
+                verdict,
+            });
             floor.tell_dialer(dialer::Input::AttemptClassified { attempt, verdict });
             match verdict {
                 Verdict::Person => connect(call, floor),
                 // The dialer has booked the attempt as a machine's.
-                Verdict::Machine | Verdict::Fax => {
-                    end(call, Party::System, Cause::Normal, floor)
-                }
+                Verdict::Machine | Verdict::Fax => end(call, Party::System, Cause::Normal, floor),
             }
         }
         Seen::Tick if floor.now.mono >= until => {
-            floor.tell_dialer(dialer::Input::AttemptClassified { attempt, verdict: Verdict::Person });
+            floor.tell_dialer(dialer::Input::AttemptClassified {
+                attempt,
+                verdict: Verdict::Person,
+            });
             connect(call, floor)
         }
-        Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
-            wind_up(call, Stage::Classifying { until }, Party::Customer, cause, floor)
-        }
-        Seen::Customer(LegFact::MediaLost) => {
-            wind_up(call, Stage::Classifying { until }, Party::System, Cause::MediaLost, floor)
-        }
+        Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => wind_up(
+            call,
+            Stage::Classifying { until },
+            Party::Customer,
+            cause,
+            floor,
+        ),
+        Seen::Customer(LegFact::MediaLost) => wind_up(
+            call,
+            Stage::Classifying { until },
+            Party::System,
+            Cause::MediaLost,
+            floor,
+        ),
         Seen::Tick
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
@@ -505,7 +618,13 @@ fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut F
             return wind_up(call, Stage::InFlow(session), Party::Customer, cause, floor);
         }
         Seen::Customer(LegFact::MediaLost) => {
-            return wind_up(call, Stage::InFlow(session), Party::System, Cause::MediaLost, floor);
+            return wind_up(
+                call,
+                Stage::InFlow(session),
+                Party::System,
+                Cause::MediaLost,
+                floor,
+            );
         }
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
@@ -525,17 +644,34 @@ fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut F
 
 fn waiting(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> Stage {
     match seen {
-        Seen::OfferMade { offer, agent, ring_timeout, waited } => {
-            visit.offers.push(make_offer(call, visit.queue, offer, agent, ring_timeout, waited, floor));
+        Seen::OfferMade {
+            offer,
+            agent,
+            ring_timeout,
+            waited,
+        } => {
+            visit.offers.push(make_offer(
+                call,
+                visit.queue,
+                offer,
+                agent,
+                ring_timeout,
+                waited,
+                floor,
+            ));
             Stage::Offered(visit)
         }
         Seen::LeftQueue { outcome, next } => leave_queue(call, outcome, next, floor),
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, Stage::Waiting(visit), Party::Customer, cause, floor)
         }
-        Seen::Customer(LegFact::MediaLost) => {
-            wind_up(call, Stage::Waiting(visit), Party::System, Cause::MediaLost, floor)
-        }
+        Seen::Customer(LegFact::MediaLost) => wind_up(
+            call,
+            Stage::Waiting(visit),
+            Party::System,
+            Cause::MediaLost,
+            floor,
+        ),
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
@@ -554,7 +690,11 @@ fn waiting(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
 fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> Stage {
     match seen {
         Seen::ScreenPopped { offer, on_socket } => {
-            if let Some(at) = visit.offers.iter().position(|o| o.offer == offer && o.leg.is_none()) {
+            if let Some(at) = visit
+                .offers
+                .iter()
+                .position(|o| o.offer == offer && o.leg.is_none())
+            {
                 ring_agent(call, visit.queue, &mut visit.offers[at], on_socket, floor);
             }
             Stage::Offered(visit)
@@ -562,20 +702,31 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
         Seen::Tick => {
             let Visit { queue, offers } = &mut visit;
             let now = floor.now.mono;
-            for offer in offers.iter_mut().filter(|o| o.leg.is_none() && now >= o.pop_due) {
+            for offer in offers
+                .iter_mut()
+                .filter(|o| o.leg.is_none() && now >= o.pop_due)
+            {
                 ring_agent(call, *queue, offer, false, floor);
             }
             Stage::Offered(visit)
         }
         Seen::Agent(leg, LegFact::Ringing) => {
-            if let Some(offer) = visit.offers.iter_mut().find(|o| o.leg == Some(leg) && !o.rings) {
+            if let Some(offer) = visit
+                .offers
+                .iter_mut()
+                .find(|o| o.leg == Some(leg) && !o.rings)
+            {
                 offer.rings = true;
                 floor.fact(Fact::LegRinging { leg, call: call.id });
             }
             Stage::Offered(visit)
         }
         Seen::Agent(leg, LegFact::Answered) => {
-            let at = visit.offers.iter().position(|o| o.leg == Some(leg)).expect("the leg belongs to an offer");
+            let at = visit
+                .offers
+                .iter()
+                .position(|o| o.leg == Some(leg))
+                .expect("the leg belongs to an offer");
             let offer = visit.offers.remove(at);
             floor.fact(Fact::LegAnswered { leg, call: call.id });
             floor.tell_acd(acd::Input::OfferAnswered { offer: offer.offer });
@@ -599,12 +750,28 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
             if let Some(at) = visit.offers.iter().position(|o| o.agent == agent) {
                 let offer = visit.offers.remove(at);
                 drop_offer(call, &offer, Cause::Rejected, floor);
-                floor.tell_acd(acd::Input::OfferFailed { offer: offer.offer, why: OfferFailure::Rejected });
+                floor.tell_acd(acd::Input::OfferFailed {
+                    offer: offer.offer,
+                    why: OfferFailure::Rejected,
+                });
             }
             waiting_or_offered(visit)
         }
-        Seen::OfferMade { offer, agent, ring_timeout, waited } => {
-            visit.offers.push(make_offer(call, visit.queue, offer, agent, ring_timeout, waited, floor));
+        Seen::OfferMade {
+            offer,
+            agent,
+            ring_timeout,
+            waited,
+        } => {
+            visit.offers.push(make_offer(
+                call,
+                visit.queue,
+                offer,
+                agent,
+                ring_timeout,
+                waited,
+                floor,
+            ));
             Stage::Offered(visit)
         }
         Seen::OfferWithdrawn { offer, why } => {
@@ -623,9 +790,13 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, Stage::Offered(visit), Party::Customer, cause, floor)
         }
-        Seen::Customer(LegFact::MediaLost) => {
-            wind_up(call, Stage::Offered(visit), Party::System, Cause::MediaLost, floor)
-        }
+        Seen::Customer(LegFact::MediaLost) => wind_up(
+            call,
+            Stage::Offered(visit),
+            Party::System,
+            Cause::MediaLost,
+            floor,
+        ),
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(_, LegFact::Held(_))
         | Seen::Wish(_, Wish::Hold(_) | Wish::Preview(_))
@@ -638,21 +809,39 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
     }
 }
 
-fn connecting(call: &mut Call, agent: AgentId, leg: LegId, until: Mono, seen: Seen, floor: &mut Floor) -> Stage {
+fn connecting(
+    call: &mut Call,
+    agent: AgentId,
+    leg: LegId,
+    until: Mono,
+    seen: Seen,
+    floor: &mut Floor,
+) -> Stage {
     let stay = Stage::Connecting { agent, leg, until };
     match seen {
         Seen::Agent(seen_leg, LegFact::Answered) if seen_leg == leg => {
             floor.fact(Fact::LegAnswered { leg, call: call.id });
-            let queue = QueueId(call.dial.as_ref().expect("previews are outbound").campaign.0);
+            let queue = QueueId(
+                call.dial
+                    .as_ref()
+                    .expect("previews are outbound")
+                    .campaign
+                    .0,
+            );
             let talk = bridge(call, agent, leg, queue, floor);
-            floor.tell_acd(acd::Input::ReservedBridged { agent, call: call.id });
+            floor.tell_acd(acd::Input::ReservedBridged {
+                agent,
+                call: call.id,
+            });
             Stage::Talking(talk)
         }
         Seen::Agent(seen_leg, LegFact::Ringing) if seen_leg == leg => {
             floor.fact(Fact::LegRinging { leg, call: call.id });
             stay
         }
-        Seen::Agent(seen_leg, LegFact::Failed(cause) | LegFact::Ended(cause)) if seen_leg == leg => {
+        Seen::Agent(seen_leg, LegFact::Failed(cause) | LegFact::Ended(cause))
+            if seen_leg == leg =>
+        {
             reserve_failed(call, agent, leg, cause, false, floor);
             abandon(call, floor)
         }
@@ -671,7 +860,9 @@ fn connecting(call: &mut Call, agent: AgentId, leg: LegId, until: Mono, seen: Se
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, stay, Party::Customer, cause, floor)
         }
-        Seen::Customer(LegFact::MediaLost) => wind_up(call, stay, Party::System, Cause::MediaLost, floor),
+        Seen::Customer(LegFact::MediaLost) => {
+            wind_up(call, stay, Party::System, Cause::MediaLost, floor)
+        }
         Seen::Agent(..)
         | Seen::Tick
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
@@ -738,12 +929,18 @@ fn talking(call: &mut Call, talk: Talk, seen: Seen, floor: &mut Floor) -> Stage 
 fn parting(call: &mut Call, play: PlayId, until: Mono, seen: Seen, floor: &mut Floor) -> Stage {
     let stay = Stage::Parting { play, until };
     match seen {
-        Seen::PromptFinished(finished) if finished == play => wind_up(call, stay, Party::System, Cause::Normal, floor),
-        Seen::Tick if floor.now.mono >= until => wind_up(call, stay, Party::System, Cause::Normal, floor),
+        Seen::PromptFinished(finished) if finished == play => {
+            wind_up(call, stay, Party::System, Cause::Normal, floor)
+        }
+        Seen::Tick if floor.now.mono >= until => {
+            wind_up(call, stay, Party::System, Cause::Normal, floor)
+        }
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, stay, Party::Customer, cause, floor)
         }
-        Seen::Customer(LegFact::MediaLost) => wind_up(call, stay, Party::System, Cause::MediaLost, floor),
+        Seen::Customer(LegFact::MediaLost) => {
+            wind_up(call, stay, Party::System, Cause::MediaLost, floor)
+        }
         Seen::PromptFinished(_)
         | Seen::Tick
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
@@ -766,12 +963,18 @@ fn parting(call: &mut Call, play: PlayId, until: Mono, seen: Seen, floor: &mut F
 fn answer(call: &mut Call, floor: &mut Floor) {
     call.answered(floor);
     floor.command(Command::AnswerLeg { leg: call.leg });
-    floor.fact(Fact::LegAnswered { leg: call.leg, call: call.id });
+    floor.fact(Fact::LegAnswered {
+        leg: call.leg,
+        call: call.id,
+    });
 }
 
 fn enter_flow(call: &mut Call, flow: FlowId, floor: &mut Floor) -> Stage {
     let Some(flow) = floor.flows.get(&flow).cloned() else {
-        floor.fact(Fact::EngineFaulted { call: Some(call.id), what: format!("no flow {flow}") });
+        floor.fact(Fact::EngineFaulted {
+            call: Some(call.id),
+            what: format!("no flow {flow}"),
+        });
         return part(call, None, floor);
     };
     call.story.flow = Some(flow.id);
@@ -790,20 +993,47 @@ fn carry_out_flow(call: &mut Call, session: Box<Session>, floor: &mut Floor) -> 
     note_flow_facts(call, floor);
     while let Some(command) = floor.ivr_out.commands.pop_front() {
         match command {
-            ivr::Command::Play { play, pieces, repeat } => {
-                call.playing = Some(play);
-                floor.command(Command::Play { leg: call.leg, play, pieces, repeat });
+            ivr::Command::Play {
+                play,
+                pieces,
+                repeat,
+            } => {
+                (call.playing, call.music) = (Some(play), None);
+                floor.command(Command::Play {
+                    leg: call.leg,
+                    play,
+                    pieces,
+                    repeat,
+                });
             }
             ivr::Command::StopPlay { play } => {
                 if call.playing.take_if(|playing| *playing == play).is_some() {
-                    floor.command(Command::StopPlay { leg: call.leg, play });
+                    floor.command(Command::StopPlay {
+                        leg: call.leg,
+                        play,
+                    });
                 }
             }
-            ivr::Command::Lookup { lookup, source, parameters, timeout } => {
+            ivr::Command::Lookup {
+                lookup,
+                source,
+                parameters,
+                timeout,
+            } => {
                 expect_lookup(call, Some(lookup), floor);
-                floor.command(Command::Lookup { lookup, call: call.id, source, parameters, timeout });
+                floor.command(Command::Lookup {
+                    lookup,
+                    call: call.id,
+                    source,
+                    parameters,
+                    timeout,
+                });
             }
-            ivr::Command::Queue { queue, priority, skills } => {
+            ivr::Command::Queue {
+                queue,
+                priority,
+                skills,
+            } => {
                 expect_lookup(call, None, floor);
                 return enter_queue(call, queue, priority, skills, floor);
             }
@@ -839,15 +1069,30 @@ fn note_flow_facts(call: &mut Call, floor: &mut Floor) {
     }
 }
 
-fn enter_queue(call: &mut Call, queue: QueueId, priority: i16, skills: Vec<(SkillId, u8)>, floor: &mut Floor) -> Stage {
+fn enter_queue(
+    call: &mut Call,
+    queue: QueueId,
+    priority: i16,
+    skills: Vec<(SkillId, u8)>,
+    floor: &mut Floor,
+) -> Stage {
     call.story.priority = priority;
     call.story.skills = skills;
     if call.direction == Direction::Inbound {
         let music = floor.config.treatment(queue).music;
-        play(call, music, true, floor);
+        if call.playing.is_none() || call.music.as_ref() != Some(&music) {
+            play(call, music, true, floor);
+        }
     }
-    let give_up_after = call.dial.is_some().then(|| call.patience() - floor.now.mono);
-    let needs = call.story.skills.iter().map(|&(skill, level)| SkillNeed { skill, level });
+    let give_up_after = call
+        .dial
+        .is_some()
+        .then(|| call.patience() - floor.now.mono);
+    let needs = call
+        .story
+        .skills
+        .iter()
+        .map(|&(skill, level)| SkillNeed { skill, level });
     floor.tell_acd(acd::Input::Enqueue(acd::input::Visit {
         call: call.id,
         queue,
@@ -857,12 +1102,18 @@ fn enter_queue(call: &mut Call, queue: QueueId, priority: i16, skills: Vec<(Skil
         preferred: None,
         give_up_after,
     }));
-    Stage::Waiting(Visit { queue, offers: Vec::new() })
+    Stage::Waiting(Visit {
+        queue,
+        offers: Vec::new(),
+    })
 }
 
 /// The customer we called is on the line: to the agent who previewed, or to the campaign's queue.
 fn connect(call: &mut Call, floor: &mut Floor) -> Stage {
-    let dial = call.dial.as_ref().expect("only outbound calls are connected");
+    let dial = call
+        .dial
+        .as_ref()
+        .expect("only outbound calls are connected");
     let Some(agent) = dial.agent else {
         let queue = QueueId(dial.campaign.0);
         return enter_queue(call, queue, 0, Vec::new(), floor);
@@ -885,9 +1136,14 @@ fn connect(call: &mut Call, floor: &mut Floor) -> Stage {
 
 /// A live person, no agent in time: the message, and the book.
 fn abandon(call: &mut Call, floor: &mut Floor) -> Stage {
-    let dial = call.dial.as_ref().expect("only outbound calls are abandoned");
+    let dial = call
+        .dial
+        .as_ref()
+        .expect("only outbound calls are abandoned");
     let prompt = dial.abandon_prompt.clone();
-    floor.tell_dialer(dialer::Input::AttemptAbandoned { attempt: dial.attempt });
+    floor.tell_dialer(dialer::Input::AttemptAbandoned {
+        attempt: dial.attempt,
+    });
     part(call, prompt, floor)
 }
 
@@ -901,12 +1157,19 @@ fn leave_queue(call: &mut Call, outcome: QueueOutcome, next: Next, floor: &mut F
     };
     if call.overflows.1 > OVERFLOWS_AT_ONCE_MAX {
         let what = "queues that take nobody overflow into each other".to_string();
-        floor.fact(Fact::EngineFaulted { call: Some(call.id), what });
+        floor.fact(Fact::EngineFaulted {
+            call: Some(call.id),
+            what,
+        });
         return end(call, Party::System, Cause::Congestion, floor);
     }
     match next {
         Next::Nowhere => {
-            let cause = if outcome == QueueOutcome::SystemFailed { Cause::SystemFailed } else { Cause::Normal };
+            let cause = if outcome == QueueOutcome::SystemFailed {
+                Cause::SystemFailed
+            } else {
+                Cause::Normal
+            };
             end(call, Party::System, cause, floor)
         }
         // Another queue, the same needs: nobody speaks another language because time has passed.
@@ -934,13 +1197,22 @@ fn part(call: &mut Call, prompt: Option<String>, floor: &mut Floor) -> Stage {
 /// Plays one prompt to the customer, instead of what plays.
 fn play(call: &mut Call, prompt: String, repeat: bool, floor: &mut Floor) -> PlayId {
     let play = floor.mint_play();
-    call.playing = Some(play);
-    floor.command(Command::Play { leg: call.leg, play, pieces: vec![ivr::Piece::Prompt(prompt)], repeat });
+    (call.playing, call.music) = (Some(play), repeat.then(|| prompt.clone()));
+    floor.command(Command::Play {
+        leg: call.leg,
+        play,
+        pieces: vec![ivr::Piece::Prompt(prompt)],
+        repeat,
+    });
     play
 }
 
 fn waiting_or_offered(visit: Visit) -> Stage {
-    if visit.offers.is_empty() { Stage::Waiting(visit) } else { Stage::Offered(visit) }
+    if visit.offers.is_empty() {
+        Stage::Waiting(visit)
+    } else {
+        Stage::Offered(visit)
+    }
 }
 
 fn cause_of(why: Withdrawal) -> Cause {
@@ -953,26 +1225,55 @@ fn cause_of(why: Withdrawal) -> Cause {
 /// Lets customer and agent hear each other, and records them if the queue says so.
 fn bridge(call: &mut Call, agent: AgentId, leg: LegId, queue: QueueId, floor: &mut Floor) -> Talk {
     stop_play(call, floor);
-    floor.command(Command::Bridge { a: call.leg, b: leg });
-    floor.fact(Fact::CallBridged { call: call.id, agent, customer_leg: call.leg, agent_leg: leg });
+    floor.command(Command::Bridge {
+        a: call.leg,
+        b: leg,
+    });
+    floor.fact(Fact::CallBridged {
+        call: call.id,
+        agent,
+        customer_leg: call.leg,
+        agent_leg: leg,
+    });
     floor.call_of_agent.insert(agent, call.id);
     let dial = call.dial.as_ref();
     let last = LastCall {
         call: call.id,
         lead: dial.map(|dial| dial.lead.id),
-        number: dial.map(|dial| dial.number).or_else(|| call.caller.parse().ok()),
+        number: dial
+            .map(|dial| dial.number)
+            .or_else(|| call.caller.parse().ok()),
     };
     floor.last_call_of_agent.insert(agent, last);
-    let recording = floor.config.treatment(queue).record.then(|| RecordingId(floor.recordings.next()));
+    let recording = floor
+        .config
+        .treatment(queue)
+        .record
+        .then(|| RecordingId(floor.recordings.next()));
     if let Some(recording) = recording {
         floor.call_of_recording.insert(recording, call.id);
-        floor.command(Command::StartRecording { recording, call: call.id, customer: call.leg, agent: leg });
-        floor.fact(Fact::RecordingStarted { recording, call: call.id });
+        floor.command(Command::StartRecording {
+            recording,
+            call: call.id,
+            customer: call.leg,
+            agent: leg,
+        });
+        floor.fact(Fact::RecordingStarted {
+            recording,
+            call: call.id,
+        });
     }
     if let Some(attempt) = call.attempt() {
         floor.tell_dialer(dialer::Input::AttemptConnected { attempt, agent });
     }
-    Talk { agent, leg, queue, recording, agent_holds: false, customer_holds: false }
+    Talk {
+        agent,
+        leg,
+        queue,
+        recording,
+        agent_holds: false,
+        customer_holds: false,
+    }
 }
 
 /// One party holds or resumes. The call is held from the first to the last of them.
@@ -984,12 +1285,18 @@ fn hold(call: &mut Call, mut talk: Talk, by: Party, held: bool, floor: &mut Floo
             if talk.agent_holds != held {
                 talk.agent_holds = held;
                 if held {
-                    floor.command(Command::Unbridge { a: call.leg, b: talk.leg });
+                    floor.command(Command::Unbridge {
+                        a: call.leg,
+                        b: talk.leg,
+                    });
                     let music = floor.config.treatment(talk.queue).hold_music;
                     play(call, music, true, floor);
                 } else {
                     stop_play(call, floor);
-                    floor.command(Command::Bridge { a: call.leg, b: talk.leg });
+                    floor.command(Command::Bridge {
+                        a: call.leg,
+                        b: talk.leg,
+                    });
                 }
             }
         }
@@ -1004,24 +1311,44 @@ fn hold(call: &mut Call, mut talk: Talk, by: Party, held: bool, floor: &mut Floo
 
 fn stop_play(call: &mut Call, floor: &mut Floor) {
     if let Some(play) = call.playing.take() {
-        floor.command(Command::StopPlay { leg: call.leg, play });
+        floor.command(Command::StopPlay {
+            leg: call.leg,
+            play,
+        });
     }
 }
 
 fn release_reserved(call: &Call, agent: AgentId, floor: &mut Floor) {
     floor.call_of_agent.remove(&agent);
-    floor.tell_acd(acd::Input::Release { agent, call: call.id });
+    floor.tell_acd(acd::Input::Release {
+        agent,
+        call: call.id,
+    });
 }
 
 /// Ends a call out of any stage: tells whoever waits for it, takes down what stands, closes the
 /// books. `by` the customer means their leg is gone already; by the agent, theirs.
-pub(crate) fn wind_up(call: &mut Call, stage: Stage, by: Party, cause: Cause, floor: &mut Floor) -> Stage {
+pub(crate) fn wind_up(
+    call: &mut Call,
+    stage: Stage,
+    by: Party,
+    cause: Cause,
+    floor: &mut Floor,
+) -> Stage {
     match stage {
-        Stage::Previewing { agent, attempt, accepted } => {
+        Stage::Previewing {
+            agent,
+            attempt,
+            accepted,
+        } => {
             // Once accepted, the claim's answer is still to come.
             if !accepted {
                 floor.call_of_claim.remove(&attempt);
-                floor.tell_dialer(dialer::Input::PreviewAnswered { agent, attempt, accept: false });
+                floor.tell_dialer(dialer::Input::PreviewAnswered {
+                    agent,
+                    attempt,
+                    accept: false,
+                });
             }
             release_reserved(call, agent, floor);
             return Stage::Over;
@@ -1033,7 +1360,12 @@ pub(crate) fn wind_up(call: &mut Call, stage: Stage, by: Party, cause: Cause, fl
         Stage::Classifying { .. } => hung_up_early(call, floor),
         Stage::InFlow(mut session) => {
             let now = floor.now;
-            session.handle(now, ivr::Input::HungUp, &mut floor.plays, &mut floor.ivr_out);
+            session.handle(
+                now,
+                ivr::Input::HungUp,
+                &mut floor.plays,
+                &mut floor.ivr_out,
+            );
             note_flow_facts(call, floor);
             finish_flow(call, floor);
         }
@@ -1043,8 +1375,13 @@ pub(crate) fn wind_up(call: &mut Call, stage: Stage, by: Party, cause: Cause, fl
             }
             let input = match by {
                 Party::Customer | Party::Agent => acd::Input::CallerLeft { call: call.id },
-                Party::System if cause == Cause::MediaLost => acd::Input::CallerLeft { call: call.id },
-                Party::System => acd::Input::Remove { call: call.id, outcome: QueueOutcome::SystemFailed },
+                Party::System if cause == Cause::MediaLost => {
+                    acd::Input::CallerLeft { call: call.id }
+                }
+                Party::System => acd::Input::Remove {
+                    call: call.id,
+                    outcome: QueueOutcome::SystemFailed,
+                },
             };
             floor.tell_acd(input);
             hung_up_early(call, floor);
@@ -1063,9 +1400,15 @@ pub(crate) fn wind_up(call: &mut Call, stage: Stage, by: Party, cause: Cause, fl
             if by != Party::Agent {
                 floor.end_leg(talk.leg, call.id, cause, true);
             }
-            floor.fact(Fact::CallUnbridged { call: call.id, agent: talk.agent });
+            floor.fact(Fact::CallUnbridged {
+                call: call.id,
+                agent: talk.agent,
+            });
             floor.call_of_agent.remove(&talk.agent);
-            floor.tell_acd(acd::Input::TalkEnded { agent: talk.agent, call: call.id });
+            floor.tell_acd(acd::Input::TalkEnded {
+                agent: talk.agent,
+                call: call.id,
+            });
         }
         Stage::Parting { .. } | Stage::Over => {}
     }
@@ -1089,7 +1432,12 @@ fn end(call: &mut Call, by: Party, cause: Cause, floor: &mut Floor) -> Stage {
     if let Some(attempt) = call.attempt() {
         floor.call_of_attempt.remove(&attempt);
     }
-    floor.fact(Fact::CallEnded { call: call.id, direction: call.direction, by, cause });
+    floor.fact(Fact::CallEnded {
+        call: call.id,
+        direction: call.direction,
+        by,
+        cause,
+    });
     Stage::Over
 }
 
@@ -1099,8 +1447,19 @@ fn finish_flow(call: &mut Call, floor: &mut Floor) {
     for command in std::mem::take(&mut floor.ivr_out.commands) {
         match command {
             // Nobody waits for the answer.
-            ivr::Command::Lookup { lookup, source, parameters, timeout } => {
-                floor.command(Command::Lookup { lookup, call: call.id, source, parameters, timeout });
+            ivr::Command::Lookup {
+                lookup,
+                source,
+                parameters,
+                timeout,
+            } => {
+                floor.command(Command::Lookup {
+                    lookup,
+                    call: call.id,
+                    source,
+                    parameters,
+                    timeout,
+                });
             }
             ivr::Command::Play { .. }
             | ivr::Command::StopPlay { .. }

@@ -8,7 +8,9 @@ use crate::floor::Floor;
 use crate::life::{Call, Visit};
 use model::event::{OfferFailure, Role};
 use model::screen_pop::{Direction, PopPhase};
-use model::{AgentId, AttemptId, CampaignId, Cause, Fact, Lead, LegId, Mono, OfferId, QueueId, ScreenPop};
+use model::{
+    AgentId, AttemptId, CampaignId, Cause, Fact, Lead, LegId, Mono, OfferId, QueueId, ScreenPop,
+};
 use std::time::Duration;
 
 /// The phone rings without the screen after this: a screen that stalls never holds a call up (R20).
@@ -42,10 +44,21 @@ pub(crate) fn make_offer(
 ) -> Offer {
     floor.call_of_offer.insert(offer, call.id);
     floor.call_of_agent.insert(agent, call.id);
-    let pop = ScreenPop { queue: Some(queue), ..bare_pop(call, offer, agent, waited) };
+    let pop = ScreenPop {
+        queue: Some(queue),
+        ..bare_pop(call, offer, agent, waited)
+    };
     floor.command(Command::PopScreen(Box::new(pop)));
     let made = floor.now.mono;
-    Offer { offer, agent, made, pop_due: made + SCREEN_POP_WAIT, ring_timeout, leg: None, rings: false }
+    Offer {
+        offer,
+        agent,
+        made,
+        pop_due: made + SCREEN_POP_WAIT,
+        ring_timeout,
+        leg: None,
+        rings: false,
+    }
 }
 
 /// What the screen shows of a lead that is not dialled yet.
@@ -95,7 +108,13 @@ fn bare_pop(call: &Call, offer: OfferId, agent: AgentId, waited: Duration) -> Sc
 }
 
 /// The screen has the pop (or never will): the phone may ring.
-pub(crate) fn ring_agent(call: &Call, queue: QueueId, offer: &mut Offer, on_socket: bool, floor: &mut Floor) {
+pub(crate) fn ring_agent(
+    call: &Call,
+    queue: QueueId,
+    offer: &mut Offer,
+    on_socket: bool,
+    floor: &mut Floor,
+) {
     let took = floor.now.mono - offer.made;
     let leg = LegId(floor.legs.next());
     offer.leg = Some(leg);
@@ -128,12 +147,19 @@ pub(crate) fn fail_offer(
     hang_up: bool,
     floor: &mut Floor,
 ) {
-    let at = visit.offers.iter().position(|o| o.leg == Some(leg)).expect("the leg belongs to an offer");
+    let at = visit
+        .offers
+        .iter()
+        .position(|o| o.leg == Some(leg))
+        .expect("the leg belongs to an offer");
     let offer = visit.offers.remove(at);
     floor.end_leg(leg, call.id, cause, hang_up);
     floor.call_of_offer.remove(&offer.offer);
     floor.call_of_agent.remove(&offer.agent);
-    floor.tell_acd(acd::Input::OfferFailed { offer: offer.offer, why: failure_of(cause) });
+    floor.tell_acd(acd::Input::OfferFailed {
+        offer: offer.offer,
+        why: failure_of(cause),
+    });
 }
 
 /// Stops reaching one agent; the ACD knows.
@@ -156,7 +182,11 @@ pub(crate) fn reserve_failed(
 ) {
     floor.end_leg(leg, call.id, cause, hang_up);
     floor.call_of_agent.remove(&agent);
-    floor.tell_acd(acd::Input::ReservedFailed { agent, call: call.id, why: failure_of(cause) });
+    floor.tell_acd(acd::Input::ReservedFailed {
+        agent,
+        call: call.id,
+        why: failure_of(cause),
+    });
 }
 
 fn failure_of(cause: Cause) -> OfferFailure {

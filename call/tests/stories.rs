@@ -22,12 +22,17 @@ fn folder() -> PathBuf {
 fn config(changes: &[(String, toml::Value)]) -> Config {
     let text = std::fs::read_to_string(folder().join("floor.toml")).unwrap();
     let mut value: toml::Value = toml::from_str(&text).unwrap();
-    value.as_table_mut().unwrap().insert("flows".into(), toml::Value::Array(Vec::new()));
+    value
+        .as_table_mut()
+        .unwrap()
+        .insert("flows".into(), toml::Value::Array(Vec::new()));
     for (path, change) in changes {
         let mut at = &mut value;
         for part in path.split('.') {
             let table = at.as_table_mut().unwrap();
-            at = table.entry(part).or_insert_with(|| toml::Value::Table(Default::default()));
+            at = table
+                .entry(part)
+                .or_insert_with(|| toml::Value::Table(Default::default()));
         }
         *at = change.clone();
     }
@@ -66,12 +71,23 @@ impl Teller {
     /// Lets time pass, and every deadline on the way come due.
     fn pass_until(&mut self, at: Duration) {
         let target = Mono::ZERO + at;
-        while let Some((due, _)) = self.engine.next_deadline().filter(|(due, _)| *due <= target) {
-            assert!(due > self.now.mono || self.now.mono == Mono::ZERO, "what was due has been done");
+        while let Some((due, _)) = self
+            .engine
+            .next_deadline()
+            .filter(|(due, _)| *due <= target)
+        {
+            assert!(
+                due > self.now.mono || self.now.mono == Mono::ZERO,
+                "what was due has been done"
+            );
             self.now = begin().plus(due.since(Mono::ZERO));
             self.see(Input::Tick);
             if self.out.commands.is_empty()
-                && self.out.events.iter().all(|event| script::event_line(&event.fact).is_none())
+                && self
+                    .out
+                    .events
+                    .iter()
+                    .all(|event| script::event_line(&event.fact).is_none())
             {
                 self.out.events.clear();
                 continue;
@@ -84,7 +100,10 @@ impl Teller {
 }
 
 fn begin() -> Now {
-    Now { mono: Mono::ZERO, utc: BEGIN_UTC }
+    Now {
+        mono: Mono::ZERO,
+        utc: BEGIN_UTC,
+    }
 }
 
 fn seconds(at: Duration) -> String {
@@ -103,7 +122,12 @@ fn tell(script: &str) -> String {
         }
     }
     let engine = Engine::new(config(&changes), 0, 1).unwrap();
-    let mut teller = Teller { engine, now: begin(), out: EngineOutbox::default(), told: String::new() };
+    let mut teller = Teller {
+        engine,
+        now: begin(),
+        out: EngineOutbox::default(),
+        told: String::new(),
+    };
     for line in script.lines() {
         if line.starts_with(' ') || line.ends_with("(tick)") {
             continue;
@@ -124,11 +148,19 @@ fn tell(script: &str) -> String {
             }
             teller.tell();
         } else {
-            assert!(line.is_empty() || line.starts_with('#'), "neither time nor comment: {line:?}");
+            assert!(
+                line.is_empty() || line.starts_with('#'),
+                "neither time nor comment: {line:?}"
+            );
             writeln!(teller.told, "{line}").unwrap();
         }
     }
-    assert_eq!(teller.engine.live_calls(), 0, "a story tells of calls to their end:\n{}", teller.told);
+    assert_eq!(
+        teller.engine.live_calls(),
+        0,
+        "a story tells of calls to their end:\n{}",
+        teller.told
+    );
     assert_eq!(teller.engine.live_legs(), 0);
     teller.told
 }
@@ -163,7 +195,15 @@ fn every_story_is_told_as_it_is_written() {
         let at = told.lines().zip(written.lines()).position(|(a, b)| a != b);
         let at = at.unwrap_or_else(|| told.lines().count().min(written.lines().count()));
         let (is, was) = (told.lines().nth(at), written.lines().nth(at));
-        writeln!(wrong, "{name}:{}\n  written: {was:?}\n  happens: {is:?}", at + 1).unwrap();
+        writeln!(
+            wrong,
+            "{name}:{}\n  written: {was:?}\n  happens: {is:?}",
+            at + 1
+        )
+        .unwrap();
     }
-    assert!(wrong.is_empty(), "\n{wrong}\nUPDATE_STORIES=1 writes down what happens; read the difference");
+    assert!(
+        wrong.is_empty(),
+        "\n{wrong}\nUPDATE_STORIES=1 writes down what happens; read the difference"
+    );
 }

@@ -514,7 +514,11 @@ fn a_preview_that_runs_out_or_whose_lead_is_withdrawn_or_forbidden_is_taken_back
     let (third, number) = shown(&commands).unwrap();
 
     floor.tell(Input::DoNotCall { number });
-    let commands = floor.tell(Input::PreviewAnswered { agent: agent(0), attempt: third, accept: true });
+    let commands = floor.tell(Input::PreviewAnswered {
+        agent: agent(0),
+        attempt: third,
+        accept: true,
+    });
     assert!(commands.contains(&Command::Cancel { attempt: third }));
     assert_eq!(claim(&commands), None);
 }

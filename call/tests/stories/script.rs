@@ -1,10 +1,11 @@
 //! The language of the stories: one line is one input; one event or command is one line.
 
-use call::input::{AgentAction, Input, Origin};
 use call::Command;
+use call::input::{AgentAction, Input, Origin};
 use model::event::Verdict;
 use model::{
-    AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId, RecordingId,
+    AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId,
+    RecordingId,
 };
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -18,9 +19,18 @@ pub fn given(text: &str) -> Vec<Input> {
     };
     let agent: AgentId = name(agent);
     vec![
-        Input::PhoneReachable { agent, reachable: true },
-        Input::Agent { agent, action: AgentAction::SignIn },
-        Input::Agent { agent, action: AgentAction::Ready },
+        Input::PhoneReachable {
+            agent,
+            reachable: true,
+        },
+        Input::Agent {
+            agent,
+            action: AgentAction::SignIn,
+        },
+        Input::Agent {
+            agent,
+            action: AgentAction::Ready,
+        },
     ]
 }
 
@@ -45,38 +55,67 @@ pub fn input(text: &str) -> Option<Input> {
             called: code.into(),
         },
         ["leg", leg, ref does @ ..] => leg_does(number(leg), does),
-        ["agent", agent, ref does @ ..] => Input::Agent { agent: name(agent), action: action(does) },
-        ["phone", "of", agent, "is", there] => {
-            Input::PhoneReachable { agent: name(agent), reachable: there == "there" }
-        }
-        ["screen", "has", "offer", offer] => Input::ScreenPopped { offer: number(offer), on_socket: true },
-        ["no", "screen", "for", "offer", offer] => {
-            Input::ScreenPopped { offer: number(offer), on_socket: false }
-        }
-        ["recording", id, "is", "written"] => {
-            Input::RecordingWritten { recording: number(id), file: "rec.wav".into(), seconds: 1.0 }
-        }
-        ["recording", id, "fails"] => {
-            Input::RecordingFailed { recording: number(id), why: "disk full".into() }
-        }
+        ["agent", agent, ref does @ ..] => Input::Agent {
+            agent: name(agent),
+            action: action(does),
+        },
+        ["phone", "of", agent, "is", there] => Input::PhoneReachable {
+            agent: name(agent),
+            reachable: there == "there",
+        },
+        ["screen", "has", "offer", offer] => Input::ScreenPopped {
+            offer: number(offer),
+            on_socket: true,
+        },
+        ["no", "screen", "for", "offer", offer] => Input::ScreenPopped {
+            offer: number(offer),
+            on_socket: false,
+        },
+        ["recording", id, "is", "written"] => Input::RecordingWritten {
+            recording: number(id),
+            file: "rec.wav".into(),
+            seconds: 1.0,
+        },
+        ["recording", id, "fails"] => Input::RecordingFailed {
+            recording: number(id),
+            why: "disk full".into(),
+        },
         ["lookup", id, "finds", key, value] => Input::LookupAnswered {
             lookup: number(id),
             result: Ok(BTreeMap::from([(key.into(), value.into())])),
         },
         ["store", "supplies", ref leads @ ..] => Input::LeadsSupplied {
             campaign: name("spring"),
-            leads: leads.iter().enumerate().map(|(n, number)| lead(n as u64 + 1, number)).collect(),
+            leads: leads
+                .iter()
+                .enumerate()
+                .map(|(n, number)| lead(n as u64 + 1, number))
+                .collect(),
             exhausted: true,
         },
-        ["claim", attempt, "is", "stored"] => Input::ClaimStored { attempt: number(attempt) },
-        ["claim", attempt, "is", "refused"] => {
-            Input::ClaimRefused { attempt: number(attempt), store_failed: false }
-        }
+        ["claim", attempt, "is", "stored"] => Input::ClaimStored {
+            attempt: number(attempt),
+        },
+        ["claim", attempt, "is", "refused"] => Input::ClaimRefused {
+            attempt: number(attempt),
+            store_failed: false,
+        },
         ["lead", lead, "is", "withdrawn"] => Input::LeadWithdrawn { lead: number(lead) },
-        ["nobody", "may", "call", who] => Input::DoNotCall { number: who.parse().unwrap() },
-        ["campaign", campaign, "runs"] => Input::SetCampaignRunning { campaign: name(campaign), running: true },
-        ["queue", queue, "closes"] => Input::SetQueueOpen { queue: name(queue), open: false },
-        ["trunk", trunk, "is", up] => Input::TrunkChanged { trunk: name(trunk), up: up == "up" },
+        ["nobody", "may", "call", who] => Input::DoNotCall {
+            number: who.parse().unwrap(),
+        },
+        ["campaign", campaign, "runs"] => Input::SetCampaignRunning {
+            campaign: name(campaign),
+            running: true,
+        },
+        ["queue", queue, "closes"] => Input::SetQueueOpen {
+            queue: name(queue),
+            open: false,
+        },
+        ["trunk", trunk, "is", up] => Input::TrunkChanged {
+            trunk: name(trunk),
+            up: up == "up",
+        },
         ["drain"] => Input::Drain,
         ["cut", "off"] => Input::CutOff,
         _ => panic!("no story says {text:?}"),
@@ -87,16 +126,37 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
     match does {
         ["rings"] => Input::LegRinging { leg },
         ["answers"] => Input::LegAnswered { leg },
-        ["hangs", "up"] => Input::LegEnded { leg, cause: Cause::Normal },
-        ["ends", why] => Input::LegEnded { leg, cause: cause(why) },
-        ["fails", why] => Input::LegFailed { leg, cause: cause(why) },
+        ["hangs", "up"] => Input::LegEnded {
+            leg,
+            cause: Cause::Normal,
+        },
+        ["ends", why] => Input::LegEnded {
+            leg,
+            cause: cause(why),
+        },
+        ["fails", why] => Input::LegFailed {
+            leg,
+            cause: cause(why),
+        },
         ["holds"] => Input::LegHeld { leg, held: true },
         ["resumes"] => Input::LegHeld { leg, held: false },
         ["loses", "media"] => Input::MediaLost { leg },
-        ["presses", digit] => Input::DigitPressed { leg, digit: digit.parse().unwrap() },
-        ["heard", play] => Input::PromptFinished { leg, play: number(play) },
-        ["is", "a", "machine"] => Input::LegClassified { leg, verdict: Verdict::Machine },
-        ["is", "a", "person"] => Input::LegClassified { leg, verdict: Verdict::Person },
+        ["presses", digit] => Input::DigitPressed {
+            leg,
+            digit: digit.parse().unwrap(),
+        },
+        ["heard", play] => Input::PromptFinished {
+            leg,
+            play: number(play),
+        },
+        ["is", "a", "machine"] => Input::LegClassified {
+            leg,
+            verdict: Verdict::Machine,
+        },
+        ["is", "a", "person"] => Input::LegClassified {
+            leg,
+            verdict: Verdict::Person,
+        },
         _ => panic!("no leg does {does:?}"),
     }
 }
@@ -106,7 +166,9 @@ fn action(does: &[&str]) -> AgentAction {
         ["signs", "in"] => AgentAction::SignIn,
         ["signs", "out"] => AgentAction::SignOut,
         ["is", "ready"] => AgentAction::Ready,
-        ["is", "not", "ready", reason] => AgentAction::NotReady { reason: name(reason) },
+        ["is", "not", "ready", reason] => AgentAction::NotReady {
+            reason: name(reason),
+        },
         ["hangs", "up"] => AgentAction::HangUp,
         ["holds"] => AgentAction::Hold { held: true },
         ["resumes"] => AgentAction::Hold { held: false },
@@ -114,9 +176,9 @@ fn action(does: &[&str]) -> AgentAction {
         ["dials"] => AgentAction::Preview { accept: true },
         ["skips"] => AgentAction::Preview { accept: false },
         ["is", "done"] => AgentAction::WrapUpDone,
-        ["needs", s, "s", "more"] => {
-            AgentAction::ExtendWrapUp { by: Duration::from_secs(s.parse().unwrap()) }
-        }
+        ["needs", s, "s", "more"] => AgentAction::ExtendWrapUp {
+            by: Duration::from_secs(s.parse().unwrap()),
+        },
         ["disposes", disposition, rest @ ..] => AgentAction::Dispose {
             disposition: name(disposition),
             note: None,
@@ -161,8 +223,11 @@ pub fn command_line(command: &Command) -> String {
                 (Some(queue), _) => format!("queue={queue}"),
                 (None, campaign) => format!("campaign={campaign:?}"),
             };
-            let about: Vec<String> =
-                pop.variables.iter().map(|(name, value)| format!(" {name}={value:?}")).collect();
+            let about: Vec<String> = pop
+                .variables
+                .iter()
+                .map(|(name, value)| format!(" {name}={value:?}"))
+                .collect();
             format!(
                 "PopScreen {:?} {} agent={} {} caller={:?} {of} path={:?}{}",
                 pop.phase,
@@ -184,12 +249,21 @@ pub fn command_line(command: &Command) -> String {
 
 /// ` a=1 b=2` out of `Name { a: 1, b: Some(2), c: None }`.
 fn fields(debug: &str) -> String {
-    let Some((_, inside)) = debug.split_once(" { ") else { return String::new() };
+    let Some((_, inside)) = debug.split_once(" { ") else {
+        return String::new();
+    };
     let inside = inside.strip_suffix(" }").unwrap_or(inside);
     inside
         .split(", ")
         .filter(|field| !field.ends_with(": None"))
-        .map(|field| format!(" {}", field.replacen(": ", "=", 1)))
+        .map(|field| {
+            let (name, value) = field.split_once(": ").unwrap_or((field, ""));
+            let value = value
+                .strip_prefix("Some(")
+                .and_then(|v| v.strip_suffix(')'))
+                .unwrap_or(value);
+            format!(" {name}={value}")
+        })
         .collect()
 }
 
@@ -224,7 +298,15 @@ trait Numbered {
 macro_rules! numbered {
     ($($name:ident),*) => { $(impl Numbered for $name { fn of(n: u64) -> Self { $name(n) } })* };
 }
-numbered!(LegId, PlayId, OfferId, RecordingId, LookupId, AttemptId, LeadId);
+numbered!(
+    LegId,
+    PlayId,
+    OfferId,
+    RecordingId,
+    LookupId,
+    AttemptId,
+    LeadId
+);
 
 fn cause(text: &str) -> Cause {
     let table: toml::Table = toml::from_str(&format!("c = \"{text}\"")).unwrap();
