@@ -54,7 +54,7 @@ impl Engine {
                 "a preview will be claimed"
             );
         }
-        for (attempt, call) in &floor.call_of_claim {
+        for (attempt, call) in &sorted(&floor.call_of_claim) {
             let is_preview = expected.claims.contains_key(attempt);
             assert!(
                 is_preview || !self.calls.contains_key(call),
@@ -106,7 +106,7 @@ impl Engine {
 }
 
 impl Expected {
-    fn note(&mut self, call: &crate::life::Call) {
+    fn note(&mut self, call: &crate::call::Call) {
         let id = call.id;
         let mut agent_is = |agent, is| {
             assert_eq!(
@@ -175,6 +175,10 @@ impl Expected {
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what comes out is in order again"
+)]
 fn sorted<K: Ord + Copy>(map: &HashMap<K, CallId>) -> BTreeMap<K, CallId> {
     map.iter().map(|(key, call)| (*key, *call)).collect()
 }

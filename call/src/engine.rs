@@ -3,12 +3,14 @@
 //! `handle` finds the call an input is about, lets [`crate::life`] step it, and then routes what acd
 //! and dialer want done, first in first out, until nothing is left.
 
+use crate::call::Call;
 use crate::command::Command;
 use crate::config::FeatureCode;
 use crate::config::{Config, ConfigError};
 use crate::floor::{EngineOutbox, Floor};
 use crate::input::{AgentAction, Input, Origin};
-use crate::life::{self, Call, LegFact, Seen, Stage, Wish};
+use crate::life::{self, LegFact, Seen, Stage, Wish};
+use crate::ways;
 use acd::Acd;
 use dialer::Dialer;
 use model::event::Party;
@@ -736,7 +738,7 @@ impl Engine {
             };
             let stage = std::mem::replace(&mut call.stage, Stage::Over);
             call.stage =
-                life::wind_up(call, stage, Party::System, Cause::Shutdown, &mut self.floor);
+                ways::wind_up(call, stage, Party::System, Cause::Shutdown, &mut self.floor);
             self.settle(id);
             self.route();
         }

@@ -45,7 +45,9 @@
 
 mod life;
 mod offer;
+mod ways;
 
+mod call;
 mod check;
 pub mod command;
 pub mod config;
@@ -58,5 +60,6 @@ pub use config::{Config, ConfigError};
 pub use engine::{COMMANDS_PER_INPUT_MAX, Engine, Reason};
 pub use floor::EngineOutbox;
 pub use input::Input;
-pub use life::{CLASSIFY_WAIT, MESSAGE_LEAD, OVERFLOWS_AT_ONCE_MAX, PARTING_MAX};
+pub use life::{CLASSIFY_WAIT, MESSAGE_LEAD, PARTING_MAX};
 pub use offer::SCREEN_POP_WAIT;
+pub use ways::OVERFLOWS_AT_ONCE_MAX;

@@ -3,9 +3,10 @@
 //! It is handed the call and the offer; it tells the ACD what failed and keeps the maps of the floor
 //! in step. Which stage follows is decided in [`crate::life`].
 
+use crate::call::Call;
 use crate::command::Command;
 use crate::floor::Floor;
-use crate::life::{Call, Visit};
+use crate::life::Visit;
 use model::event::{OfferFailure, Role};
 use model::screen_pop::{Direction, PopPhase};
 use model::{
