@@ -216,7 +216,7 @@ impl Engine {
                 }
             }
             Input::LookupAnswered { lookup, result } => {
-                if let Some(call) = self.floor.call_of_lookup.remove(&lookup) {
+                if let Some(call) = self.floor.call_of_lookup.get(&lookup).copied() {
                     self.step(call, Seen::LookedUp(lookup, result));
                 }
             }

@@ -25,8 +25,8 @@ use crate::offer::{
     Offer, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
 };
 use crate::ways::{
-    abandon, answer, bridge, carry_out_flow, cause_of, connect, end, enter_flow, enter_queue, hold,
-    leave_queue, part, release_reserved, waiting_or_offered, wind_up,
+    abandon, answer, bridge, carry_out_flow, cause_of, connect, end, enter_flow, enter_queue,
+    expect_lookup, hold, leave_queue, part, release_reserved, waiting_or_offered, wind_up,
 };
 use acd::command::Next;
 use dialer::command::Dial;
@@ -402,6 +402,8 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
         Seen::Tick if floor.now.mono >= give_up => {
             wind_up(call, stay, Party::System, Cause::NoAnswer, floor)
         }
+        // An agent's wish neither: no unanswered call is given up before it has rung long enough (47
+        // CFR 64.1200(a)(6)).
         Seen::Tick
         | Seen::Customer(LegFact::Held(_))
         | Seen::Agent(..)
@@ -479,7 +481,10 @@ fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut F
             }
             ivr::Input::PromptFinished { play }
         }
-        Seen::LookedUp(lookup, result) => ivr::Input::LookupAnswered { lookup, result },
+        Seen::LookedUp(lookup, result) => {
+            expect_lookup(call, None, floor);
+            ivr::Input::LookupAnswered { lookup, result }
+        }
         Seen::Tick => ivr::Input::Tick,
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             return wind_up(call, Stage::InFlow(session), Party::Customer, cause, floor);

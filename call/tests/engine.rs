@@ -80,7 +80,7 @@ fn keys_are_sensitive_while_and_only_while_a_secret_is_asked_for() {
         Input::LookupAnswered { lookup, result },
         &mut out,
     );
-    assert!(!engine.is_sensitive(leg), "the caller waits in a queue");
+    assert!(!engine.is_sensitive(leg), "a menu asks");
     engine.handle(
         Now::default(),
         Input::LegEnded {
