@@ -28,6 +28,9 @@ struct Run {
     sent: u64,
     relayed: u64,
     core_us: f64,
+    /// Times the relay's thread slept. Other load on its core hides the wakeups of the plain relay:
+    /// packets then pile up while something else runs, and it gets them in batches as we do.
+    sleeps: u64,
 }
 
 fn main() {
@@ -57,8 +60,8 @@ fn report(name: &str, run: &Run) -> f64 {
     // A bridged call is two legs' packets.
     let per_call = per_packet * 2.0 * PACKETS_PER_SECOND as f64 / 1e6 * 100.0;
     println!(
-        "{name:>24}: {per_packet:6.2} µs per packet, {per_call:.3} % of a core per bridged call, {} relayed, {lost:.2} % lost",
-        run.relayed
+        "{name:>24}: {per_packet:6.2} µs per packet, {per_call:.3} % of a core per bridged call, {:.2} sleeps per packet, {lost:.2} % lost",
+        run.sleeps as f64 / run.relayed as f64
     );
     per_packet
 }
@@ -118,7 +121,7 @@ fn tandem() -> Run {
             .expect("room for orders");
     }
     let thread = thread_named("media-0");
-    generate(&peers, || thread_cpu_us(thread))
+    generate(&peers, thread)
 }
 
 /// What one would write first: sleep in epoll, then one receive and one send for what woke us.
@@ -166,21 +169,21 @@ fn naive() -> Run {
         })
         .expect("a thread");
     let task = thread_named("naive");
-    let run = generate(&peers, || thread_cpu_us(task));
+    let run = generate(&peers, task);
     stop.store(true, Ordering::Relaxed);
     thread.join().expect("the relay ended");
     run
 }
 
 /// Sends every leg's packet at its own phase of the 20 ms, and takes in what comes back.
-fn generate(peers: &[UdpSocket], relay_cpu_us: impl Fn() -> f64) -> Run {
+fn generate(peers: &[UdpSocket], relay: u64) -> Run {
     let mut packet = [0u8; PACKET_BYTES];
     packet[0] = 0x80;
     let step_us = 1_000_000 / PACKETS_PER_SECOND / LEGS as u64;
     let (mut sent, mut relayed) = (0u64, 0u64);
     let mut buffer = [0; 2048];
     std::thread::sleep(Duration::from_millis(300));
-    let (start, cpu) = (now_us(), relay_cpu_us());
+    let (start, cpu, slept) = (now_us(), thread_cpu_us(relay), thread_sleeps(relay));
     let total = SECONDS * PACKETS_PER_SECOND * LEGS as u64;
     for k in 0..total {
         let (round, leg) = (k / LEGS as u64, (k % LEGS as u64) as usize);
@@ -207,7 +210,7 @@ fn generate(peers: &[UdpSocket], relay_cpu_us: impl Fn() -> f64) -> Run {
         }
     }
     std::thread::sleep(Duration::from_millis(100));
-    let core_us = relay_cpu_us() - cpu;
+    let (core_us, sleeps) = (thread_cpu_us(relay) - cpu, thread_sleeps(relay) - slept);
     for peer in peers {
         while peer.recv(&mut buffer).is_ok() {
             relayed += 1;
@@ -271,4 +274,15 @@ fn thread_cpu_us(thread: u64) -> f64 {
         .and_then(|n| n.parse().ok())
         .expect("three numbers");
     nanoseconds / 1000.0
+}
+
+/// How often a thread gave up its core of itself.
+fn thread_sleeps(thread: u64) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/status"))
+        .expect("a living thread");
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"))
+        .expect("a line of it");
+    line.trim().parse().expect("a number")
 }

@@ -23,7 +23,11 @@ struct Ring {
 
 impl Ring {
     fn new(bucket_us: i64, keep: i64) -> Ring {
-        Ring { bucket_us, keep, buckets: VecDeque::new() }
+        Ring {
+            bucket_us,
+            keep,
+            buckets: VecDeque::new(),
+        }
     }
 
     /// Opens the bucket of `at`. The wall clock may step back: then the newest one takes it.
@@ -32,7 +36,11 @@ impl Ring {
         if self.buckets.back().is_none_or(|newest| newest.0 < number) {
             self.buckets.push_back((number, 0, 0));
         }
-        while self.buckets.front().is_some_and(|oldest| oldest.0 + self.keep <= number) {
+        while self
+            .buckets
+            .front()
+            .is_some_and(|oldest| oldest.0 + self.keep <= number)
+        {
             self.buckets.pop_front();
         }
     }
@@ -45,7 +53,9 @@ impl Ring {
     }
 
     fn sums(&self) -> (u64, u64) {
-        self.buckets.iter().fold((0, 0), |sum, b| (sum.0 + b.1, sum.1 + b.2))
+        self.buckets
+            .iter()
+            .fold((0, 0), |sum, b| (sum.0 + b.1, sum.1 + b.2))
     }
 }
 
@@ -123,7 +133,10 @@ mod tests {
             let abandoned = !budget.is_spent(0.0);
             budget.count(at(1), abandoned);
             let (answers, abandons) = budget.counts();
-            assert!(n < 33 || abandons as f64 <= 0.03 * answers as f64, "{abandons} of {answers}");
+            assert!(
+                n < 33 || abandons as f64 <= 0.03 * answers as f64,
+                "{abandons} of {answers}"
+            );
         }
         assert!(budget.rate().unwrap() > 0.0298);
     }

@@ -29,16 +29,22 @@ pub struct Closed {
 /// Whether every rule of every set allows calling the place at `now`.
 pub fn check(sets: &[RuleSet], place: &Place, now: Utc) -> Result<(), Closed> {
     let states: Vec<&str> = place.states.iter().map(String::as_str).collect();
-    let with_hours = || sets.iter().flat_map(|set| &set.rules).filter(|rule| !rule.hours.is_empty());
+    let with_hours = || {
+        sets.iter()
+            .flat_map(|set| &set.rules)
+            .filter(|rule| !rule.hours.is_empty())
+    };
     if place.zones.is_empty() {
         return match with_hours().next() {
             None => Ok(()),
-            Some(_) => {
-                Err(Closed { rule: ZONE_UNKNOWN.into(), opens: now.plus_micros(UNKNOWN_WAIT_US) })
-            }
+            Some(_) => Err(Closed {
+                rule: ZONE_UNKNOWN.into(),
+                opens: now.plus_micros(UNKNOWN_WAIT_US),
+            }),
         };
     }
-    let Some(rule) = first_closed(with_hours(), place, &states, now).map(|(rule, _)| rule.id.clone())
+    let Some(rule) =
+        first_closed(with_hours(), place, &states, now).map(|(rule, _)| rule.id.clone())
     else {
         return Ok(());
     };
@@ -75,7 +81,8 @@ fn local(zone: &TimeZone, at: Utc) -> DateTime {
 }
 
 fn is_open(hours: &[Hours], local: DateTime) -> bool {
-    let minute = u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+    let minute =
+        u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
     hours
         .iter()
         .any(|hours| hours.on(local.weekday()) && hours.from.0 <= minute && minute < hours.to.0)
@@ -86,13 +93,18 @@ fn next_opening(rule: &Rule, zone: &TimeZone, at: Utc) -> Utc {
     let today = local(zone, at).date();
     let mut first: Option<i64> = None;
     for ahead in 0..9_i64 {
-        let Ok(day) = today.checked_add(ahead.days()) else { break };
+        let Ok(day) = today.checked_add(ahead.days()) else {
+            break;
+        };
         for hours in rule.hours.iter().filter(|hours| hours.on(day.weekday())) {
             let (hour, minute) = ((hours.from.0 / 60) as i8, (hours.from.0 % 60) as i8);
             if hour > 23 {
                 continue;
             }
-            let Ok(opens) = zone.to_ambiguous_zoned(day.at(hour, minute, 0, 0)).compatible() else {
+            let Ok(opens) = zone
+                .to_ambiguous_zoned(day.at(hour, minute, 0, 0))
+                .compatible()
+            else {
                 continue;
             };
             let opens = opens.timestamp().as_microsecond();
@@ -145,11 +157,20 @@ mod tests {
     #[test]
     fn the_last_microsecond_is_legal_and_the_next_is_not() {
         // Summer in New York: 21:00 is 01:00Z.
-        assert_eq!(check_us("+12125550100", None, utc("2026-07-02T00:59:59.999999Z")), Ok(()));
+        assert_eq!(
+            check_us("+12125550100", None, utc("2026-07-02T00:59:59.999999Z")),
+            Ok(())
+        );
         let closed = check_us("+12125550100", None, utc("2026-07-02T01:00:00Z")).unwrap_err();
-        assert_eq!((closed.rule.as_str(), closed.opens), ("US-5", utc("2026-07-02T12:00:00Z")));
+        assert_eq!(
+            (closed.rule.as_str(), closed.opens),
+            ("US-5", utc("2026-07-02T12:00:00Z"))
+        );
         assert!(check_us("+12125550100", None, utc("2026-07-02T11:59:59.999999Z")).is_err());
-        assert_eq!(check_us("+12125550100", None, utc("2026-07-02T12:00:00Z")), Ok(()));
+        assert_eq!(
+            check_us("+12125550100", None, utc("2026-07-02T12:00:00Z")),
+            Ok(())
+        );
     }
 
     #[test]
@@ -165,23 +186,40 @@ mod tests {
     fn florida_closes_an_hour_earlier_by_its_own_rule() {
         let closed = check_us("+13055550100", None, utc("2026-07-02T00:00:00Z")).unwrap_err();
         assert_eq!(closed.rule, "FL-1");
-        assert_eq!(check_us("+13055550100", None, utc("2026-07-01T23:59:59Z")), Ok(()));
+        assert_eq!(
+            check_us("+13055550100", None, utc("2026-07-01T23:59:59Z")),
+            Ok(())
+        );
     }
 
     #[test]
     fn a_lead_without_any_zone_is_called_only_when_all_of_the_country_may_be() {
         // Toll-free: no area. 18:00Z is 14:00 in New York, 08:00 in Honolulu and 09:00 in Adak.
-        assert_eq!(check_us("+18005550100", None, utc("2026-07-01T18:00:00Z")), Ok(()));
+        assert_eq!(
+            check_us("+18005550100", None, utc("2026-07-01T18:00:00Z")),
+            Ok(())
+        );
         assert!(check_us("+18005550100", None, utc("2026-07-01T17:59:59Z")).is_err());
-        assert_eq!(check_us("+99955501000", None, utc("2026-07-01T18:00:00Z")).unwrap_err().rule, ZONE_UNKNOWN);
+        assert_eq!(
+            check_us("+99955501000", None, utc("2026-07-01T18:00:00Z"))
+                .unwrap_err()
+                .rule,
+            ZONE_UNKNOWN
+        );
     }
 
     #[test]
     fn the_clock_change_moves_the_window() {
         // New York springs forward on 2026-03-08 and falls back on 2026-11-01.
         assert!(check_us("+12125550100", None, utc("2026-03-07T12:59:59Z")).is_err());
-        assert_eq!(check_us("+12125550100", None, utc("2026-03-08T12:00:00Z")), Ok(()));
-        assert_eq!(check_us("+12125550100", None, utc("2026-10-31T12:00:00Z")), Ok(()));
+        assert_eq!(
+            check_us("+12125550100", None, utc("2026-03-08T12:00:00Z")),
+            Ok(())
+        );
+        assert_eq!(
+            check_us("+12125550100", None, utc("2026-10-31T12:00:00Z")),
+            Ok(())
+        );
         assert!(check_us("+12125550100", None, utc("2026-11-01T12:59:59Z")).is_err());
     }
 

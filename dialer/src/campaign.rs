@@ -156,7 +156,9 @@ impl CampaignSnapshot {
         let why = match self.limited_by {
             None => "nothing was decided yet",
             Some(PacingLimit::Risk) => "one more call would too likely be abandoned",
-            Some(PacingLimit::Budget) => "the abandonment budget is spent: one call per available agent",
+            Some(PacingLimit::Budget) => {
+                "the abandonment budget is spent: one call per available agent"
+            }
             Some(PacingLimit::Lines) => "the lines or calls per second are used up",
             Some(PacingLimit::Leads) => "no lead is ready",
             Some(PacingLimit::Agents) => "no agent is there",
@@ -166,7 +168,12 @@ impl CampaignSnapshot {
         format!(
             "{} in flight for {} available agents; {:.1} answers and {:.1} free agents expected, \
              θ {:.3}, {:.1} abandonments left: {why}",
-            self.in_flight, self.available, self.expected_answers, self.expected_free, self.theta, self.budget_left,
+            self.in_flight,
+            self.available,
+            self.expected_answers,
+            self.expected_free,
+            self.theta,
+            self.budget_left,
         )
     }
 }

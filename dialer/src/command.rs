@@ -1,7 +1,9 @@
 //! What the dialer wants done.
 
 use model::lead::LeadNext;
-use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, ListId, PhoneNumber, TrunkId};
+use model::{
+    AgentId, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, ListId, PhoneNumber, TrunkId,
+};
 use std::time::Duration;
 
 /// One thing to do.
@@ -10,18 +12,43 @@ use std::time::Duration;
 pub enum Command {
     /// Find up to `count` leads of the campaign's lists that are ready now and neither held by a
     /// hopper nor claimed, best first. Answer with `LeadsSupplied`.
-    FetchLeads { campaign: CampaignId, lists: Vec<ListId>, count: u32 },
+    FetchLeads {
+        campaign: CampaignId,
+        lists: Vec<ListId>,
+        count: u32,
+    },
     /// Write down durably that this lead is being dialled. Answer with `ClaimStored` or `ClaimRefused`.
-    Claim { attempt: AttemptId, campaign: CampaignId, lead: LeadId, list: ListId, number: PhoneNumber },
+    Claim {
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: LeadId,
+        list: ListId,
+        number: PhoneNumber,
+    },
     /// Dial now. Answer with the attempt's inputs. Give up at `ring_timeout` with `NoAnswer`.
     Dial(Box<Dial>),
     /// Write down how the attempt ended and what becomes of the lead.
-    Resolve { attempt: AttemptId, campaign: CampaignId, lead: LeadId, outcome: AttemptOutcome, next: LeadNext },
+    Resolve {
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: LeadId,
+        outcome: AttemptOutcome,
+        next: LeadNext,
+    },
     /// These leads are not needed after all: anyone may fetch them again.
-    ReturnLeads { campaign: CampaignId, leads: Vec<LeadId> },
+    ReturnLeads {
+        campaign: CampaignId,
+        leads: Vec<LeadId>,
+    },
     /// Show this lead to this agent; the attempt is claimed once the agent accepts.
-    OfferPreview { agent: AgentId, attempt: AttemptId, campaign: CampaignId, lead: Box<Lead> },
-    /// Give a ringing call up.
+    OfferPreview {
+        agent: AgentId,
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: Box<Lead>,
+    },
+    /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
+    /// withdrawn or blocked.
     Cancel { attempt: AttemptId },
 }
 

@@ -135,7 +135,10 @@ impl CampaignConfig {
     }
 
     pub(crate) fn retry(&self, outcome: AttemptOutcome) -> RetryRule {
-        self.retry.get(&outcome).copied().unwrap_or_else(|| RetryRule::of(outcome))
+        self.retry
+            .get(&outcome)
+            .copied()
+            .unwrap_or_else(|| RetryRule::of(outcome))
     }
 }
 
@@ -166,7 +169,11 @@ impl RetryRule {
             AttemptOutcome::UnknownRestart => (3_600, 8, false),
             AttemptOutcome::AnsweredAgent => (0, 0, false),
         };
-        RetryRule { wait_s, attempts, other_number }
+        RetryRule {
+            wait_s,
+            attempts,
+            other_number,
+        }
     }
 }
 
@@ -186,7 +193,11 @@ impl Config {
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         let mut say = |path: String, message: String, remedy: &str| {
-            problems.push(ConfigProblem { path, message, remedy: remedy.into() });
+            problems.push(ConfigProblem {
+                path,
+                message,
+                remedy: remedy.into(),
+            });
         };
         for (id, trunk) in &self.trunks {
             if !(trunk.calls_per_second > 0.0 && trunk.calls_per_second <= 10_000.0) {
@@ -206,64 +217,117 @@ impl Config {
         for (id, campaign) in &self.campaigns {
             let at = |field: &str| format!("campaigns.{id}.{field}");
             if campaign.lists.is_empty() {
-                say(at("lists"), "no list to dial".into(), "name at least one list");
+                say(
+                    at("lists"),
+                    "no list to dial".into(),
+                    "name at least one list",
+                );
             }
             if campaign.trunks.is_empty() {
-                say(at("trunks"), "no trunk to dial through".into(), "name at least one trunk");
+                say(
+                    at("trunks"),
+                    "no trunk to dial through".into(),
+                    "name at least one trunk",
+                );
             }
             for trunk in &campaign.trunks {
                 if !self.trunks.contains_key(trunk) {
-                    say(at("trunks"), format!("there is no trunk \"{trunk}\""), "add it to the trunks' file");
+                    say(
+                        at("trunks"),
+                        format!("there is no trunk \"{trunk}\""),
+                        "add it to the trunks' file",
+                    );
                 }
             }
             if campaign.caller_id.is_empty() {
-                say(at("caller_id"), "no caller ID".into(), "show a number that can be called back");
+                say(
+                    at("caller_id"),
+                    "no caller ID".into(),
+                    "show a number that can be called back",
+                );
             }
             if campaign.rules.is_empty() {
-                say(at("rules"), "no rule set binds this campaign".into(), "name the country's, such as rules = [\"us\"]");
+                say(
+                    at("rules"),
+                    "no rule set binds this campaign".into(),
+                    "name the country's, such as rules = [\"us\"]",
+                );
             }
             let mut ring_min_ms = 15_000;
             for rule_set in &campaign.rules {
                 match self.rules.get(rule_set).or_else(|| embedded.get(rule_set)) {
-                    None => say(at("rules"), format!("there is no rule set \"{rule_set}\""), "add config/rules/NAME.toml or use us, uk, de, ca"),
+                    None => say(
+                        at("rules"),
+                        format!("there is no rule set \"{rule_set}\""),
+                        "add config/rules/NAME.toml or use us, uk, de, ca",
+                    ),
                     Some(set) => ring_min_ms = ring_min_ms.max(set.ring_min_ms()),
                 }
             }
             if !(ring_min_ms..=59_000).contains(&campaign.ring_timeout_ms) {
                 say(
                     at("ring_timeout_ms"),
-                    format!("{} ms is not between {ring_min_ms} and 59000 (US-2)", campaign.ring_timeout_ms),
+                    format!(
+                        "{} ms is not between {ring_min_ms} and 59000 (US-2)",
+                        campaign.ring_timeout_ms
+                    ),
                     "let a call ring at least 15 s, 26000 is usual",
                 );
             }
             if !(100..=2_000).contains(&campaign.connect_within_ms) {
                 say(
                     at("connect_within_ms"),
-                    format!("{} ms is not between 100 and 2000 (US-1)", campaign.connect_within_ms),
+                    format!(
+                        "{} ms is not between 100 and 2000 (US-1)",
+                        campaign.connect_within_ms
+                    ),
                     "use 2000",
                 );
             }
             if !(campaign.abandon_limit_pct > 0.0 && campaign.abandon_limit_pct <= 5.0) {
                 say(
                     at("abandon_limit_pct"),
-                    format!("{} is not above 0 and at most 5", campaign.abandon_limit_pct),
+                    format!(
+                        "{} is not above 0 and at most 5",
+                        campaign.abandon_limit_pct
+                    ),
                     "use 3.0 or what your country allows",
                 );
             }
             if !(1.0..=10.0).contains(&campaign.power_level) {
-                say(at("power_level"), format!("{} is not between 1 and 10", campaign.power_level), "1.5 is usual");
+                say(
+                    at("power_level"),
+                    format!("{} is not between 1 and 10", campaign.power_level),
+                    "1.5 is usual",
+                );
             }
             if !(campaign.calls_per_second > 0.0 && campaign.calls_per_second <= 10_000.0) {
-                say(at("calls_per_second"), format!("{} is not a rate", campaign.calls_per_second), "use more than 0 and at most 10000");
+                say(
+                    at("calls_per_second"),
+                    format!("{} is not a rate", campaign.calls_per_second),
+                    "use more than 0 and at most 10000",
+                );
             }
             if !(1..=20_000).contains(&campaign.max_in_flight) {
-                say(at("max_in_flight"), format!("{} is not between 1 and 20000", campaign.max_in_flight), "5000 is usual");
+                say(
+                    at("max_in_flight"),
+                    format!("{} is not between 1 and 20000", campaign.max_in_flight),
+                    "5000 is usual",
+                );
             }
             if campaign.max_attempts == 0 {
-                say(at("max_attempts"), "0 attempts dial nobody".into(), "use at least 1");
+                say(
+                    at("max_attempts"),
+                    "0 attempts dial nobody".into(),
+                    "use at least 1",
+                );
             }
             if campaign.abandon_prompt.is_none() && campaign.mode != Mode::Preview {
-                say(at("abandon_prompt"), "an abandoned person would hear nothing (US-3)".into(), "name the prompt with your name and number");
+                say(
+                    at("abandon_prompt"),
+                    "an abandoned person would hear nothing (US-3)".into(),
+                    "name the prompt with your name and number",
+                );
             }
         }
         problems
@@ -312,7 +376,14 @@ mod tests {
 
     #[test]
     fn an_unknown_field_and_an_unknown_rule_set_are_refused() {
-        assert!(toml::from_str::<CampaignConfig>(&SPRING.replace("mode", "mood = 1\nmode")).is_err());
-        assert_eq!(config(&SPRING.replace("\"us\"", "\"atlantis\"")).validate().len(), 1);
+        assert!(
+            toml::from_str::<CampaignConfig>(&SPRING.replace("mode", "mood = 1\nmode")).is_err()
+        );
+        assert_eq!(
+            config(&SPRING.replace("\"us\"", "\"atlantis\""))
+                .validate()
+                .len(),
+            1
+        );
     }
 }

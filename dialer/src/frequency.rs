@@ -25,7 +25,10 @@ pub(crate) struct Frequency {
 }
 
 fn keys(lead: &Lead, number: PhoneNumber) -> [Whom; 2] {
-    let person = lead.customer_key.clone().unwrap_or_else(|| lead.id.to_string());
+    let person = lead
+        .customer_key
+        .clone()
+        .unwrap_or_else(|| lead.id.to_string());
     [Whom::Number(number), Whom::Person(person)]
 }
 
@@ -42,7 +45,13 @@ impl Frequency {
     }
 
     /// Whether the cap allows one more, else when it does.
-    pub(crate) fn check(&self, cap: Cap, lead: &Lead, number: PhoneNumber, now: Utc) -> Result<(), Utc> {
+    pub(crate) fn check(
+        &self,
+        cap: Cap,
+        lead: &Lead,
+        number: PhoneNumber,
+        now: Utc,
+    ) -> Result<(), Utc> {
         let within_us = i64::from(cap.within_s) * 1_000_000;
         let mut free_at = None;
         for key in keys(lead, number) {
@@ -65,6 +74,7 @@ impl Frequency {
     /// Forgets what no cap can ask for any more.
     pub(crate) fn forget(&mut self, now: Utc) {
         let since = now.plus_micros(-WINDOW_MAX_US);
-        self.dials.retain(|_, dials| dials.last().is_some_and(|last| *last > since));
+        self.dials
+            .retain(|_, dials| dials.last().is_some_and(|last| *last > since));
     }
 }

@@ -11,17 +11,27 @@ pub enum Input {
     /// An agent is in another state since now. Agents and their campaigns are in the configuration.
     AgentChanged { agent: AgentId, state: AgentState },
     /// Leads the store found for `FetchLeads`. `exhausted`: it has no more that are ready now.
-    LeadsSupplied { campaign: CampaignId, leads: Vec<Lead>, exhausted: bool },
+    LeadsSupplied {
+        campaign: CampaignId,
+        leads: Vec<Lead>,
+        exhausted: bool,
+    },
     /// The claim is durable: the INVITE may leave.
     ClaimStored { attempt: AttemptId },
     /// The claim could not be made: someone else has the lead, or the store failed.
-    ClaimRefused { attempt: AttemptId, store_failed: bool },
+    ClaimRefused {
+        attempt: AttemptId,
+        store_failed: bool,
+    },
     /// The far end rings.
     AttemptRinging { attempt: AttemptId },
     /// The far end answered; who, is not known yet where the campaign detects machines.
     AttemptAnswered { attempt: AttemptId },
     /// Person or machine.
-    AttemptClassified { attempt: AttemptId, verdict: Verdict },
+    AttemptClassified {
+        attempt: AttemptId,
+        verdict: Verdict,
+    },
     /// Bridged to an agent within the time.
     AttemptConnected { attempt: AttemptId, agent: AgentId },
     /// A live person got no agent in time; the message plays.
@@ -32,7 +42,11 @@ pub enum Input {
     /// Not answered, with the reason: busy, no answer, refused, unallocated, cancelled by us…
     AttemptFailed { attempt: AttemptId, cause: Cause },
     /// The agent accepted or skipped the previewed lead.
-    PreviewAnswered { agent: AgentId, attempt: AttemptId, accept: bool },
+    PreviewAnswered {
+        agent: AgentId,
+        attempt: AttemptId,
+        accept: bool,
+    },
     /// A number that is never to be called again, from now on.
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.

@@ -20,21 +20,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod input;
+pub mod abandon;
+pub mod calling_window;
+mod campaign;
 pub mod command;
 pub mod config;
-mod machine;
-mod campaign;
-pub mod pacing;
-pub mod abandon;
-pub mod rules;
-pub mod calling_window;
-pub mod zone;
 pub mod do_not_call;
 mod frequency;
 mod hopper;
+pub mod input;
+mod machine;
+pub mod pacing;
 mod retry;
+pub mod rules;
 pub mod trunk;
+pub mod zone;
 
 pub use campaign::CampaignSnapshot;
 pub use command::Command;

@@ -9,6 +9,10 @@
 //!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
 //! ```
 
+mod calls;
+mod law;
+mod previews;
+
 use crate::calling_window;
 use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
 use crate::command::{Command, Dial};
@@ -18,14 +22,13 @@ use crate::frequency::Frequency;
 use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 use crate::input::Input;
 use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
-use crate::retry;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
-use model::event::{Mode, PacingLimit, Party, Verdict};
+use model::event::{Mode, PacingLimit, Party};
 use model::lead::LeadNext;
 use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Lead, LeadId, Mint,
-    Mono, Now, Outbox, Rng, TrunkId, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
+    Now, Outbox, Rng, TrunkId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,12 +57,6 @@ struct Agent {
     line: Option<TrunkId>,
     /// The lead the agent looks at, or the call dialled for it.
     preview: Option<AttemptId>,
-}
-
-/// A rule that forbids a dial, and what becomes of the lead.
-struct Block {
-    rule: String,
-    next: LeadNext,
 }
 
 /// Every campaign, every attempt.
@@ -104,7 +101,13 @@ impl Dialer {
             let sets = campaign
                 .rules
                 .iter()
-                .filter_map(|name| config.rules.get(name).or_else(|| embedded.get(name)).cloned())
+                .filter_map(|name| {
+                    config
+                        .rules
+                        .get(name)
+                        .or_else(|| embedded.get(name))
+                        .cloned()
+                })
                 .collect();
             campaigns.insert(id, Campaign::new(campaign, sets));
         }
@@ -126,7 +129,11 @@ impl Dialer {
         Dialer {
             campaigns,
             agents,
-            trunks: config.trunks.into_iter().map(|(id, limits)| (id, Trunk::new(limits))).collect(),
+            trunks: config
+                .trunks
+                .into_iter()
+                .map(|(id, limits)| (id, Trunk::new(limits)))
+                .collect(),
             attempts: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
@@ -143,11 +150,18 @@ impl Dialer {
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Out) {
         match input {
             Input::AgentChanged { agent, state } => self.agent_changed(now, agent, state, out),
-            Input::LeadsSupplied { campaign, leads, exhausted } => {
+            Input::LeadsSupplied {
+                campaign,
+                leads,
+                exhausted,
+            } => {
                 self.leads_supplied(now, campaign, leads, exhausted, out);
             }
             Input::ClaimStored { attempt } => self.claim_stored(now, attempt, out),
-            Input::ClaimRefused { attempt, store_failed } => {
+            Input::ClaimRefused {
+                attempt,
+                store_failed,
+            } => {
                 self.claim_refused(now, attempt, store_failed);
             }
             Input::AttemptRinging { attempt } => {
@@ -168,12 +182,18 @@ impl Dialer {
                 self.abandoned(now, attempt, out);
             }
             Input::AttemptFailed { attempt, cause } => self.failed(now, attempt, cause, out),
-            Input::PreviewAnswered { agent, attempt, accept } => {
+            Input::PreviewAnswered {
+                agent,
+                attempt,
+                accept,
+            } => {
                 self.preview_answered(now, agent, attempt, accept, out);
             }
             Input::DoNotCall { number } => self.do_not_call.add(number),
             Input::DoNotCallLoaded { numbers } => {
-                numbers.into_iter().for_each(|number| self.do_not_call.add(number));
+                numbers
+                    .into_iter()
+                    .for_each(|number| self.do_not_call.add(number));
             }
             Input::SetRunning { campaign, running } => {
                 self.set_running(now, campaign, running, out);
@@ -185,7 +205,12 @@ impl Dialer {
                     campaign.mode = mode;
                     campaign.decide_by(now.mono);
                     let running = campaign.running;
-                    out.fact(Fact::CampaignChanged { campaign: id, mode, running, by: Party::System });
+                    out.fact(Fact::CampaignChanged {
+                        campaign: id,
+                        mode,
+                        running,
+                        by: Party::System,
+                    });
                 }
             }
             Input::Drain => {
@@ -200,7 +225,7 @@ impl Dialer {
                     campaign.decide_by(now.mono);
                 }
             }
-            Input::LeadWithdrawn { lead } => self.withdraw(lead),
+            Input::LeadWithdrawn { lead } => self.withdraw(lead, out),
             Input::Tick => {}
         }
         self.do_what_is_due(now, out);
@@ -208,7 +233,10 @@ impl Dialer {
 
     /// When `handle` wants to be called next, with `Tick` if nothing else comes.
     pub fn next_deadline(&self) -> Option<Mono> {
-        let decisions = self.campaigns.values().filter_map(|campaign| campaign.decide_at);
+        let decisions = self
+            .campaigns
+            .values()
+            .filter_map(|campaign| campaign.decide_at);
         let previews = self.agents.values().filter_map(|agent| {
             match self.attempts.get(&agent.preview?)?.stage {
                 Stage::Preview { until } => until,
@@ -243,13 +271,21 @@ impl Dialer {
             .agents
             .values()
             .filter_map(|agent| agent.preview)
-            .filter(|id| match self.attempts.get(id).map(|attempt| attempt.stage) {
-                Some(Stage::Preview { until: Some(until) }) => until <= now.mono,
-                Some(Stage::Preview { until: None } | Stage::Claiming | Stage::Ringing | Stage::Answered { .. }) | None => false,
-            })
+            .filter(
+                |id| match self.attempts.get(id).map(|attempt| attempt.stage) {
+                    Some(Stage::Preview { until: Some(until) }) => until <= now.mono,
+                    Some(
+                        Stage::Preview { until: None }
+                        | Stage::Claiming
+                        | Stage::Ringing
+                        | Stage::Answered { .. },
+                    )
+                    | None => false,
+                },
+            )
             .collect();
         for id in overdue {
-            self.end_preview(now, id);
+            self.end_preview(now, id, out);
         }
         let mut due: Vec<CampaignId> = self
             .campaigns
@@ -268,7 +304,12 @@ impl Dialer {
         if self.sweep_at.is_some_and(|at| at <= now.mono) {
             self.sweep(now, out);
         }
-        if self.sweep_at.is_none() && self.campaigns.values().any(|campaign| campaign.hopper.len() > 0) {
+        if self.sweep_at.is_none()
+            && self
+                .campaigns
+                .values()
+                .any(|campaign| campaign.hopper.len() > 0)
+        {
             self.sweep_at = Some(now.mono + SWEEP_INTERVAL);
         }
     }
@@ -276,7 +317,9 @@ impl Dialer {
     // Agents
 
     fn agent_changed(&mut self, now: Now, id: AgentId, state: AgentState, out: &mut Out) {
-        let Some(agent) = self.agents.get_mut(&id) else { return };
+        let Some(agent) = self.agents.get_mut(&id) else {
+            return;
+        };
         let was = agent.state;
         if was == state {
             return;
@@ -287,8 +330,14 @@ impl Dialer {
         let (talked, wrapped) = match (was, state) {
             (AgentState::OnCall(_), AgentState::WrapUp(_)) => (Some(lasted), None),
             (AgentState::OnCall(_), AgentState::Available) => (Some(lasted), Some(0.0)),
-            (AgentState::OnCall(_), AgentState::NotReady(_) | AgentState::SignedOut | AgentState::OnCall(_)) => (Some(lasted), None),
-            (AgentState::WrapUp(_), AgentState::Available | AgentState::Offered(_) | AgentState::OnCall(_)) => (None, Some(lasted)),
+            (
+                AgentState::OnCall(_),
+                AgentState::NotReady(_) | AgentState::SignedOut | AgentState::OnCall(_),
+            ) => (Some(lasted), None),
+            (
+                AgentState::WrapUp(_),
+                AgentState::Available | AgentState::Offered(_) | AgentState::OnCall(_),
+            ) => (None, Some(lasted)),
             (
                 AgentState::OnCall(_)
                 | AgentState::WrapUp(_)
@@ -309,30 +358,52 @@ impl Dialer {
             self.release_line(line);
         }
         if let Some(attempt) = preview {
-            self.end_preview(now, attempt);
+            self.end_preview(now, attempt, out);
         }
         for campaign in campaigns {
-            let campaign = self.campaigns.get_mut(&campaign).expect("agents name campaigns that exist");
+            let campaign = self
+                .campaigns
+                .get_mut(&campaign)
+                .expect("agents name campaigns that exist");
             if let Some(seconds) = talked {
                 campaign.learned.talked(seconds);
             }
             if let Some(seconds) = wrapped {
                 campaign.learned.wrapped_up(seconds);
             }
-            let wait = if state == AgentState::Available { Duration::ZERO } else { GATHER_INTERVAL };
+            let wait = if state == AgentState::Available {
+                Duration::ZERO
+            } else {
+                GATHER_INTERVAL
+            };
             campaign.decide_by(now.mono + wait);
         }
-        debug_assert!(out.commands.len() < 1_000_000, "somebody carries commands out");
+        debug_assert!(
+            out.commands.len() < 1_000_000,
+            "somebody carries commands out"
+        );
     }
 
     fn release_line(&mut self, trunk: TrunkId) {
-        self.trunks.get_mut(&trunk).expect("lines are of trunks that exist").release();
+        self.trunks
+            .get_mut(&trunk)
+            .expect("lines are of trunks that exist")
+            .release();
     }
 
     // Leads
 
-    fn leads_supplied(&mut self, now: Now, id: CampaignId, leads: Vec<Lead>, exhausted: bool, out: &mut Out) {
-        let Some(campaign) = self.campaigns.get_mut(&id) else { return };
+    fn leads_supplied(
+        &mut self,
+        now: Now,
+        id: CampaignId,
+        leads: Vec<Lead>,
+        exhausted: bool,
+        out: &mut Out,
+    ) {
+        let Some(campaign) = self.campaigns.get_mut(&id) else {
+            return;
+        };
         campaign.hopper.fetching = false;
         campaign.hopper.not_before = exhausted.then_some(now.mono + EXHAUSTED_WAIT);
         let dials = campaign.running && !self.draining;
@@ -351,7 +422,11 @@ impl Dialer {
                 Ok(()) => {
                     taken += 1;
                     self.held.insert(lead.id);
-                    self.campaigns.get_mut(&id).expect("looked up above").hopper.push(lead);
+                    self.campaigns
+                        .get_mut(&id)
+                        .expect("looked up above")
+                        .hopper
+                        .push(lead);
                 }
                 Err(block) => self.block_unclaimed(id, &lead, block, out),
             }
@@ -364,11 +439,14 @@ impl Dialer {
             campaign.decide_by(now.mono);
         }
         if !returned.is_empty() {
-            out.command(Command::ReturnLeads { campaign: id, leads: returned });
+            out.command(Command::ReturnLeads {
+                campaign: id,
+                leads: returned,
+            });
         }
     }
 
-    fn withdraw(&mut self, lead: LeadId) {
+    fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
         for campaign in self.campaigns.values_mut() {
             if campaign.hopper.withdraw(lead) {
                 self.held.remove(&lead);
@@ -384,12 +462,15 @@ impl Dialer {
             })
             .collect();
         for id in looked_at {
-            self.drop_preview(id);
+            self.drop_preview(id, out);
         }
     }
 
     fn return_hopper(&mut self, id: CampaignId, out: &mut Out) {
-        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
         let leads = campaign.empty_hopper();
         self.give_back(id, leads, out);
     }
@@ -408,7 +489,12 @@ impl Dialer {
         self.sweep_at = None;
         self.frequency.forget(now.utc);
         for id in self.campaign_ids() {
-            let (zones, campaign) = (&self.zones, self.campaigns.get_mut(&id).expect("ids come from the campaigns"));
+            let (zones, campaign) = (
+                &self.zones,
+                self.campaigns
+                    .get_mut(&id)
+                    .expect("ids come from the campaigns"),
+            );
             let sets = &campaign.sets;
             let closed = campaign.hopper.sweep(|lead| {
                 calling_window::check(sets, &zones.place(lead, lead.number()), now.utc).is_ok()
@@ -418,70 +504,24 @@ impl Dialer {
     }
 
     fn set_running(&mut self, now: Now, id: CampaignId, running: bool, out: &mut Out) {
-        let Some(campaign) = self.campaigns.get_mut(&id) else { return };
+        let Some(campaign) = self.campaigns.get_mut(&id) else {
+            return;
+        };
         if campaign.running == running {
             return;
         }
         campaign.running = running;
         let mode = campaign.mode;
         campaign.decide_by(now.mono);
-        out.fact(Fact::CampaignChanged { campaign: id, mode, running, by: Party::System });
+        out.fact(Fact::CampaignChanged {
+            campaign: id,
+            mode,
+            running,
+            by: Party::System,
+        });
         if !running {
             self.return_hopper(id, out);
         }
-    }
-
-    // The law
-
-    /// Asks every rule whether the lead's next number may be dialled at this instant.
-    fn allowed(&self, id: CampaignId, lead: &Lead, now: Utc) -> Result<(), Block> {
-        let campaign = &self.campaigns[&id];
-        if lead.numbers.is_empty() {
-            return Err(Block { rule: "NO-NUMBER".into(), next: LeadNext::Done });
-        }
-        let number = lead.number();
-        let this = lead.next_number % u8::try_from(lead.numbers.len()).unwrap_or(u8::MAX);
-        if self.do_not_call.has(number) {
-            let other = lead
-                .numbers
-                .iter()
-                .take(usize::from(u8::MAX))
-                .position(|other| !self.do_not_call.has(*other));
-            let next = match other {
-                Some(other) => LeadNext::Again { at: now, number: other as u8 },
-                None => LeadNext::Done,
-            };
-            return Err(Block { rule: "DNC".into(), next });
-        }
-        let place = self.zones.place(lead, number);
-        if let Err(closed) = calling_window::check(&campaign.sets, &place, now) {
-            return Err(Block { rule: closed.rule, next: LeadNext::Again { at: closed.opens, number: this } });
-        }
-        let states: Vec<&str> = place.states.iter().map(String::as_str).collect();
-        let today = civil_day(now);
-        for rule in campaign.sets.iter().flat_map(|set| &set.rules) {
-            if let Some(cap) = rule.cap
-                && rule.applies(today, &states)
-                && let Err(at) = self.frequency.check(cap, lead, number, now)
-            {
-                return Err(Block { rule: rule.id.clone(), next: LeadNext::Again { at, number: this } });
-            }
-        }
-        Ok(())
-    }
-
-    /// A lead that may not even be claimed: what becomes of it is written under a fresh attempt.
-    fn block_unclaimed(&mut self, campaign: CampaignId, lead: &Lead, block: Block, out: &mut Out) {
-        let attempt = AttemptId(self.mint.next());
-        self.held.remove(&lead.id);
-        out.fact(Fact::AttemptBlocked { attempt, campaign, lead: lead.id, rule: block.rule });
-        out.command(Command::Resolve {
-            attempt,
-            campaign,
-            lead: lead.id,
-            outcome: AttemptOutcome::Blocked,
-            next: block.next,
-        });
     }
 
     // Pacing
@@ -523,15 +563,22 @@ impl Dialer {
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
         campaign.available = snapshot.available;
         campaign.budget.roll(now.utc);
-        campaign.learned.refresh(now.mono.as_secs_f64(), &snapshot.busy);
+        campaign
+            .learned
+            .refresh(now.mono.as_secs_f64(), &snapshot.busy);
         // Of the answers that calls in flight will still bring, the usual share is abandoned.
         let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
-        snapshot.guarded = campaign.budget.is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
+        snapshot.guarded = campaign
+            .budget
+            .is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
         snapshot
     }
 
     fn decide(&mut self, now: Now, id: CampaignId, out: &mut Out) {
-        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
         campaign.decide_at = None;
         if !campaign.running || self.draining {
             return;
@@ -541,7 +588,10 @@ impl Dialer {
         if signed_in > 0 {
             self.fetch(now, id, signed_in as u32, out);
         }
-        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
         let decision = pacing::decide(campaign.mode, &snapshot, &campaign.learned);
         campaign.last = Some(decision);
         let mut dialled = 0;
@@ -558,13 +608,25 @@ impl Dialer {
                 }
             }
         }
-        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
         if signed_in > 0 {
-            campaign.decide_by(now.mono + if limited_by == PacingLimit::Lines { GATHER_INTERVAL } else { PACE_INTERVAL });
+            campaign.decide_by(
+                now.mono
+                    + if limited_by == PacingLimit::Lines {
+                        GATHER_INTERVAL
+                    } else {
+                        PACE_INTERVAL
+                    },
+            );
         }
         campaign.dialled_untold += dialled;
         let changed = campaign.told_limit != Some(limited_by);
-        let quiet = campaign.told_at.is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
+        let quiet = campaign
+            .told_at
+            .is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
         if (campaign.dialled_untold > 0 || changed) && !quiet {
             campaign.told_at = Some(now.mono);
             campaign.told_limit = Some(limited_by);
@@ -584,18 +646,28 @@ impl Dialer {
     }
 
     fn fetch(&mut self, now: Now, id: CampaignId, agents: u32, out: &mut Out) {
-        let campaign = self.campaigns.get_mut(&id).expect("ids come from the campaigns");
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
         if let Some(count) = campaign.hopper.wants(now.mono, agents) {
             campaign.hopper.fetching = true;
             let lists = campaign.config.lists.clone();
-            out.command(Command::FetchLeads { campaign: id, lists, count });
+            out.command(Command::FetchLeads {
+                campaign: id,
+                lists,
+                count,
+            });
         }
     }
 
     /// Takes the next lead that may be dialled and claims it.
     fn begin(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Result<(), PacingLimit> {
         let campaign = &self.campaigns[&id];
-        if campaign.store_wait_until.is_some_and(|until| now.mono < until) {
+        if campaign
+            .store_wait_until
+            .is_some_and(|until| now.mono < until)
+        {
             return Err(PacingLimit::Store);
         }
         let trunk = self.trunk_with_room(now, id).ok_or(PacingLimit::Lines)?;
@@ -607,16 +679,17 @@ impl Dialer {
 
     fn trunk_with_room(&mut self, now: Now, id: CampaignId) -> Option<TrunkId> {
         let campaign = self.campaigns.get_mut(&id)?;
-        if campaign.in_flight() >= campaign.config.max_in_flight || !campaign.bucket.has_token(now.mono) {
+        if campaign.in_flight() >= campaign.config.max_in_flight
+            || !campaign.bucket.has_token(now.mono)
+        {
             return None;
         }
         let trunks = &mut self.trunks;
-        campaign
-            .config
-            .trunks
-            .iter()
-            .copied()
-            .find(|trunk| trunks.get_mut(trunk).is_some_and(|trunk| trunk.has_room(now.mono)))
+        campaign.config.trunks.iter().copied().find(|trunk| {
+            trunks
+                .get_mut(trunk)
+                .is_some_and(|trunk| trunk.has_room(now.mono))
+        })
     }
 
     fn next_lead(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Option<Lead> {
@@ -629,11 +702,24 @@ impl Dialer {
         }
     }
 
-    fn claim(&mut self, now: Now, id: AttemptId, mut attempt: Attempt, trunk: TrunkId, out: &mut Out) {
-        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+    fn claim(
+        &mut self,
+        now: Now,
+        id: AttemptId,
+        mut attempt: Attempt,
+        trunk: TrunkId,
+        out: &mut Out,
+    ) {
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
         campaign.bucket.take();
         campaign.claiming += 1;
-        self.trunks.get_mut(&trunk).expect("chosen among the trunks").take();
+        self.trunks
+            .get_mut(&trunk)
+            .expect("chosen among the trunks")
+            .take();
         attempt.trunk = Some(trunk);
         attempt.stage = Stage::Claiming;
         attempt.dialled_at = now.mono;
@@ -651,7 +737,9 @@ impl Dialer {
     // Claims
 
     fn claim_stored(&mut self, now: Now, id: AttemptId, out: &mut Out) {
-        let Some(attempt) = self.attempts.get(&id) else { return };
+        let Some(attempt) = self.attempts.get(&id) else {
+            return;
+        };
         if attempt.stage != Stage::Claiming {
             return;
         }
@@ -667,28 +755,61 @@ impl Dialer {
         let campaign = &self.campaigns[&campaign_id];
         let wanted = match agent {
             Some(agent) => is_signed_in(&self.agents[&agent].state),
-            None => campaign.config.agents.iter().any(|agent| is_signed_in(&self.agents[agent].state)),
+            None => campaign
+                .config
+                .agents
+                .iter()
+                .any(|agent| is_signed_in(&self.agents[agent].state)),
         };
         if withdrawn {
-            return self.end(now, id, AttemptOutcome::Cancelled, None, Some(LeadNext::Done), out);
+            return self.end(
+                now,
+                id,
+                AttemptOutcome::Cancelled,
+                None,
+                Some(LeadNext::Done),
+                out,
+            );
         }
         if !campaign.running || self.draining || !wanted {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
         if let Err(block) = self.allowed(campaign_id, &lead, now.utc) {
-            out.fact(Fact::AttemptBlocked { attempt: id, campaign: campaign_id, lead: lead.id, rule: block.rule });
-            return self.end(now, id, AttemptOutcome::Blocked, None, Some(block.next), out);
+            out.fact(Fact::AttemptBlocked {
+                attempt: id,
+                campaign: campaign_id,
+                lead: lead.id,
+                rule: block.rule,
+            });
+            return self.end(
+                now,
+                id,
+                AttemptOutcome::Blocked,
+                None,
+                Some(block.next),
+                out,
+            );
         }
-        let campaign = self.campaigns.get_mut(&campaign_id).expect("looked up above");
+        let campaign = self
+            .campaigns
+            .get_mut(&campaign_id)
+            .expect("looked up above");
         let attempt = self.attempts.get_mut(&id).expect("looked up above");
         campaign.claiming -= 1;
         campaign.dials += 1;
         campaign.ringing.insert(id, now.mono);
-        campaign.learned.dialled(now.mono.as_secs_f64(), campaign.dials);
+        campaign
+            .learned
+            .dialled(now.mono.as_secs_f64(), campaign.dials);
         attempt.dial_number = campaign.dials;
         attempt.stage = Stage::Ringing;
         attempt.dialled_at = now.mono;
-        if campaign.sets.iter().flat_map(|set| &set.rules).any(|rule| rule.cap.is_some()) {
+        if campaign
+            .sets
+            .iter()
+            .flat_map(|set| &set.rules)
+            .any(|rule| rule.cap.is_some())
+        {
             self.frequency.dialled(&lead, attempt.number, now.utc);
         }
         out.command(Command::Dial(Box::new(Dial {
@@ -707,12 +828,19 @@ impl Dialer {
     }
 
     fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool) {
-        if self.attempts.get(&id).is_none_or(|attempt| attempt.stage != Stage::Claiming) {
+        if self
+            .attempts
+            .get(&id)
+            .is_none_or(|attempt| attempt.stage != Stage::Claiming)
+        {
             return;
         }
         let attempt = self.attempts.remove(&id).expect("looked at above");
         self.forget_place(&attempt);
-        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
         if store_failed {
             campaign.store_wait_until = Some(now.mono + STORE_BACKOFF);
         }
@@ -722,248 +850,6 @@ impl Dialer {
             self.held.remove(&attempt.lead.id);
         }
         campaign.decide_by(now.mono + GATHER_INTERVAL);
-    }
-
-    // What becomes of a call
-
-    fn answered(&mut self, now: Now, id: AttemptId, out: &mut Out) {
-        let Some(attempt) = self.attempts.get_mut(&id) else { return };
-        if attempt.stage != Stage::Ringing {
-            return;
-        }
-        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
-        let live = !campaign.config.detect_machines;
-        attempt.stage = Stage::Answered { live };
-        attempt.answered_at = Some(now.mono);
-        campaign.ringing.remove(&id);
-        campaign.waiting += 1;
-        if live {
-            let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-            campaign.learned.answered(attempt.dial_number, rang);
-            out.fact(Fact::AttemptAnswered { attempt: id, campaign: attempt.campaign });
-        }
-        campaign.decide_by(now.mono + GATHER_INTERVAL);
-    }
-
-    fn classified(&mut self, now: Now, id: AttemptId, verdict: Verdict, out: &mut Out) {
-        let Some(attempt) = self.attempts.get_mut(&id) else { return };
-        match (attempt.stage, verdict) {
-            (Stage::Answered { .. }, Verdict::Machine | Verdict::Fax) => {
-                self.end(now, id, AttemptOutcome::Machine, None, None, out);
-            }
-            (Stage::Answered { live: false }, Verdict::Person) => {
-                attempt.stage = Stage::Answered { live: true };
-                let answered = attempt.answered_at.expect("an answered attempt has its time");
-                let rang = answered.since(attempt.dialled_at).as_secs_f64();
-                let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
-                campaign.learned.answered(attempt.dial_number, rang);
-                out.fact(Fact::AttemptAnswered { attempt: id, campaign: attempt.campaign });
-            }
-            (Stage::Answered { live: true }, Verdict::Person)
-            | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing, _) => {}
-        }
-    }
-
-    /// A person who is connected or abandoned before the verdict was in is a person.
-    fn person_for_sure(&mut self, now: Now, id: AttemptId, out: &mut Out) -> bool {
-        let Some(attempt) = self.attempts.get(&id) else { return false };
-        match attempt.stage {
-            Stage::Preview { .. } | Stage::Claiming => return false,
-            Stage::Ringing => self.answered(now, id, out),
-            Stage::Answered { .. } => {}
-        }
-        self.classified(now, id, Verdict::Person, out);
-        true
-    }
-
-    fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
-        if !self.person_for_sure(now, id, out) {
-            return;
-        }
-        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
-        let campaign = attempt.campaign;
-        let line = attempt.trunk.take();
-        let old = match self.agents.get_mut(&agent) {
-            Some(agent) => std::mem::replace(&mut agent.line, line),
-            None => line,
-        };
-        if let Some(old) = old {
-            self.release_line(old);
-        }
-        self.count(now, campaign, false);
-        self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
-    }
-
-    fn abandoned(&mut self, now: Now, id: AttemptId, out: &mut Out) {
-        if !self.person_for_sure(now, id, out) {
-            return;
-        }
-        let campaign = self.attempts[&id].campaign;
-        self.count(now, campaign, true);
-        self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
-    }
-
-    fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
-        let campaign = self.campaigns.get_mut(&id).expect("attempts are of campaigns that exist");
-        campaign.budget.count(now.utc, abandoned);
-        let agents = &self.agents;
-        let signed_in = campaign.config.agents.iter().filter(|agent| is_signed_in(&agents[*agent].state)).count();
-        campaign.governor.answered(campaign.budget.left(), signed_in);
-    }
-
-    fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {
-        let Some(attempt) = self.attempts.get(&id) else { return };
-        match attempt.stage {
-            Stage::Preview { .. } | Stage::Claiming => {}
-            // Answered by a person who then got nobody: measured conservatively.
-            Stage::Answered { live: true } => self.abandoned(now, id, out),
-            Stage::Answered { live: false } => {
-                self.end(now, id, AttemptOutcome::Failed, Some(cause), None, out);
-            }
-            Stage::Ringing => {
-                let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-                let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
-                campaign.learned.failed(rang);
-                self.end(now, id, outcome_of(cause), Some(cause), None, out);
-            }
-        }
-    }
-
-    /// Takes a lead's place in the counts away.
-    fn forget_place(&mut self, attempt: &Attempt) {
-        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
-        match attempt.stage {
-            Stage::Preview { .. } => {}
-            Stage::Claiming => campaign.claiming -= 1,
-            Stage::Ringing => {}
-            Stage::Answered { .. } => campaign.waiting -= 1,
-        }
-        if let Some(trunk) = attempt.trunk {
-            self.release_line(trunk);
-        }
-        if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
-            agent.preview = None;
-        }
-    }
-
-    /// The one place where a claimed attempt ends.
-    fn end(&mut self, now: Now, id: AttemptId, outcome: AttemptOutcome, cause: Option<Cause>, next: Option<LeadNext>, out: &mut Out) {
-        let attempt = self.attempts.remove(&id).expect("an attempt ends once");
-        self.forget_place(&attempt);
-        self.held.remove(&attempt.lead.id);
-        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
-        campaign.ringing.remove(&id);
-        let next = match next {
-            Some(next) => next,
-            None if attempt.withdrawn => LeadNext::Done,
-            None => retry::next(&campaign.config, &campaign.sets, &attempt.lead, outcome, now.utc),
-        };
-        let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
-            attempt.answered_at.unwrap_or(now.mono).since(since)
-        });
-        out.fact(Fact::AttemptEnded {
-            attempt: id,
-            campaign: attempt.campaign,
-            lead: attempt.lead.id,
-            outcome,
-            cause,
-            rang_us: u64::try_from(rang.as_micros()).unwrap_or(u64::MAX),
-            next_at: match next {
-                LeadNext::Again { at, .. } => Some(at),
-                LeadNext::Done => None,
-            },
-        });
-        out.command(Command::Resolve { attempt: id, campaign: attempt.campaign, lead: attempt.lead.id, outcome, next });
-        campaign.decide_by(now.mono + GATHER_INTERVAL);
-    }
-
-    // Preview
-
-    fn offer_previews(&mut self, now: Now, id: CampaignId, out: &mut Out) {
-        let idle: Vec<AgentId> = self.campaigns[&id]
-            .config
-            .agents
-            .iter()
-            .copied()
-            .filter(|agent| {
-                let agent = &self.agents[agent];
-                agent.state == AgentState::Available && agent.preview.is_none()
-            })
-            .collect();
-        for agent in idle {
-            let Some(lead) = self.next_lead(now, id, out) else { return };
-            let attempt_id = AttemptId(self.mint.next());
-            let mut attempt = new_attempt(id, lead, Some(agent));
-            let wait_s = self.campaigns[&id].config.preview_timeout_s;
-            let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
-            attempt.stage = Stage::Preview { until };
-            out.command(Command::OfferPreview {
-                agent,
-                attempt: attempt_id,
-                campaign: id,
-                lead: Box::new(attempt.lead.clone()),
-            });
-            self.agents.get_mut(&agent).expect("chosen among the agents").preview = Some(attempt_id);
-            self.attempts.insert(attempt_id, attempt);
-        }
-    }
-
-    fn preview_answered(&mut self, now: Now, agent: AgentId, id: AttemptId, accept: bool, out: &mut Out) {
-        let Some(attempt) = self.attempts.get(&id) else { return };
-        if !matches!(attempt.stage, Stage::Preview { .. }) || attempt.agent != Some(agent) {
-            return;
-        }
-        if !accept {
-            return self.end_preview(now, id);
-        }
-        let campaign_id = attempt.campaign;
-        let attempt = self.attempts.remove(&id).expect("looked up above");
-        let campaign = &self.campaigns[&campaign_id];
-        let stopped = !campaign.running || self.draining || campaign.store_wait_until.is_some_and(|until| now.mono < until);
-        let block = match self.allowed(campaign_id, &attempt.lead, now.utc) {
-            Err(block) => Some(block),
-            Ok(()) => None,
-        };
-        if let Some(block) = block {
-            self.forget_place(&attempt);
-            self.block_unclaimed(campaign_id, &attempt.lead, block, out);
-            return self.campaigns.get_mut(&campaign_id).expect("looked up above").decide_by(now.mono + GATHER_INTERVAL);
-        }
-        match self.trunk_with_room(now, campaign_id).filter(|_| !stopped) {
-            Some(trunk) => self.claim(now, id, attempt, trunk, out),
-            None => {
-                // The agent is told by the attempt's end; the lead comes again.
-                self.forget_place(&attempt);
-                self.held.remove(&attempt.lead.id);
-                let number = attempt.lead.next_number;
-                out.command(Command::Resolve {
-                    attempt: id,
-                    campaign: campaign_id,
-                    lead: attempt.lead.id,
-                    outcome: AttemptOutcome::Cancelled,
-                    next: LeadNext::Again { at: now.utc, number },
-                });
-            }
-        }
-    }
-
-    /// Skipped, too late, or the agent is gone: the lead goes to the back of the hopper.
-    fn end_preview(&mut self, now: Now, id: AttemptId) {
-        let Some(attempt) = self.attempts.get(&id) else { return };
-        if !matches!(attempt.stage, Stage::Preview { .. }) {
-            return;
-        }
-        let attempt = self.attempts.remove(&id).expect("looked up above");
-        self.forget_place(&attempt);
-        let campaign = self.campaigns.get_mut(&attempt.campaign).expect("attempts are of campaigns that exist");
-        campaign.hopper.push(attempt.lead);
-        campaign.decide_by(now.mono);
-    }
-
-    fn drop_preview(&mut self, id: AttemptId) {
-        let attempt = self.attempts.remove(&id).expect("the caller saw it");
-        self.forget_place(&attempt);
-        self.held.remove(&attempt.lead.id);
     }
 }
 
@@ -985,7 +871,10 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
 
 fn is_signed_in(state: &AgentState) -> bool {
     match state {
-        AgentState::Available | AgentState::Offered(_) | AgentState::OnCall(_) | AgentState::WrapUp(_) => true,
+        AgentState::Available
+        | AgentState::Offered(_)
+        | AgentState::OnCall(_)
+        | AgentState::WrapUp(_) => true,
         AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => false,
     }
 }
@@ -994,37 +883,12 @@ fn is_signed_in(state: &AgentState) -> bool {
 fn by_age(campaign: &Campaign, now: Mono) -> Vec<u32> {
     let mut counts = Vec::new();
     for dialled in campaign.ringing.values() {
-        let step = ((now.since(*dialled).as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
+        let step =
+            ((now.since(*dialled).as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
         if step >= counts.len() {
             counts.resize(step + 1, 0);
         }
         counts[step] += 1;
     }
     counts
-}
-
-fn civil_day(now: Utc) -> jiff::civil::Date {
-    jiff::Timestamp::from_microsecond(now.as_micros())
-        .unwrap_or(jiff::Timestamp::MAX)
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date()
-}
-
-fn outcome_of(cause: Cause) -> AttemptOutcome {
-    match cause {
-        Cause::Busy => AttemptOutcome::Busy,
-        Cause::NoAnswer => AttemptOutcome::NoAnswer,
-        Cause::Unallocated => AttemptOutcome::DisconnectedNumber,
-        Cause::Cancelled | Cause::Shutdown => AttemptOutcome::Cancelled,
-        Cause::Normal
-        | Cause::Rejected
-        | Cause::Unreachable
-        | Cause::Congestion
-        | Cause::MediaUnsupported
-        | Cause::AnsweredElsewhere
-        | Cause::SignallingLost
-        | Cause::MediaLost
-        | Cause::Forbidden
-        | Cause::SystemFailed => AttemptOutcome::Failed,
-    }
 }

@@ -35,7 +35,11 @@ pub(crate) fn next(
     if outcome == AttemptOutcome::DisconnectedNumber && this + 1 >= count {
         return LeadNext::Done;
     }
-    let number = if rule.other_number { (this + 1) % count } else { this };
+    let number = if rule.other_number {
+        (this + 1) % count
+    } else {
+        this
+    };
     let locked_us = sets
         .iter()
         .flat_map(|set| &set.rules)
@@ -45,5 +49,8 @@ pub(crate) fn next(
         .max()
         .unwrap_or(0);
     let wait_us = (i64::from(rule.wait_s) * 1_000_000).max(locked_us);
-    LeadNext::Again { at: now.plus_micros(wait_us), number }
+    LeadNext::Again {
+        at: now.plus_micros(wait_us),
+        number,
+    }
 }

@@ -114,8 +114,15 @@ impl TryFrom<String> for Minute {
         let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
         let hour: u16 = hour.parse().map_err(|_| wrong())?;
         let minute: u16 = minute.parse().map_err(|_| wrong())?;
-        let sum = hour.checked_mul(60).and_then(|h| h.checked_add(minute)).ok_or_else(wrong)?;
-        if minute > 59 || sum > 24 * 60 { Err(wrong()) } else { Ok(Minute(sum)) }
+        let sum = hour
+            .checked_mul(60)
+            .and_then(|h| h.checked_add(minute))
+            .ok_or_else(wrong)?;
+        if minute > 59 || sum > 24 * 60 {
+            Err(wrong())
+        } else {
+            Ok(Minute(sum))
+        }
     }
 }
 
@@ -133,7 +140,9 @@ pub struct Day(pub Date);
 impl TryFrom<String> for Day {
     type Error = String;
     fn try_from(text: String) -> Result<Day, String> {
-        text.parse().map(Day).map_err(|_| format!("{text:?} is not a day such as \"2026-01-31\""))
+        text.parse()
+            .map(Day)
+            .map_err(|_| format!("{text:?} is not a day such as \"2026-01-31\""))
     }
 }
 
@@ -169,7 +178,10 @@ impl Rule {
         self.from.is_none_or(|from| from.0 <= day)
             && self.until.is_none_or(|until| day <= until.0)
             && (self.states.is_empty()
-                || self.states.iter().any(|state| states.contains(&state.as_str())))
+                || self
+                    .states
+                    .iter()
+                    .any(|state| states.contains(&state.as_str())))
     }
 }
 
@@ -181,7 +193,11 @@ impl RuleSet {
 
     /// The longest of its shortest ring times, in ms.
     pub fn ring_min_ms(&self) -> u32 {
-        self.rules.iter().filter_map(|rule| rule.ring_min_ms).max().unwrap_or(0)
+        self.rules
+            .iter()
+            .filter_map(|rule| rule.ring_min_ms)
+            .max()
+            .unwrap_or(0)
     }
 
     /// What is wrong with it.
@@ -193,11 +209,20 @@ impl RuleSet {
                     problems.push(format!("{}: hours end before they begin", rule.id));
                 }
             }
-            if rule.abandon_limit_pct.is_some_and(|pct| !(0.0..=100.0).contains(&pct)) {
+            if rule
+                .abandon_limit_pct
+                .is_some_and(|pct| !(0.0..=100.0).contains(&pct))
+            {
                 problems.push(format!("{}: a limit is 0 to 100 per cent", rule.id));
             }
-            if rule.cap.is_some_and(|cap| cap.calls == 0 || cap.within_s == 0) {
-                problems.push(format!("{}: a cap allows at least one call in one second", rule.id));
+            if rule
+                .cap
+                .is_some_and(|cap| cap.calls == 0 || cap.within_s == 0)
+            {
+                problems.push(format!(
+                    "{}: a cap allows at least one call in one second",
+                    rule.id
+                ));
             }
         }
         problems
@@ -228,7 +253,10 @@ mod tests {
     #[test]
     fn the_embedded_sets_are_read_and_without_problems() {
         let sets = embedded();
-        assert_eq!(sets.keys().map(String::as_str).collect::<Vec<_>>(), ["ca", "de", "demo", "uk", "us"]);
+        assert_eq!(
+            sets.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["ca", "de", "demo", "uk", "us"]
+        );
         assert!(sets.values().all(|set| set.problems().is_empty()));
         assert_eq!(sets["us"].ring_min_ms(), 15_000);
         assert!(sets["us"].rules.iter().any(|rule| rule.id == "US-5"));

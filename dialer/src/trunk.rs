@@ -15,7 +15,10 @@ pub struct TrunkLimits {
 
 impl Default for TrunkLimits {
     fn default() -> TrunkLimits {
-        TrunkLimits { concurrent_calls: 100, calls_per_second: 10.0 }
+        TrunkLimits {
+            concurrent_calls: 100,
+            calls_per_second: 10.0,
+        }
     }
 }
 
@@ -29,7 +32,11 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) fn new(per_second: f64) -> Bucket {
-        Bucket { per_second, tokens: per_second.max(1.0), at: Mono::ZERO }
+        Bucket {
+            per_second,
+            tokens: per_second.max(1.0),
+            at: Mono::ZERO,
+        }
     }
 
     /// Whether a call may leave now.
@@ -56,7 +63,11 @@ pub(crate) struct Trunk {
 
 impl Trunk {
     pub(crate) fn new(limits: TrunkLimits) -> Trunk {
-        Trunk { limits, bucket: Bucket::new(limits.calls_per_second), in_use: 0 }
+        Trunk {
+            limits,
+            bucket: Bucket::new(limits.calls_per_second),
+            in_use: 0,
+        }
     }
 
     pub(crate) fn has_room(&mut self, now: Mono) -> bool {

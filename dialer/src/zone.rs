@@ -28,7 +28,12 @@ pub struct ZoneBook {
 
 impl std::fmt::Debug for ZoneBook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ZoneBook({} areas, {} countries)", self.areas.len(), self.countries.len())
+        write!(
+            f,
+            "ZoneBook({} areas, {} countries)",
+            self.areas.len(),
+            self.countries.len()
+        )
     }
 }
 
@@ -38,7 +43,11 @@ impl Default for ZoneBook {
         let zones = |names: &str| -> Vec<TimeZone> {
             names
                 .split(',')
-                .map(|name| database.get(name).expect("the tables name zones that exist"))
+                .map(|name| {
+                    database
+                        .get(name)
+                        .expect("the tables name zones that exist")
+                })
                 .collect()
         };
         let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#'));
@@ -48,7 +57,13 @@ impl Default for ZoneBook {
             let state = words.next().expect("a line has a state");
             let at = zones(words.next().expect("a line has zones"));
             for code in words {
-                let twice = areas.insert(code, Area { state, zones: at.clone() });
+                let twice = areas.insert(
+                    code,
+                    Area {
+                        state,
+                        zones: at.clone(),
+                    },
+                );
                 assert!(twice.is_none(), "area code {code} is listed once");
             }
         }
@@ -58,7 +73,11 @@ impl Default for ZoneBook {
                 (code, zones(names))
             })
             .collect();
-        ZoneBook { database, areas, countries }
+        ZoneBook {
+            database,
+            areas,
+            countries,
+        }
     }
 }
 
@@ -81,7 +100,10 @@ impl ZoneBook {
             .collect();
         let address = lead.time_zone.as_deref().and_then(|name| self.zone(name));
         let digits = number.digits();
-        let area = digits.strip_prefix('1').and_then(|rest| rest.get(..3)).and_then(|code| self.areas.get(code));
+        let area = digits
+            .strip_prefix('1')
+            .and_then(|rest| rest.get(..3))
+            .and_then(|code| self.areas.get(code));
         let mut zones = Vec::new();
         if let Some(area) = area {
             states.push(area.state.into());
@@ -92,7 +114,9 @@ impl ZoneBook {
                 .filter_map(|n| digits.get(..n))
                 .find_map(|code| self.countries.get(code));
             match country {
-                Some(all) if all.len() == 1 || address.is_none() => zones.extend(all.iter().cloned()),
+                Some(all) if all.len() == 1 || address.is_none() => {
+                    zones.extend(all.iter().cloned())
+                }
                 Some(_) | None => {}
             }
         }

@@ -5,8 +5,8 @@ use dialer::trunk::TrunkLimits;
 use dialer::{Command, Config, Dialer, Input};
 use model::event::{Mode, Verdict};
 use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId, Now, Outbox, PhoneNumber,
-    ReasonId, Rng, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId,
+    Now, Outbox, PhoneNumber, ReasonId, Rng, Utc,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,12 @@ fn number(n: u64) -> PhoneNumber {
 impl Random {
     fn new(seed: u64) -> Random {
         let mut rng = Rng::new(seed);
-        let modes = [Mode::Preview, Mode::Progressive, Mode::Power, Mode::Predictive];
+        let modes = [
+            Mode::Preview,
+            Mode::Progressive,
+            Mode::Power,
+            Mode::Predictive,
+        ];
         let mut config = Config::default();
         for n in 0..2 {
             let mut settings = CampaignConfig::new(modes[rng.below(4) as usize], "+12125559999");
@@ -65,12 +70,21 @@ impl Random {
             settings.max_in_flight = IN_FLIGHT_MAX;
             config.campaigns.insert(campaign(n), settings);
         }
-        config.trunks.insert("carrier".parse().unwrap(), TrunkLimits { concurrent_calls: 12, calls_per_second: 4.0 });
+        config.trunks.insert(
+            "carrier".parse().unwrap(),
+            TrunkLimits {
+                concurrent_calls: 12,
+                calls_per_second: 4.0,
+            },
+        );
         assert_eq!(config.validate(), []);
         Random {
             dialer: Dialer::new(config, 1, seed),
             // Half an hour before closing time in New York.
-            now: Now { mono: model::Mono::from_micros(1), utc: Utc::from_micros(1_782_952_200_000_000) },
+            now: Now {
+                mono: model::Mono::from_micros(1),
+                utc: Utc::from_micros(1_782_952_200_000_000),
+            },
             rng,
             auditor: Auditor::default(),
             leads: 0,
@@ -98,30 +112,65 @@ impl Random {
         let input = match self.rng.below(24) {
             0..=3 => {
                 let states = [
-                    AgentState::Available, AgentState::Available, AgentState::Available, AgentState::OnCall(call),
-                    AgentState::WrapUp(call), AgentState::Offered(call), AgentState::SignedOut,
-                    AgentState::NotReady(reason), AgentState::Unreachable,
+                    AgentState::Available,
+                    AgentState::Available,
+                    AgentState::Available,
+                    AgentState::OnCall(call),
+                    AgentState::WrapUp(call),
+                    AgentState::Offered(call),
+                    AgentState::SignedOut,
+                    AgentState::NotReady(reason),
+                    AgentState::Unreachable,
                 ];
-                Input::AgentChanged { agent: who, state: states[self.rng.below(9) as usize] }
+                Input::AgentChanged {
+                    agent: who,
+                    state: states[self.rng.below(9) as usize],
+                }
             }
-            4..=6 => Input::LeadsSupplied { campaign: which, leads: self.leads(), exhausted: self.rng.chance(0.3) },
+            4..=6 => Input::LeadsSupplied {
+                campaign: which,
+                leads: self.leads(),
+                exhausted: self.rng.chance(0.3),
+            },
             7..=10 => Input::ClaimStored { attempt },
-            11 => Input::ClaimRefused { attempt, store_failed: self.rng.chance(0.5) },
+            11 => Input::ClaimRefused {
+                attempt,
+                store_failed: self.rng.chance(0.5),
+            },
             12 => Input::AttemptRinging { attempt },
             13 | 14 => Input::AttemptAnswered { attempt },
             15 => {
                 let verdicts = [Verdict::Person, Verdict::Machine, Verdict::Fax];
-                Input::AttemptClassified { attempt, verdict: verdicts[self.rng.below(3) as usize] }
+                Input::AttemptClassified {
+                    attempt,
+                    verdict: verdicts[self.rng.below(3) as usize],
+                }
             }
-            16 => Input::AttemptConnected { attempt, agent: who },
+            16 => Input::AttemptConnected {
+                attempt,
+                agent: who,
+            },
             17 => Input::AttemptAbandoned { attempt },
             18 => Input::AttemptHungUpEarly { attempt },
             19 => {
-                let causes = [Cause::Busy, Cause::NoAnswer, Cause::Normal, Cause::Unallocated, Cause::Congestion];
-                Input::AttemptFailed { attempt, cause: causes[self.rng.below(5) as usize] }
+                let causes = [
+                    Cause::Busy,
+                    Cause::NoAnswer,
+                    Cause::Normal,
+                    Cause::Unallocated,
+                    Cause::Congestion,
+                ];
+                Input::AttemptFailed {
+                    attempt,
+                    cause: causes[self.rng.below(5) as usize],
+                }
             }
             20 => match self.previews.pop() {
-                Some((agent, attempt)) => Input::PreviewAnswered { agent, attempt, accept: self.rng.chance(0.8) },
+                Some((agent, attempt)) => Input::PreviewAnswered {
+                    agent,
+                    attempt,
+                    accept: self.rng.chance(0.8),
+                },
                 None => Input::Tick,
             },
             21 => {
@@ -130,11 +179,22 @@ impl Random {
                 Input::DoNotCall { number }
             }
             22 => match self.rng.below(12) {
-                0 => Input::SetRunning { campaign: which, running: false },
-                1..=3 => Input::SetRunning { campaign: which, running: true },
-                4 => Input::SetMode { campaign: which, mode: Mode::Power },
+                0 => Input::SetRunning {
+                    campaign: which,
+                    running: false,
+                },
+                1..=3 => Input::SetRunning {
+                    campaign: which,
+                    running: true,
+                },
+                4 => Input::SetMode {
+                    campaign: which,
+                    mode: Mode::Power,
+                },
                 5 => Input::LeadsMayBeReady { campaign: which },
-                _ => Input::LeadWithdrawn { lead: LeadId(self.rng.below(60)) },
+                _ => Input::LeadWithdrawn {
+                    lead: LeadId(self.rng.below(60)),
+                },
             },
             _ => Input::Tick,
         };
@@ -145,12 +205,18 @@ impl Random {
     fn leads(&mut self) -> Vec<Lead> {
         (0..self.rng.below(5))
             .map(|_| {
-                let id = if self.rng.chance(0.3) { self.rng.below(self.leads + 1) } else { self.leads };
+                let id = if self.rng.chance(0.3) {
+                    self.rng.below(self.leads + 1)
+                } else {
+                    self.leads
+                };
                 self.leads = self.leads.max(id + 1);
                 Lead {
                     id: LeadId(id),
                     list: "l".parse().unwrap(),
-                    numbers: (0..self.rng.below(3)).map(|k| number(id % 60 + k)).collect(),
+                    numbers: (0..self.rng.below(3))
+                        .map(|k| number(id % 60 + k))
+                        .collect(),
                     next_number: self.rng.below(256) as u8,
                     attempts: self.rng.below(4) as u16,
                     priority: 0,
@@ -174,10 +240,16 @@ impl Random {
         for fact in &out.facts {
             match fact {
                 Fact::AttemptClaimed { attempt, .. } => {
-                    assert!(self.auditor.stored.contains(attempt) && self.auditor.claimed.insert(*attempt));
+                    assert!(
+                        self.auditor.stored.contains(attempt)
+                            && self.auditor.claimed.insert(*attempt)
+                    );
                 }
                 Fact::AttemptEnded { attempt, .. } => {
-                    assert!(self.auditor.claimed.contains(attempt), "{attempt} ended, never claimed");
+                    assert!(
+                        self.auditor.claimed.contains(attempt),
+                        "{attempt} ended, never claimed"
+                    );
                     assert!(self.auditor.ended.insert(*attempt), "{attempt} ended twice");
                 }
                 _ => {}
@@ -189,26 +261,52 @@ impl Random {
                     assert!(!self.drained);
                     for (other, theirs) in &self.auditor.asked {
                         let live = self.dialer_has(*other);
-                        assert!(*theirs != lead || !live, "{lead} is in {other} and {attempt}");
+                        assert!(
+                            *theirs != lead || !live,
+                            "{lead} is in {other} and {attempt}"
+                        );
                     }
                     self.auditor.asked.insert(attempt, lead);
                 }
                 Command::Dial(dial) => {
-                    assert!(self.auditor.stored.contains(&dial.attempt), "dialled without a stored claim");
+                    assert!(
+                        self.auditor.stored.contains(&dial.attempt),
+                        "dialled without a stored claim"
+                    );
                     assert_eq!(self.auditor.asked[&dial.attempt], dial.lead.id);
-                    assert!(!self.auditor.objected.contains(&dial.number), "dialled after an objection");
+                    assert!(
+                        !self.auditor.objected.contains(&dial.number),
+                        "dialled after an objection"
+                    );
                     let local_us = self.now.utc.as_micros() - 4 * 3_600_000_000;
                     let hour = local_us.rem_euclid(86_400_000_000) / 3_600_000_000;
                     assert!((8..21).contains(&hour), "dialled at {hour} o'clock");
                     assert!(!self.drained);
-                    assert!(self.auditor.dialled.insert(dial.attempt, (dial.lead.id, dial.number)).is_none());
+                    assert!(
+                        self.auditor
+                            .dialled
+                            .insert(dial.attempt, (dial.lead.id, dial.number))
+                            .is_none()
+                    );
                 }
-                Command::Resolve { attempt, outcome, .. } => {
-                    assert!(self.auditor.resolved.insert(attempt), "{attempt} resolved twice");
-                    assert!(outcome != AttemptOutcome::Blocked || !self.auditor.dialled.contains_key(&attempt));
+                Command::Resolve {
+                    attempt, outcome, ..
+                } => {
+                    assert!(
+                        self.auditor.resolved.insert(attempt),
+                        "{attempt} resolved twice"
+                    );
+                    assert!(
+                        outcome != AttemptOutcome::Blocked
+                            || !self.auditor.dialled.contains_key(&attempt)
+                    );
                 }
-                Command::OfferPreview { agent, attempt, .. } => self.previews.push((agent, attempt)),
-                Command::FetchLeads { count, .. } => assert!((1..=dialer::HOPPER_MAX_LEADS).contains(&count)),
+                Command::OfferPreview { agent, attempt, .. } => {
+                    self.previews.push((agent, attempt))
+                }
+                Command::FetchLeads { count, .. } => {
+                    assert!((1..=dialer::HOPPER_MAX_LEADS).contains(&count))
+                }
                 Command::ReturnLeads { .. } | Command::Cancel { .. } => {}
             }
         }
@@ -218,7 +316,9 @@ impl Random {
         let mut in_flight = 0;
         for n in 0..2 {
             let snapshot = self.dialer.snapshot(campaign(n)).unwrap();
-            assert!(snapshot.in_flight <= IN_FLIGHT_MAX && snapshot.hopper <= dialer::HOPPER_MAX_LEADS);
+            assert!(
+                snapshot.in_flight <= IN_FLIGHT_MAX && snapshot.hopper <= dialer::HOPPER_MAX_LEADS
+            );
             in_flight += snapshot.in_flight;
         }
         assert!(in_flight <= 12, "more calls than lines");
@@ -235,10 +335,19 @@ impl Random {
         let asked: Vec<AttemptId> = self.auditor.asked.keys().copied().collect();
         for attempt in asked {
             self.tell(Input::ClaimStored { attempt });
-            self.tell(Input::AttemptClassified { attempt, verdict: Verdict::Machine });
-            self.tell(Input::AttemptFailed { attempt, cause: Cause::NoAnswer });
+            self.tell(Input::AttemptClassified {
+                attempt,
+                verdict: Verdict::Machine,
+            });
+            self.tell(Input::AttemptFailed {
+                attempt,
+                cause: Cause::NoAnswer,
+            });
         }
-        assert_eq!(self.auditor.claimed, self.auditor.ended, "every claimed attempt ends exactly once");
+        assert_eq!(
+            self.auditor.claimed, self.auditor.ended,
+            "every claimed attempt ends exactly once"
+        );
         assert!(self.auditor.ended.is_subset(&self.auditor.resolved));
         for n in 0..2 {
             assert_eq!(self.dialer.snapshot(campaign(n)).unwrap().in_flight, 0);

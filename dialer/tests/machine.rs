@@ -6,8 +6,8 @@ use dialer::{Command, Config, Dialer, Input, PACE_INTERVAL, STORE_BACKOFF};
 use model::event::{Mode, PacingLimit, Verdict};
 use model::lead::LeadNext;
 use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId, Mono,
-    Now, Outbox, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId,
+    Mono, Now, Outbox, Utc,
 };
 use std::time::Duration;
 
@@ -44,7 +44,13 @@ impl Floor {
         Floor::with(mode, rules, agents, at, |_| {})
     }
 
-    fn with(mode: Mode, rules: &str, agents: usize, at: &str, change: impl FnOnce(&mut Config)) -> Floor {
+    fn with(
+        mode: Mode,
+        rules: &str,
+        agents: usize,
+        at: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Floor {
         let campaign: CampaignId = "spring".parse().unwrap();
         let mut settings = CampaignConfig::new(mode, "+4930123456");
         settings.agents = (0..agents).map(|n| agent(n)).collect();
@@ -54,11 +60,25 @@ impl Floor {
         settings.abandon_prompt = Some("abandon".into());
         let mut config = Config::default();
         config.campaigns.insert(campaign, settings);
-        config.trunks.insert("carrier".parse().unwrap(), TrunkLimits { concurrent_calls: 100, calls_per_second: 100.0 });
+        config.trunks.insert(
+            "carrier".parse().unwrap(),
+            TrunkLimits {
+                concurrent_calls: 100,
+                calls_per_second: 100.0,
+            },
+        );
         change(&mut config);
         assert_eq!(config.validate(), []);
-        let now = Now { mono: Mono::from_micros(5_000_000), utc: utc(at) };
-        Floor { dialer: Dialer::new(config, 3, 1), now, out: Outbox::new(), campaign }
+        let now = Now {
+            mono: Mono::from_micros(5_000_000),
+            utc: utc(at),
+        };
+        Floor {
+            dialer: Dialer::new(config, 3, 1),
+            now,
+            out: Outbox::new(),
+            campaign,
+        }
     }
 
     fn tell(&mut self, input: Input) -> Vec<Command> {
@@ -72,12 +92,19 @@ impl Floor {
     }
 
     fn agent_is(&mut self, n: usize, state: AgentState) -> Vec<Command> {
-        self.tell(Input::AgentChanged { agent: agent(n), state })
+        self.tell(Input::AgentChanged {
+            agent: agent(n),
+            state,
+        })
     }
 
     fn supply(&mut self, leads: Vec<Lead>) -> Vec<Command> {
         let campaign = self.campaign;
-        self.tell(Input::LeadsSupplied { campaign, leads, exhausted: true })
+        self.tell(Input::LeadsSupplied {
+            campaign,
+            leads,
+            exhausted: true,
+        })
     }
 
     /// One available agent, one lead, its claim asked for.
@@ -100,7 +127,10 @@ fn claim(commands: &[Command]) -> Option<AttemptId> {
 }
 
 fn dials(commands: &[Command]) -> usize {
-    commands.iter().filter(|command| matches!(command, Command::Dial(_))).count()
+    commands
+        .iter()
+        .filter(|command| matches!(command, Command::Dial(_)))
+        .count()
 }
 
 fn resolved(commands: &[Command]) -> Option<(AttemptOutcome, LeadNext)> {
@@ -119,7 +149,11 @@ fn a_lead_is_dialled_only_once_its_claim_is_stored() {
     let attempt = floor.claimed(lead(1, NEW_YORK));
     assert_eq!(dials(&floor.wait(PACE_INTERVAL)), 0);
     assert_eq!(dials(&floor.tell(Input::ClaimStored { attempt })), 1);
-    assert_eq!(dials(&floor.tell(Input::ClaimStored { attempt })), 0, "told twice, dialled once");
+    assert_eq!(
+        dials(&floor.tell(Input::ClaimStored { attempt })),
+        0,
+        "told twice, dialled once"
+    );
 }
 
 #[test]
@@ -131,9 +165,30 @@ fn a_claim_stored_at_nine_in_the_evening_is_blocked_and_never_dialled() {
     let commands = floor.tell(Input::ClaimStored { attempt });
     assert_eq!(dials(&commands), 0);
     let opens = utc("2026-07-02T12:00:00Z");
-    assert_eq!(resolved(&commands), Some((AttemptOutcome::Blocked, LeadNext::Again { at: opens, number: 0 })));
-    assert!(floor.out.facts.iter().any(|fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "US-5")));
-    assert!(floor.out.facts.iter().any(|fact| matches!(fact, Fact::AttemptEnded { outcome: AttemptOutcome::Blocked, .. })));
+    assert_eq!(
+        resolved(&commands),
+        Some((
+            AttemptOutcome::Blocked,
+            LeadNext::Again {
+                at: opens,
+                number: 0
+            }
+        ))
+    );
+    assert!(
+        floor
+            .out
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "US-5"))
+    );
+    assert!(floor.out.facts.iter().any(|fact| matches!(
+        fact,
+        Fact::AttemptEnded {
+            outcome: AttemptOutcome::Blocked,
+            ..
+        }
+    )));
 }
 
 #[test]
@@ -142,31 +197,50 @@ fn a_lead_whose_window_closes_in_the_hopper_goes_back_and_is_put_off_when_it_ret
     floor.agent_is(0, AgentState::Available);
     floor.supply(vec![lead(1, NEW_YORK), lead(2, "+12125550101")]);
     let commands = floor.wait(Duration::from_secs(31));
-    let returned = Command::ReturnLeads { campaign: floor.campaign, leads: vec![LeadId(2)] };
+    let returned = Command::ReturnLeads {
+        campaign: floor.campaign,
+        leads: vec![LeadId(2)],
+    };
     assert!(commands.contains(&returned), "{commands:?}");
     let put_off = resolved(&floor.supply(vec![lead(2, "+12125550101")]));
-    assert!(matches!(put_off, Some((AttemptOutcome::Blocked, LeadNext::Again { .. }))));
+    assert!(matches!(
+        put_off,
+        Some((AttemptOutcome::Blocked, LeadNext::Again { .. }))
+    ));
 }
 
 #[test]
 fn a_number_that_objects_while_it_is_claimed_is_not_dialled() {
     let mut floor = Floor::new(Mode::Progressive, "us", 1, NOON);
     let attempt = floor.claimed(lead(1, NEW_YORK));
-    floor.tell(Input::DoNotCall { number: NEW_YORK.parse().unwrap() });
+    floor.tell(Input::DoNotCall {
+        number: NEW_YORK.parse().unwrap(),
+    });
     let commands = floor.tell(Input::ClaimStored { attempt });
     assert_eq!(dials(&commands), 0);
-    assert_eq!(resolved(&commands), Some((AttemptOutcome::Blocked, LeadNext::Done)));
+    assert_eq!(
+        resolved(&commands),
+        Some((AttemptOutcome::Blocked, LeadNext::Done))
+    );
 }
 
 #[test]
 fn a_do_not_call_number_leaves_the_leads_other_number() {
     let mut floor = Floor::new(Mode::Progressive, "us", 1, NOON);
-    floor.tell(Input::DoNotCallLoaded { numbers: vec![NEW_YORK.parse().unwrap()] });
+    floor.tell(Input::DoNotCallLoaded {
+        numbers: vec![NEW_YORK.parse().unwrap()],
+    });
     floor.agent_is(0, AgentState::Available);
     let mut two = lead(1, NEW_YORK);
     two.numbers.push("+12125550199".parse().unwrap());
     let next = resolved(&floor.supply(vec![two]));
-    assert!(matches!(next, Some((AttemptOutcome::Blocked, LeadNext::Again { number: 1, .. }))), "{next:?}");
+    assert!(
+        matches!(
+            next,
+            Some((AttemptOutcome::Blocked, LeadNext::Again { number: 1, .. }))
+        ),
+        "{next:?}"
+    );
 }
 
 #[test]
@@ -174,38 +248,79 @@ fn a_fourth_call_in_a_day_to_a_person_in_florida_is_blocked() {
     let mut floor = Floor::new(Mode::Progressive, "us", 1, "2026-07-01T14:00:00Z");
     for n in 0..3 {
         let attempt = floor.claimed(lead(1, "+13055550100"));
-        assert_eq!(dials(&floor.tell(Input::ClaimStored { attempt })), 1, "call {n}");
-        floor.tell(Input::AttemptFailed { attempt, cause: Cause::Busy });
+        assert_eq!(
+            dials(&floor.tell(Input::ClaimStored { attempt })),
+            1,
+            "call {n}"
+        );
+        floor.tell(Input::AttemptFailed {
+            attempt,
+            cause: Cause::Busy,
+        });
         floor.wait(Duration::from_secs(600));
     }
     let next = resolved(&floor.supply(vec![lead(1, "+13055550100")]));
     let tomorrow = utc("2026-07-02T14:00:00Z");
-    assert_eq!(next, Some((AttemptOutcome::Blocked, LeadNext::Again { at: tomorrow, number: 0 })));
-    assert!(floor.out.facts.iter().any(|fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "FL-1")));
+    assert_eq!(
+        next,
+        Some((
+            AttemptOutcome::Blocked,
+            LeadNext::Again {
+                at: tomorrow,
+                number: 0
+            }
+        ))
+    );
+    assert!(
+        floor
+            .out
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "FL-1"))
+    );
 }
 
 #[test]
 fn an_abandoned_person_in_the_kingdom_is_left_alone_for_seventy_two_hours() {
-    let mut floor = Floor::with(Mode::Progressive, "uk", 1, "2026-07-01T12:00:00Z", |config| {
-        let campaign = config.campaigns.values_mut().next().unwrap();
-        let soon = dialer::config::RetryRule { wait_s: 60, attempts: 9, other_number: false };
-        campaign.retry.insert(AttemptOutcome::Abandoned, soon);
-    });
+    let mut floor = Floor::with(
+        Mode::Progressive,
+        "uk",
+        1,
+        "2026-07-01T12:00:00Z",
+        |config| {
+            let campaign = config.campaigns.values_mut().next().unwrap();
+            let soon = dialer::config::RetryRule {
+                wait_s: 60,
+                attempts: 9,
+                other_number: false,
+            };
+            campaign.retry.insert(AttemptOutcome::Abandoned, soon);
+        },
+    );
     let attempt = floor.claimed(lead(1, "+442079460000"));
     floor.tell(Input::ClaimStored { attempt });
     floor.tell(Input::AttemptAnswered { attempt });
     let commands = floor.tell(Input::AttemptAbandoned { attempt });
     let at = utc("2026-07-04T12:00:00Z");
-    assert_eq!(resolved(&commands), Some((AttemptOutcome::Abandoned, LeadNext::Again { at, number: 0 })));
+    assert_eq!(
+        resolved(&commands),
+        Some((AttemptOutcome::Abandoned, LeadNext::Again { at, number: 0 }))
+    );
 }
 
 #[test]
 fn a_store_that_fails_stops_claims_for_a_while_and_the_lead_is_kept() {
     let mut floor = Floor::new(Mode::Progressive, "demo", 1, NOON);
     let attempt = floor.claimed(lead(1, NEW_YORK));
-    floor.tell(Input::ClaimRefused { attempt, store_failed: true });
+    floor.tell(Input::ClaimRefused {
+        attempt,
+        store_failed: true,
+    });
     assert_eq!(claim(&floor.wait(PACE_INTERVAL)), None);
-    assert_eq!(floor.dialer.snapshot(floor.campaign).unwrap().limited_by, Some(PacingLimit::Store));
+    assert_eq!(
+        floor.dialer.snapshot(floor.campaign).unwrap().limited_by,
+        Some(PacingLimit::Store)
+    );
     assert!(claim(&floor.wait(STORE_BACKOFF)).is_some(), "tried again");
 }
 
@@ -215,21 +330,37 @@ fn a_lead_someone_else_has_is_dropped_and_the_line_is_free() {
         config.trunks.values_mut().next().unwrap().concurrent_calls = 1;
     });
     let attempt = floor.claimed(lead(1, NEW_YORK));
-    floor.tell(Input::ClaimRefused { attempt, store_failed: false });
+    floor.tell(Input::ClaimRefused {
+        attempt,
+        store_failed: false,
+    });
     assert!(claim(&floor.supply(vec![lead(2, "+12125550101")])).is_some());
 }
 
 #[test]
 fn draining_and_pausing_dial_nothing_more() {
-    for stop in [Input::Drain, Input::SetRunning { campaign: "spring".parse().unwrap(), running: false }] {
+    for stop in [
+        Input::Drain,
+        Input::SetRunning {
+            campaign: "spring".parse().unwrap(),
+            running: false,
+        },
+    ] {
         let mut floor = Floor::new(Mode::Progressive, "demo", 2, NOON);
         let attempt = floor.claimed(lead(1, NEW_YORK));
         floor.supply(vec![lead(2, "+12125550101")]);
         let commands = floor.tell(stop);
-        assert!(commands.iter().any(|command| matches!(command, Command::ReturnLeads { .. })));
+        assert!(
+            commands
+                .iter()
+                .any(|command| matches!(command, Command::ReturnLeads { .. }))
+        );
         let commands = floor.tell(Input::ClaimStored { attempt });
         assert_eq!(dials(&commands), 0);
-        assert_eq!(resolved(&commands).map(|next| next.0), Some(AttemptOutcome::Cancelled));
+        assert_eq!(
+            resolved(&commands).map(|next| next.0),
+            Some(AttemptOutcome::Cancelled)
+        );
         floor.agent_is(1, AgentState::Available);
         assert_eq!(claim(&floor.wait(Duration::from_secs(60))), None);
     }
@@ -238,16 +369,29 @@ fn draining_and_pausing_dial_nothing_more() {
 #[test]
 fn lines_and_calls_per_second_bound_the_dialling() {
     let mut floor = Floor::with(Mode::Progressive, "demo", 20, NOON, |config| {
-        *config.trunks.values_mut().next().unwrap() = TrunkLimits { concurrent_calls: 7, calls_per_second: 3.0 };
+        *config.trunks.values_mut().next().unwrap() = TrunkLimits {
+            concurrent_calls: 7,
+            calls_per_second: 3.0,
+        };
     });
     (0..20).for_each(|n| drop(floor.agent_is(n, AgentState::Available)));
     let mut claims = 0;
-    let commands = floor.supply((1..=40).map(|n| lead(n, &format!("+121255501{n:02}"))).collect());
-    claims += commands.iter().filter(|c| matches!(c, Command::Claim { .. })).count();
+    let commands = floor.supply(
+        (1..=40)
+            .map(|n| lead(n, &format!("+121255501{n:02}")))
+            .collect(),
+    );
+    claims += commands
+        .iter()
+        .filter(|c| matches!(c, Command::Claim { .. }))
+        .count();
     assert_eq!(claims, 3);
     for _ in 0..100 {
         let commands = floor.wait(Duration::from_millis(100));
-        claims += commands.iter().filter(|c| matches!(c, Command::Claim { .. })).count();
+        claims += commands
+            .iter()
+            .filter(|c| matches!(c, Command::Claim { .. }))
+            .count();
     }
     assert_eq!(claims, 7, "concurrent calls");
 }
@@ -261,7 +405,10 @@ fn a_line_is_held_while_the_agent_talks() {
     floor.tell(Input::ClaimStored { attempt });
     floor.tell(Input::AttemptAnswered { attempt });
     floor.agent_is(0, AgentState::OnCall(CallId(1)));
-    floor.tell(Input::AttemptConnected { attempt, agent: agent(0) });
+    floor.tell(Input::AttemptConnected {
+        attempt,
+        agent: agent(0),
+    });
     floor.agent_is(1, AgentState::Available);
     assert_eq!(claim(&floor.supply(vec![lead(2, "+12125550101")])), None);
     floor.agent_is(0, AgentState::WrapUp(CallId(1)));
@@ -271,14 +418,31 @@ fn a_line_is_held_while_the_agent_talks() {
 #[test]
 fn a_machine_ends_the_attempt_and_counts_as_no_live_answer() {
     let mut floor = Floor::with(Mode::Progressive, "demo", 1, NOON, |config| {
-        config.campaigns.values_mut().next().unwrap().detect_machines = true;
+        config
+            .campaigns
+            .values_mut()
+            .next()
+            .unwrap()
+            .detect_machines = true;
     });
     let attempt = floor.claimed(lead(1, NEW_YORK));
     floor.tell(Input::ClaimStored { attempt });
     floor.tell(Input::AttemptAnswered { attempt });
-    assert!(!floor.out.facts.iter().any(|fact| matches!(fact, Fact::AttemptAnswered { .. })));
-    let commands = floor.tell(Input::AttemptClassified { attempt, verdict: Verdict::Machine });
-    assert_eq!(resolved(&commands).map(|next| next.0), Some(AttemptOutcome::Machine));
+    assert!(
+        !floor
+            .out
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::AttemptAnswered { .. }))
+    );
+    let commands = floor.tell(Input::AttemptClassified {
+        attempt,
+        verdict: Verdict::Machine,
+    });
+    assert_eq!(
+        resolved(&commands).map(|next| next.0),
+        Some(AttemptOutcome::Machine)
+    );
     assert_eq!(floor.dialer.snapshot(floor.campaign).unwrap().answers, 0);
 }
 
@@ -292,18 +456,71 @@ fn a_previewed_lead_is_dialled_for_the_agent_who_accepts_and_the_next_one_shown_
             _ => None,
         })
     };
-    let (first, id) = shown(&floor.supply(vec![lead(1, NEW_YORK), lead(2, "+12125550101")])).unwrap();
+    let (first, id) =
+        shown(&floor.supply(vec![lead(1, NEW_YORK), lead(2, "+12125550101")])).unwrap();
     assert_eq!(id, LeadId(1));
-    let commands = floor.tell(Input::PreviewAnswered { agent: agent(0), attempt: first, accept: false });
+    let commands = floor.tell(Input::PreviewAnswered {
+        agent: agent(0),
+        attempt: first,
+        accept: false,
+    });
     let (second, id) = shown(&commands).unwrap();
     assert_eq!((id, claim(&commands)), (LeadId(2), None));
     let (third, id) = shown(&floor.wait(Duration::from_secs(61))).unwrap();
     assert_eq!(id, LeadId(1), "the second took too long");
-    assert!(floor.tell(Input::PreviewAnswered { agent: agent(0), attempt: second, accept: true }).is_empty());
-    let commands = floor.tell(Input::PreviewAnswered { agent: agent(0), attempt: third, accept: true });
+    assert!(
+        floor
+            .tell(Input::PreviewAnswered {
+                agent: agent(0),
+                attempt: second,
+                accept: true
+            })
+            .is_empty()
+    );
+    let commands = floor.tell(Input::PreviewAnswered {
+        agent: agent(0),
+        attempt: third,
+        accept: true,
+    });
     let attempt = claim(&commands).unwrap();
     let commands = floor.tell(Input::ClaimStored { attempt });
-    assert!(commands.iter().any(|command| matches!(command, Command::Dial(dial) if dial.agent == Some(agent(0)))));
+    assert!(
+        commands
+            .iter()
+            .any(|command| matches!(command, Command::Dial(dial) if dial.agent == Some(agent(0))))
+    );
+}
+
+#[test]
+fn a_preview_that_runs_out_or_whose_lead_is_withdrawn_or_forbidden_is_taken_back() {
+    let mut floor = Floor::new(Mode::Preview, "demo", 1, NOON);
+    let shown = |commands: &[Command]| {
+        commands.iter().find_map(|command| match command {
+            Command::OfferPreview { attempt, lead, .. } => Some((*attempt, lead.number())),
+            _ => None,
+        })
+    };
+    floor.agent_is(0, AgentState::Available);
+    let leads = (1..=3).map(|n| lead(n, &format!("+1212555010{n}")));
+    let (first, _) = shown(&floor.supply(leads.collect())).unwrap();
+
+    let commands = floor.wait(Duration::from_secs(61));
+    assert!(commands.contains(&Command::Cancel { attempt: first }));
+    let (second, _) = shown(&commands).unwrap();
+
+    let mut commands = floor.tell(Input::LeadWithdrawn { lead: LeadId(2) });
+    assert!(commands.contains(&Command::Cancel { attempt: second }));
+    commands.extend(floor.wait(PACE_INTERVAL));
+    let (third, number) = shown(&commands).unwrap();
+
+    floor.tell(Input::DoNotCall { number });
+    let commands = floor.tell(Input::PreviewAnswered {
+        agent: agent(0),
+        attempt: third,
+        accept: true,
+    });
+    assert!(commands.contains(&Command::Cancel { attempt: third }));
+    assert_eq!(claim(&commands), None);
 }
 
 #[test]

@@ -62,14 +62,22 @@ pub struct Reception {
 impl Reception {
     /// Counts one packet that arrived at `now_us`.
     pub fn packet(&mut self, now_us: u64, ssrc: u32, sequence: u16, timestamp: u32) -> Arrival {
-        let arrival = self.sequence(ssrc, sequence);
+        let arrival = self.event(ssrc, sequence);
         match arrival {
-            Arrival::First | Arrival::InOrder | Arrival::Late => {
-                self.received += 1;
-                self.epoch_received += 1;
-                self.jitter(now_us, timestamp);
-            }
-            Arrival::Jump => self.received += 1,
+            Arrival::First | Arrival::InOrder | Arrival::Late => self.jitter(now_us, timestamp),
+            Arrival::Jump => {}
+        }
+        arrival
+    }
+
+    /// Counts one telephone-event packet: its timestamp is that of the press, not of the packet, and
+    /// says nothing about jitter.
+    pub fn event(&mut self, ssrc: u32, sequence: u16) -> Arrival {
+        let arrival = self.sequence(ssrc, sequence);
+        self.received += 1;
+        match arrival {
+            Arrival::First | Arrival::InOrder | Arrival::Late => self.epoch_received += 1,
+            Arrival::Jump => {}
         }
         arrival
     }
@@ -106,6 +114,7 @@ impl Reception {
             base: u32::from(sequence),
             received: self.received,
             lost_before: self.lost_before,
+            // The figure is the leg's; a new source goes on from it.
             jitter_x16: self.jitter_x16,
             ..Reception::default()
         };

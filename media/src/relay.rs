@@ -377,6 +377,13 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_within_a_packet_s_time_still_advances_by_a_packet() {
+        let mut out = Outgoing::new(1, 0, 0);
+        own(&mut out, 0);
+        assert_eq!(relayed(&mut out, 3_000, packet(9, 5, 5)), Some((1, 160, true)));
+    }
+
+    #[test]
     fn loss_and_reordering_pass_through() {
         let mut out = Outgoing::new(1, 100, 0);
         assert_eq!(relayed(&mut out, 0, packet(9, 10, 0)), Some((100, 0, true)));

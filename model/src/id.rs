@@ -206,6 +206,10 @@ impl Mint {
     }
 
     /// The next id.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "ids never run out, and nobody loops over them"
+    )]
     pub fn next(&mut self) -> u64 {
         let id = self.next;
         assert!(id & COUNTER_MASK != 0, "a boot never mints 2^40 ids");

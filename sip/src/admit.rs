@@ -9,7 +9,7 @@ use crate::auth::Verdict;
 use crate::dialog;
 use crate::endpoint::{Arrived, Command, Endpoint, Hop, LEGS_MAX, Source, Transport};
 use crate::invite::{Leg, leave_fork};
-use crate::message::{Fault, Message, Method, Name, NameAddr, ParseError};
+use crate::message::{Fault, MESSAGE_BYTES_MAX, Message, Method, Name, NameAddr, ParseError};
 use crate::registrar::{Change, Refused, Wish};
 use crate::registration::is_alive;
 use crate::transaction::timer::ClientKey;
@@ -59,7 +59,12 @@ impl Endpoint {
                 return;
             }
         };
-        let fault = message.validate().err();
+        let fault = message.validate().err().or_else(|| {
+            // RFC 3261 §18.3: on a stream it is mandatory.
+            let is_missing = message.header(Name::ContentLength).is_none();
+            let is_tcp = hop.transport == Transport::Tcp;
+            (is_tcp && is_missing).then_some(Fault::Missing(Name::ContentLength))
+        });
         if fault.is_some() {
             self.wire.counters.malformed += 1;
         }
@@ -74,7 +79,7 @@ impl Endpoint {
             None if message.is_request() => self.request(&request, out),
             None => self.response(now, &message, out),
             Some(fault) if message.is_request() => self.faulty(&request, fault, out),
-            Some(_) => {}
+            Some(fault) => self.close_if_cut(hop, fault, out),
         }
     }
 
@@ -151,19 +156,30 @@ impl Endpoint {
     }
 
     fn faulty(&mut self, request: &Request<'_, '_>, fault: Fault, out: &mut Outbox<Command>) {
-        if self.is_known(request) && request.message.header(Name::Via).is_some() {
-            self.refuse(request, fault.status(), Some(fault.reason()), "", out);
+        let message = request.message;
+        if self.is_known(request) && message.header(Name::Via).is_some() {
+            let length = message.content_length().unwrap_or_default();
+            if fault == Fault::BodyTruncated && length as usize > MESSAGE_BYTES_MAX {
+                self.refuse(request, 513, None, "", out);
+            } else {
+                self.refuse(request, fault.status(), Some(fault.reason()), "", out);
+            }
         }
-        // Where the next message begins cannot be known.
+        self.close_if_cut(request.hop, fault, out);
+    }
+
+    /// Closes a stream on which the beginning of the next message cannot be known.
+    fn close_if_cut(&mut self, hop: Hop, fault: Fault, out: &mut Outbox<Command>) {
         let is_cut = matches!(
             fault,
-            Fault::Malformed(Name::ContentLength)
+            Fault::Missing(Name::ContentLength)
+                | Fault::Malformed(Name::ContentLength)
                 | Fault::Repeated(Name::ContentLength)
                 | Fault::BodyTruncated
                 | Fault::Truncated
         );
-        if is_cut && request.hop.transport == Transport::Tcp {
-            out.command(Command::Close { hop: request.hop });
+        if is_cut && hop.transport == Transport::Tcp {
+            out.command(Command::Close { hop });
         }
     }
 

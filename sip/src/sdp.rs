@@ -304,10 +304,10 @@ impl<'a> Media<'a> {
             // the call impossible.
             "rtpmap" if self.rtpmaps.len() < FORMATS_MAX => self.rtpmaps.extend(rtpmap(value)),
             "fmtp" if self.fmtps.len() < FORMATS_MAX => {
-                if let Some((format, parameters)) = value.trim().split_once(' ') {
-                    if let Some(payload_type) = payload_type(format) {
-                        self.fmtps.push((payload_type, parameters.trim()));
-                    }
+                if let Some((format, parameters)) = value.trim().split_once(' ')
+                    && let Some(payload_type) = payload_type(format)
+                {
+                    self.fmtps.push((payload_type, parameters.trim()));
                 }
             }
             // Some write `20.0`.

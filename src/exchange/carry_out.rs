@@ -72,17 +72,18 @@ impl Exchange {
             }
             Command::Play { leg, play, pieces, repeat } => {
                 let clips = self.clips(&pieces);
-                self.setup.media.order(leg, Order::Play { leg, play, clips, repeat });
+                self.order(leg, Order::Play { leg, play, clips, repeat });
             }
-            Command::StopPlay { leg, play } => self.setup.media.order(leg, Order::StopPlay { leg, play }),
-            Command::Bridge { a, b } => self.setup.media.order(a, Order::Bridge { a, b }),
-            Command::Unbridge { a, b } => self.setup.media.order(a, Order::Unbridge { a, b }),
+            Command::StopPlay { leg, play } => self.order(leg, Order::StopPlay { leg, play }),
+            Command::Bridge { a, b } => self.order(a, Order::Bridge { a, b }),
+            Command::Unbridge { a, b } => self.order(a, Order::Unbridge { a, b }),
             Command::StartRecording { recording, call: _, customer, agent } => {
                 let file = self.setup.recordings.join(file_name(recording));
                 let order = Order::Record { recording, left: customer, right: agent, file };
-                self.setup.media.order(customer, order);
+                self.leg_of_recording.insert(recording, customer);
+                self.order(customer, order);
             }
-            Command::StopRecording { recording } => self.setup.media.order_all(|| Order::StopRecord { recording }),
+            Command::StopRecording { recording } => self.stop_recording(recording),
             errand @ (Command::PopScreen(_)
             | Command::Lookup { .. }
             | Command::FetchLeads { .. }
@@ -102,7 +103,7 @@ impl Exchange {
                 let socket = entry.socket.take().expect("an arrived leg has its socket");
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
                 entry.is_open = true;
-                self.setup.media.order(leg, Order::Open { leg, socket, session });
+                self.order(leg, Order::Open { leg, socket, session });
                 sdp
             }
             // They wanted our offer: the media opens when their ACK answers it.
@@ -121,11 +122,17 @@ impl Exchange {
         self.sip.handle(now, sip::endpoint::Input::Invite(Box::new(invite)), &mut self.sip_out);
     }
 
+    fn stop_recording(&mut self, recording: RecordingId) {
+        if let Some(leg) = self.leg_of_recording.remove(&recording) {
+            self.order(leg, Order::StopRecord { recording });
+        }
+    }
+
     fn dial_failed(&mut self, leg: LegId, cause: Cause) {
         self.inputs.push_back(Input::LegFailed { leg, cause });
     }
 
-    fn clips(&self, pieces: &[Piece]) -> Vec<Arc<Clip>> {
+    fn clips(&mut self, pieces: &[Piece]) -> Vec<Arc<Clip>> {
         let mut clips = Vec::with_capacity(pieces.len());
         for piece in pieces {
             match piece {
@@ -134,8 +141,15 @@ impl Exchange {
                     // `tandem check` finds missing prompts; a call goes on without one.
                     Err(error) => tracing::error!(%error, "a prompt cannot be played"),
                 },
-                Piece::Silence { ms } => clips.push(Arc::new(Clip::silence(*ms))),
-                Piece::Digits(digits) => clips.extend(digits.chars().filter_map(|digit| self.setup.prompts.digit(digit))),
+                Piece::Silence { ms } => clips.push(Arc::new(Clip::from_samples(&media::tone::silence(*ms)))),
+                Piece::Digits(digits) => {
+                    for digit in digits.chars() {
+                        match self.setup.prompts.get(&format!("digits/{digit}")) {
+                            Ok(clip) => clips.push(clip),
+                            Err(error) => tracing::error!(%error, "a digit cannot be said"),
+                        }
+                    }
+                }
             }
         }
         clips

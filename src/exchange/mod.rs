@@ -13,13 +13,14 @@ mod take_in;
 
 pub use leg_table::LegTable;
 
-use crate::media_io::{Media, PromptLibrary, Report};
+use crate::media_io::ports::Ports;
+use crate::media_io::prompts::PromptLibrary;
+use crate::media_io::{Media, Order, Report};
 use call::{Engine, EngineOutbox, Input};
-use model::{AgentId, Event, Now, Outbox, TrunkId};
+use model::{AgentId, Event, LegId, Now, Outbox, RecordingId, TrunkId};
 use sip::endpoint::{Credentials, Endpoint, Hop};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// How to reach a carrier.
 #[derive(Clone, Debug)]
@@ -50,7 +51,9 @@ pub struct Setup {
     /// The voices.
     pub media: Media,
     /// What can be played.
-    pub prompts: Arc<PromptLibrary>,
+    pub prompts: PromptLibrary,
+    /// Ports for RTP.
+    pub ports: Ports,
     /// The address our SDP names.
     pub media_address: std::net::IpAddr,
     /// Carriers.
@@ -89,6 +92,8 @@ pub struct Exchange {
     inputs: VecDeque<Input>,
     legs: LegTable,
     phones: BTreeMap<AgentId, Phone>,
+    // Look-ups only.
+    leg_of_recording: HashMap<RecordingId, LegId>,
     setup: Wiring,
     turn: Turn,
     /// What trunks were told to be last.
@@ -99,7 +104,8 @@ pub struct Exchange {
 /// The parts of [`Setup`] that stay as they are.
 struct Wiring {
     media: Media,
-    prompts: Arc<PromptLibrary>,
+    prompts: PromptLibrary,
+    ports: Ports,
     media_address: std::net::IpAddr,
     trunks: BTreeMap<TrunkId, Trunk>,
     agent_of_account: HashMap<String, AgentId>,
@@ -136,9 +142,11 @@ impl Exchange {
             inputs: VecDeque::new(),
             legs: LegTable::default(),
             phones: BTreeMap::new(),
+            leg_of_recording: HashMap::new(),
             setup: Wiring {
                 media: setup.media,
                 prompts: setup.prompts,
+                ports: setup.ports,
                 media_address: setup.media_address,
                 trunks: setup.trunks,
                 agent_of_account: setup.agent_of_account,
@@ -250,6 +258,14 @@ impl Exchange {
     /// Legs with a socket or a dialog.
     pub fn live_legs(&self) -> usize {
         self.legs.len()
+    }
+
+    /// Gives the media workers an order. One that is not taken is a leg that is gone, or workers that
+    /// are far behind; the leg's own end is told by SIP or by silence.
+    fn order(&mut self, leg: LegId, order: Order) {
+        if let Err(error) = self.setup.media.order(leg, order) {
+            tracing::warn!(%leg, %error, "an order to the media was not taken");
+        }
     }
 
     /// Carries facts to the engine and commands to the wire until both are quiet.

@@ -133,7 +133,7 @@ impl Exchange {
                 let session = session(&negotiated, latch);
                 let socket = entry.socket.take().expect("a dialled leg has its socket");
                 entry.is_open = true;
-                self.setup.media.order(leg, Order::Open { leg, socket, session });
+                self.order(leg, Order::Open { leg, socket, session });
                 self.inputs.push_back(Input::LegAnswered { leg });
             }
             Err(refused) => {
@@ -156,9 +156,9 @@ impl Exchange {
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
                 if let Some(socket) = entry.socket.take() {
                     entry.is_open = true;
-                    self.setup.media.order(leg, Order::Open { leg, socket, session });
+                    self.order(leg, Order::Open { leg, socket, session });
                 } else {
-                    self.setup.media.order(leg, Order::Change { leg, session });
+                    self.order(leg, Order::Change { leg, session });
                 }
             }
             Err(refused) => {
@@ -197,7 +197,7 @@ impl Exchange {
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
                 let changed = entry.is_held != negotiated.hold;
                 entry.is_held = negotiated.hold;
-                self.setup.media.order(leg, Order::Change { leg, session });
+                self.order(leg, Order::Change { leg, session });
                 if changed {
                     self.inputs.push_back(Input::LegHeld { leg, held: negotiated.hold });
                 }
@@ -221,7 +221,7 @@ impl Exchange {
 
     /// A port of our own for a new leg; none when the range is used up.
     pub(super) fn open_port(&mut self, agent: Option<model::AgentId>) -> Option<Leg> {
-        match self.setup.media.bind() {
+        match self.setup.ports.open() {
             Ok(socket) => {
                 let port = socket.local_addr().map(|addr| addr.port()).unwrap_or_default();
                 Some(Leg {
@@ -244,7 +244,7 @@ impl Exchange {
 
     pub(super) fn close_media(&mut self, leg: LegId) {
         if self.legs.get_mut(leg).is_some_and(|entry| std::mem::take(&mut entry.is_open)) {
-            self.setup.media.order(leg, Order::Close { leg });
+            self.order(leg, Order::Close { leg });
         }
     }
 }

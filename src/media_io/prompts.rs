@@ -67,6 +67,7 @@ pub enum PromptError {
 pub struct PromptLibrary {
     root: Option<PathBuf>,
     clips: BTreeMap<String, Arc<Clip>>,
+    embedded: BTreeMap<String, Arc<Clip>>,
 }
 
 impl PromptLibrary {
@@ -75,6 +76,7 @@ impl PromptLibrary {
         PromptLibrary {
             root,
             clips: BTreeMap::new(),
+            embedded: BTreeMap::new(),
         }
     }
 
@@ -90,6 +92,11 @@ impl PromptLibrary {
         let clip = Arc::new(self.load(name)?);
         self.clips.insert(name.to_owned(), clip.clone());
         Ok(clip)
+    }
+
+    /// Adds a prompt that is carried in the binary; a file of that name under the root still wins.
+    pub fn add(&mut self, name: &str, clip: Clip) {
+        self.embedded.insert(name.to_owned(), Arc::new(clip));
     }
 
     /// Forgets what was read, so that changed files are read anew. What plays goes on.

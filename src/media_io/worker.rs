@@ -442,7 +442,7 @@ impl Worker {
                 dropped: 0,
             },
         );
-        self.to_recorder(ToRecorder::Begin {
+        self.tell_recorder(ToRecorder::Begin {
             recording,
             file,
             at_us: now,
@@ -460,14 +460,14 @@ impl Worker {
                 leg.recording = None;
             }
         }
-        self.to_recorder(ToRecorder::End {
+        self.tell_recorder(ToRecorder::End {
             recording,
             at_us: now,
             dropped: recorded.dropped,
         });
     }
 
-    fn to_recorder(&mut self, message: ToRecorder) {
+    fn tell_recorder(&mut self, message: ToRecorder) {
         self.recorder_waiting.push_back(message);
         self.hand_over();
     }

@@ -51,7 +51,10 @@ impl Hazard {
         self.observations += 1.0;
         if self.observations > OBSERVATIONS_MAX {
             self.observations /= 2.0;
-            self.ended.iter_mut().chain(&mut self.at_risk).for_each(|count| *count /= 2.0);
+            self.ended
+                .iter_mut()
+                .chain(&mut self.at_risk)
+                .for_each(|count| *count /= 2.0);
         }
     }
 
@@ -129,7 +132,10 @@ impl FreeTable {
                 row
             })
             .collect();
-        FreeTable { talk: talk_table, wrap: wrap_table }
+        FreeTable {
+            talk: talk_table,
+            wrap: wrap_table,
+        }
     }
 }
 
@@ -169,14 +175,22 @@ impl RingCurve {
         let answered = shape.iter().map(|s| RING_PRIOR * s / sum).collect();
         let mut failed = vec![0.0; RING_POINTS];
         failed[last.min(RING_POINTS - 1)] = RING_PRIOR;
-        let mut curve =
-            RingCurve { answered, failed, answer_by: Vec::new(), fail_by: Vec::new() };
+        let mut curve = RingCurve {
+            answered,
+            failed,
+            answer_by: Vec::new(),
+            fail_by: Vec::new(),
+        };
         curve.sum_up();
         curve
     }
 
     fn observe(&mut self, rang_s: f64, answered: bool) {
-        let counts = if answered { &mut self.answered } else { &mut self.failed };
+        let counts = if answered {
+            &mut self.answered
+        } else {
+            &mut self.failed
+        };
         counts[ring_point(rang_s).min(RING_POINTS - 1)] += 1.0;
         if counts.iter().sum::<f64>() > RING_OBSERVATIONS_MAX {
             counts.iter_mut().for_each(|count| *count /= 2.0);
@@ -278,8 +292,15 @@ impl AnswerShare {
             }
             self.open.pop_front();
             let x = f64::from(u8::from(answered));
-            for (sum, memory) in [(&mut self.steady, STEADY_DIALS), (&mut self.quick, QUICK_DIALS)] {
-                let keep = if sum.1 >= memory { 1.0 - 1.0 / memory } else { 1.0 };
+            for (sum, memory) in [
+                (&mut self.steady, STEADY_DIALS),
+                (&mut self.quick, QUICK_DIALS),
+            ] {
+                let keep = if sum.1 >= memory {
+                    1.0 - 1.0 / memory
+                } else {
+                    1.0
+                };
                 *sum = (sum.0 * keep + x, sum.1 * keep + 1.0);
             }
         }
@@ -314,8 +335,10 @@ impl Learned {
     pub fn new(ring_timeout_s: f64) -> Learned {
         let talk = Hazard::new(TALK_BINS, 120.0, 4);
         let wrap = Hazard::new(WRAP_BINS, 20.0, 1);
-        let free =
-            FreeTable::new(&talk.per_bin(std::iter::empty()), &wrap.per_bin(std::iter::empty()));
+        let free = FreeTable::new(
+            &talk.per_bin(std::iter::empty()),
+            &wrap.per_bin(std::iter::empty()),
+        );
         Learned {
             talk,
             wrap,
@@ -409,7 +432,10 @@ mod tests {
             }
         }
         share.ripen(20.0);
-        assert!((share.share() - ANSWER_PRIOR).abs() < 1e-9, "no cohort is complete");
+        assert!(
+            (share.share() - ANSWER_PRIOR).abs() < 1e-9,
+            "no cohort is complete"
+        );
         share.ripen(60.0);
         assert!((share.share() - 0.1).abs() < 0.01, "{}", share.share());
     }
@@ -450,7 +476,12 @@ mod tests {
     #[test]
     fn a_curve_never_falls_and_stays_a_probability() {
         let learned = Learned::new(26.0);
-        for busy in [Busy::OnCall(0.0), Busy::OnCall(1e9), Busy::WrapUp(0.0), Busy::WrapUp(77.7)] {
+        for busy in [
+            Busy::OnCall(0.0),
+            Busy::OnCall(1e9),
+            Busy::WrapUp(0.0),
+            Busy::WrapUp(77.7),
+        ] {
             let curve = learned.free_within(busy);
             assert!(curve.windows(2).all(|w| w[0] <= w[1]));
             assert!(curve.iter().all(|p| (0.0..=1.0).contains(p)));

@@ -95,12 +95,14 @@ impl Outlook {
         let new_by: [f64; HORIZON_BINS] =
             std::array::from_fn(|bin| p * ring.answered_by(middle(bin)));
 
-        let curves: Vec<[f64; CURVE_POINTS]> =
-            snapshot.busy.iter().map(|&busy| learned.free_within(busy)).collect();
+        let curves: Vec<[f64; CURVE_POINTS]> = snapshot
+            .busy
+            .iter()
+            .map(|&busy| learned.free_within(busy))
+            .collect();
         // A person answered in the middle of a bin waits until the middle of the next.
-        let free_at = |curve: &[f64; CURVE_POINTS], bin: usize| {
-            0.5 * (curve[bin + 1] + curve[bin + 2])
-        };
+        let free_at =
+            |curve: &[f64; CURVE_POINTS], bin: usize| 0.5 * (curve[bin + 1] + curve[bin + 2]);
         let mut answers = [Sum::default(); HORIZON_BINS];
         let mut free = [Sum::default(); HORIZON_BINS];
         let by_age: Vec<(f64, usize, f64)> = in_flight_by_age(snapshot);
@@ -151,9 +153,7 @@ impl Outlook {
                 })
                 .collect(),
         });
-        let mean_bin = (0..HORIZON_BINS).find(|&bin| {
-            ring.answered_by((bin + 1) * STEPS) >= 0.5
-        });
+        let mean_bin = (0..HORIZON_BINS).find(|&bin| ring.answered_by((bin + 1) * STEPS) >= 0.5);
         Outlook {
             weight,
             new_by,
@@ -167,16 +167,16 @@ impl Outlook {
 
     /// How many calls may be dialled under `theta`, and the risk of the one after them.
     fn largest(mut self, theta: f64) -> (u32, f64) {
+        let mut dialled = 0;
         if self.exact.is_some() {
-            let mut dialled = 0;
             loop {
                 let risk = self.risk(0);
                 if risk >= theta || dialled == DIALS_MAX {
                     return (dialled, risk);
                 }
                 dialled += 1;
-                let exact = self.exact.as_mut().expect("looked at above");
-                for (pmf, &q) in exact.answers.iter_mut().zip(&self.new_by) {
+                let pmfs = self.exact.iter_mut().flat_map(|exact| &mut exact.answers);
+                for (pmf, &q) in pmfs.zip(&self.new_by) {
                     convolve(pmf, q);
                 }
             }
@@ -185,7 +185,11 @@ impl Outlook {
         let (mut low, mut high) = (0, DIALS_MAX + 1);
         while low + 1 < high {
             let middle = (low + high) / 2;
-            if self.risk(middle - 1) < theta { low = middle } else { high = middle }
+            if self.risk(middle - 1) < theta {
+                low = middle
+            } else {
+                high = middle
+            }
         }
         (low, self.risk(low))
     }
@@ -212,7 +216,11 @@ impl Outlook {
                 (0..before).for_each(|_| convolve(&mut with_new, self.new_by[bin]));
                 answers = &with_new;
             }
-            return answers.iter().zip(&exact.free_at_most[bin]).map(|(a, f)| a * f).sum();
+            return answers
+                .iter()
+                .zip(&exact.free_at_most[bin])
+                .map(|(a, f)| a * f)
+                .sum();
         }
         let mut answers = self.answers[bin];
         answers.add(self.new_by[bin], f64::from(before));
@@ -231,8 +239,16 @@ impl Outlook {
 
 /// (how many, age in ring steps, share that falls on these agents).
 fn in_flight_by_age(snapshot: &Snapshot) -> Vec<(f64, usize, f64)> {
-    let own = snapshot.ringing.iter().enumerate().filter(|(_, count)| **count > 0);
-    let other = snapshot.competing.iter().enumerate().filter(|(_, share)| **share > 0.0);
+    let own = snapshot
+        .ringing
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0);
+    let other = snapshot
+        .competing
+        .iter()
+        .enumerate()
+        .filter(|(_, share)| **share > 0.0);
     own.map(|(step, &count)| (f64::from(count), step, 1.0))
         .chain(other.map(|(step, &sum)| (sum.ceil(), step, sum / sum.ceil())))
         .collect()
@@ -263,17 +279,18 @@ fn normal_cdf(x: f64) -> f64 {
     if x >= 0.0 { 1.0 - upper } else { upper }
 }
 
-/// Before anything was abandoned: an average call at this marginal risk is abandoned in 1 of 50.
-const THETA_START: f64 = 0.03;
+/// Before anything was abandoned: under the limit of 3 %, since few abandonments are in hand.
+const THETA_START: f64 = 0.025;
 /// θ never leaves this range: below, it is progressive anyway; above, the guard would do the work.
 const THETA_MIN: f64 = 0.004;
 const THETA_MAX: f64 = 0.6;
-/// How much of log θ one standard deviation of the budget moves at once.
-const GAIN: f64 = 0.35;
-/// How much of log θ one answer moves for good, per standard deviation of the budget.
-const DRIFT: f64 = 0.004;
-/// Abandonments kept in hand beside the fluctuation of those under way.
-const RESERVE: f64 = 1.3;
+/// How much of log θ one burst more or less in the budget moves at once.
+const GAIN: f64 = 0.6;
+/// How much of log θ one answer moves for good, per burst more or less in the budget.
+const DRIFT: f64 = 0.005;
+/// Bursts of abandonments kept in hand: with fewer, the guard closes often, and progressive costs
+/// more than the unused budget.
+const RESERVE: f64 = 2.5;
 
 /// Moves θ so that abandonments stay under the limit and the budget is used.
 #[derive(Clone, Debug)]
@@ -284,7 +301,10 @@ pub struct Governor {
 
 impl Default for Governor {
     fn default() -> Governor {
-        Governor { log_theta: THETA_START.ln(), theta: THETA_START }
+        Governor {
+            log_theta: THETA_START.ln(),
+            theta: THETA_START,
+        }
     }
 }
 
@@ -292,14 +312,12 @@ impl Governor {
     /// A live person was answered; `left` is the budget since: abandonments that would still be
     /// legal. `agents` are those signed in, who set how large a burst of abandonments may be.
     pub fn answered(&mut self, left: f64, agents: usize) {
-        let e = |n: &str, d: f64| std::env::var(n).ok().and_then(|t| t.parse().ok()).unwrap_or(d);
-        let (gain, drift, reserve) = (e("GAIN", GAIN), e("DRIFT", DRIFT), e("RESERVE", RESERVE));
-        if self.theta == THETA_START { self.log_theta = e("START", 0.03).ln(); }
         let scale = burst(agents);
-        let z = ((left - 1.0 - reserve * scale) / scale).clamp(-4.0, 4.0);
-        self.log_theta =
-            (self.log_theta + drift * z).clamp(THETA_MIN.ln(), THETA_MAX.ln());
-        self.theta = (self.log_theta + gain * z).exp().clamp(THETA_MIN, THETA_MAX);
+        let z = ((left - 1.0 - RESERVE * scale) / scale).clamp(-4.0, 4.0);
+        self.log_theta = (self.log_theta + DRIFT * z).clamp(THETA_MIN.ln(), THETA_MAX.ln());
+        self.theta = (self.log_theta + GAIN * z)
+            .exp()
+            .clamp(THETA_MIN, THETA_MAX);
     }
 
     /// The largest chance of being abandoned that the next call may have.
@@ -320,7 +338,9 @@ mod tests {
 
     fn agents(n: usize) -> Snapshot {
         Snapshot {
-            busy: (0..n).map(|k| Busy::OnCall(k as f64 * 7.0 % 200.0)).collect(),
+            busy: (0..n)
+                .map(|k| Busy::OnCall(k as f64 * 7.0 % 200.0))
+                .collect(),
             theta: 0.06,
             power_level: 1.5,
             ..Snapshot::default()
@@ -346,25 +366,66 @@ mod tests {
         let learned = Learned::new(26.0);
         let mut snapshot = agents(20);
         snapshot.available = 2;
-        let careful = decide(Mode::Predictive, &Snapshot { theta: 0.02, ..snapshot.clone() }, &learned);
-        let bold = decide(Mode::Predictive, &Snapshot { theta: 0.2, ..snapshot.clone() }, &learned);
+        let careful = decide(
+            Mode::Predictive,
+            &Snapshot {
+                theta: 0.02,
+                ..snapshot.clone()
+            },
+            &learned,
+        );
+        let bold = decide(
+            Mode::Predictive,
+            &Snapshot {
+                theta: 0.2,
+                ..snapshot.clone()
+            },
+            &learned,
+        );
         assert!(bold.dial > careful.dial && careful.dial >= 2);
-        let guarded = decide(Mode::Predictive, &Snapshot { guarded: true, ..snapshot }, &learned);
+        let guarded = decide(
+            Mode::Predictive,
+            &Snapshot {
+                guarded: true,
+                ..snapshot
+            },
+            &learned,
+        );
         assert_eq!((guarded.dial, guarded.limited_by), (2, PacingLimit::Budget));
     }
 
     #[test]
     fn nobody_signed_in_dials_nothing() {
-        let decision = decide(Mode::Predictive, &Snapshot { theta: 0.5, ..Snapshot::default() }, &Learned::new(26.0));
-        assert_eq!((decision.dial, decision.limited_by), (0, PacingLimit::Agents));
+        let decision = decide(
+            Mode::Predictive,
+            &Snapshot {
+                theta: 0.5,
+                ..Snapshot::default()
+            },
+            &Learned::new(26.0),
+        );
+        assert_eq!(
+            (decision.dial, decision.limited_by),
+            (0, PacingLimit::Agents)
+        );
     }
 
     #[test]
     fn power_keeps_its_ratio() {
-        let snapshot = Snapshot { available: 10, ringing: vec![4], ..agents(0) };
+        let snapshot = Snapshot {
+            available: 10,
+            ringing: vec![4],
+            ..agents(0)
+        };
         assert_eq!(decide(Mode::Power, &snapshot, &Learned::new(26.0)).dial, 11);
-        assert_eq!(decide(Mode::Progressive, &snapshot, &Learned::new(26.0)).dial, 6);
-        assert_eq!(decide(Mode::Preview, &snapshot, &Learned::new(26.0)).dial, 0);
+        assert_eq!(
+            decide(Mode::Progressive, &snapshot, &Learned::new(26.0)).dial,
+            6
+        );
+        assert_eq!(
+            decide(Mode::Preview, &snapshot, &Learned::new(26.0)).dial,
+            0
+        );
     }
 
     #[test]

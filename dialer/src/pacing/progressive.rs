@@ -9,7 +9,11 @@ pub(super) fn decide(snapshot: &Snapshot) -> Decision {
         expected_answers: 0.0,
         expected_free: f64::from(snapshot.available),
         risk: 0.0,
-        limited_by: if snapshot.available == 0 { PacingLimit::Agents } else { PacingLimit::Rule },
+        limited_by: if snapshot.available == 0 {
+            PacingLimit::Agents
+        } else {
+            PacingLimit::Rule
+        },
     }
 }
 

@@ -78,8 +78,9 @@ struct Run {
 
 /// Runs one shift from a cold start.
 pub fn run(world: &World) -> Outcome {
-    let names: Vec<AgentId> =
-        (0..world.agents).map(|n| format!("agent{n}").parse().unwrap()).collect();
+    let names: Vec<AgentId> = (0..world.agents)
+        .map(|n| format!("agent{n}").parse().unwrap())
+        .collect();
     let campaign: CampaignId = "judge".parse().unwrap();
     let mut settings = CampaignConfig::new(world.mode, "+4930123456");
     settings.agents = names.clone();
@@ -92,7 +93,10 @@ pub fn run(world: &World) -> Outcome {
     config.campaigns.insert(campaign, settings);
     config.trunks.insert(
         "carrier".parse().unwrap(),
-        TrunkLimits { concurrent_calls: 30_000, calls_per_second: 5_000.0 },
+        TrunkLimits {
+            concurrent_calls: 30_000,
+            calls_per_second: 5_000.0,
+        },
     );
     let mut run = Run {
         dialer: Dialer::new(config, 0, world.seed),
@@ -118,7 +122,10 @@ pub fn run(world: &World) -> Outcome {
 
 impl Run {
     fn now(at: Mono) -> Now {
-        Now { mono: at, utc: Utc::from_micros(START_US + at.as_micros() as i64) }
+        Now {
+            mono: at,
+            utc: Utc::from_micros(START_US + at.as_micros() as i64),
+        }
     }
 
     fn later(&mut self, at: Mono, seconds: f64, what: Happens) {
@@ -132,7 +139,13 @@ impl Run {
         for agent in 0..self.world.agents {
             self.idle.push_back(agent);
             let agent = self.names[agent];
-            self.tell(Mono::ZERO, Input::AgentChanged { agent, state: AgentState::Available });
+            self.tell(
+                Mono::ZERO,
+                Input::AgentChanged {
+                    agent,
+                    state: AgentState::Available,
+                },
+            );
         }
         while let Some(Reverse((at, _, what))) = self.heap.pop() {
             if at >= end {
@@ -163,15 +176,30 @@ impl Run {
                     let wrap = self.rng.log_normal(20.0, 0.7);
                     self.later(at, wrap, Happens::WrapUpEnds(agent));
                     let state = AgentState::WrapUp(CallId(self.calls));
-                    self.tell(at, Input::AgentChanged { agent: self.names[agent], state });
+                    self.tell(
+                        at,
+                        Input::AgentChanged {
+                            agent: self.names[agent],
+                            state,
+                        },
+                    );
                 }
                 Happens::WrapUpEnds(agent) => {
-                    let since = self.busy_since.remove(&agent).expect("who wraps up was busy");
+                    let since = self
+                        .busy_since
+                        .remove(&agent)
+                        .expect("who wraps up was busy");
                     self.busy_us += at.since(since).as_micros();
                     if self.waiting.is_empty() {
                         self.idle.push_back(agent);
                         let agent = self.names[agent];
-                        self.tell(at, Input::AgentChanged { agent, state: AgentState::Available });
+                        self.tell(
+                            at,
+                            Input::AgentChanged {
+                                agent,
+                                state: AgentState::Available,
+                            },
+                        );
                     } else {
                         self.connect(at, agent);
                     }
@@ -198,7 +226,10 @@ impl Run {
     }
 
     fn connect(&mut self, at: Mono, agent: usize) {
-        let attempt = self.waiting.pop_front().expect("the caller saw one waiting");
+        let attempt = self
+            .waiting
+            .pop_front()
+            .expect("the caller saw one waiting");
         self.calls += 1;
         self.busy_since.insert(agent, at);
         self.outcome.connected += 1;
@@ -206,8 +237,20 @@ impl Run {
         let talk = self.rng.log_normal(150.0, 1.0);
         self.later(at, talk, Happens::TalkEnds(agent));
         let state = AgentState::OnCall(CallId(self.calls));
-        self.tell(at, Input::AgentChanged { agent: self.names[agent], state });
-        self.tell(at, Input::AttemptConnected { attempt, agent: self.names[agent] });
+        self.tell(
+            at,
+            Input::AgentChanged {
+                agent: self.names[agent],
+                state,
+            },
+        );
+        self.tell(
+            at,
+            Input::AttemptConnected {
+                attempt,
+                agent: self.names[agent],
+            },
+        );
     }
 
     fn tell(&mut self, at: Mono, input: Input) {
@@ -218,11 +261,16 @@ impl Run {
                 Command::FetchLeads { count, .. } => {
                     let leads = (0..count).map(|_| self.lead()).collect();
                     let campaign = self.campaign;
-                    let supplied = Input::LeadsSupplied { campaign, leads, exhausted: false };
+                    let supplied = Input::LeadsSupplied {
+                        campaign,
+                        leads,
+                        exhausted: false,
+                    };
                     self.dialer.handle(Self::now(at), supplied, &mut out);
                 }
                 Command::Claim { attempt, .. } => {
-                    self.dialer.handle(Self::now(at), Input::ClaimStored { attempt }, &mut out);
+                    self.dialer
+                        .handle(Self::now(at), Input::ClaimStored { attempt }, &mut out);
                 }
                 Command::Dial(dial) => {
                     self.outcome.dials += 1;
@@ -245,9 +293,19 @@ impl Run {
 
     fn ring(&mut self, at: Mono, attempt: AttemptId) {
         let hour = at.as_secs_f64() / 3_600.0;
-        let p = self.world.answer_share.iter().rev().find(|(from, _)| *from <= hour).expect("a share from hour 0").1;
+        let p = self
+            .world
+            .answer_share
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= hour)
+            .expect("a share from hour 0")
+            .1;
         let (seconds, what) = if self.rng.chance(p) {
-            (self.rng.log_normal(10.0, 0.53).clamp(1.5, RING_TIMEOUT_S), Happens::Answers(attempt))
+            (
+                self.rng.log_normal(10.0, 0.53).clamp(1.5, RING_TIMEOUT_S),
+                Happens::Answers(attempt),
+            )
         } else if self.rng.chance(0.15) {
             (3.0 + 3.0 * self.rng.unit(), Happens::Fails(attempt, true))
         } else {

@@ -151,14 +151,6 @@ impl<'a> Message<'a> {
         std::str::from_utf8(&self.bytes[span.range()]).unwrap_or("")
     }
 
-    pub(super) fn count(&self, name: Name) -> usize {
-        self.index
-            .entries
-            .iter()
-            .filter(|entry| entry.name == Some(name))
-            .count()
-    }
-
     pub(super) fn names(&self) -> impl Iterator<Item = Name> + '_ {
         self.index.entries.iter().filter_map(|entry| entry.name)
     }
@@ -188,19 +180,24 @@ impl OwnedMessage {
 /// The position of the first control character at or after `from`, eight bytes at a time.
 fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
+    const TOPS: u64 = ONES * 0x80;
     let mut at = from;
     while let Some(chunk) = bytes[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        // The top bit of each byte below 0x20. A borrow can only spoil bytes above the first hit.
-        let below = word.wrapping_sub(ONES * 0x20) & !word & (ONES * 0x80);
-        if below != 0 {
-            return Some(at + (below.trailing_zeros() / 8) as usize);
+        // The top bit of each byte below 0x20, and of each byte that is DEL. A borrow can only spoil bytes above
+        // the first hit.
+        let below = word.wrapping_sub(ONES * 0x20) & !word;
+        let without_del = word ^ (ONES * 0x7F);
+        let del = without_del.wrapping_sub(ONES) & !without_del;
+        let hits = (below | del) & TOPS;
+        if hits != 0 {
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
         }
         at += 8;
     }
     bytes[at..]
         .iter()
-        .position(|byte| *byte < 0x20)
+        .position(|byte| *byte < 0x20 || *byte == 0x7F)
         .map(|i| at + i)
 }
 
@@ -258,9 +255,6 @@ fn build(bytes: &[u8]) -> Result<Index, ParseError> {
         fault: None,
     };
     let line = lines.next().ok_or(ParseError::StartLine)?;
-    if lines.fault.is_some() {
-        return Err(ParseError::StartLine);
-    }
     let start = start_line(bytes, line, &mut lines.fault)?;
     let mut entries: Vec<Entry> = Vec::with_capacity(ENTRIES_USUAL);
     let mut content_length = None;
@@ -459,4 +453,29 @@ fn start_line(
         method_text: Span::new(line.start..line.start + method_len),
         uri: Span::new(line.start + from..line.start + to),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_control;
+
+    #[test]
+    fn the_first_control_character_is_found_wherever_it_stands() {
+        for control in [0, b'\t', b'\n', b'\r', 0x1F, 0x7F] {
+            for other in [b' ', b'~', 0x80, 0x9F, 0xFF] {
+                for at in 0..20 {
+                    let mut bytes = vec![other; 20];
+                    bytes[at] = control;
+                    bytes[19] = b'\n';
+                    assert_eq!(
+                        next_control(&bytes, 0),
+                        Some(at.min(19)),
+                        "{control} in {other}"
+                    );
+                    assert_eq!(next_control(&bytes, 19), Some(19));
+                }
+                assert_eq!(next_control(&[other; 20], 0), None);
+            }
+        }
+    }
 }

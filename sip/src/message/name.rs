@@ -228,6 +228,10 @@ methods! {
 }
 
 /// The usual reason phrase of a status (RFC 3261 §21 and later RFCs); of its class where it has none of its own.
+#[allow(
+    clippy::match_overlapping_arm,
+    reason = "a class stands behind its members"
+)]
 pub const fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Trying",

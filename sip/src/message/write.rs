@@ -228,16 +228,13 @@ fn begin(
 ) -> Draft {
     let mut draft = Draft::response(status, reason);
     let mut lines = request.header_lines(Name::Via);
-    match (source, request.top_via()) {
-        (Some(source), Some(via)) => {
-            let mut values = List::new(lines.next().unwrap_or(""));
-            let top = values.next().unwrap_or("");
-            draft = top_via(draft, top, &via, source);
-            for value in values {
-                draft = draft.header(Name::Via, value);
-            }
+    if let (Some(source), Some(via)) = (source, request.top_via()) {
+        let mut values = List::new(lines.next().unwrap_or(""));
+        let top = values.next().unwrap_or("");
+        draft = top_via(draft, top, &via, source);
+        for value in values {
+            draft = draft.header(Name::Via, value);
         }
-        (Some(_), None) | (None, _) => {}
     }
     for value in lines {
         draft = draft.header(Name::Via, value);

@@ -27,6 +27,8 @@ pub(crate) struct ClientInvite {
     interval: Duration,
     /// Timer B, D or M.
     until: Option<Mono>,
+    /// Nobody waits for the answer any more, so it does not get forever.
+    is_bounded: bool,
     times: Times,
     reliable: bool,
 }
@@ -52,6 +54,7 @@ impl ClientInvite {
             again: (!reliable).then(|| now + times.t1),
             interval: times.t1,
             until: Some(now + times.give_up()),
+            is_bounded: false,
             times,
             reliable,
         }
@@ -78,7 +81,9 @@ impl ClientInvite {
             (State::Calling | State::Proceeding, 100..=199) => {
                 self.state = State::Proceeding;
                 self.again = None;
-                self.until = None;
+                if !self.is_bounded {
+                    self.until = None;
+                }
                 Heard::Pass
             }
             (State::Calling | State::Proceeding, 200..=299) => {
@@ -100,8 +105,10 @@ impl ClientInvite {
         }
     }
 
-    /// Gives a proceeding INVITE 64·T1 more, after which a CANCEL counts as lost (RFC 3261 §9.1).
-    pub fn cancelled(&mut self, now: Mono) {
+    /// Nobody waits for the answer any more: it gets 64·T1 to come, as after a CANCEL
+    /// (RFC 3261 §9.1).
+    pub fn bound(&mut self, now: Mono) {
+        self.is_bounded = true;
         if self.state == State::Proceeding {
             self.until = Some(now + self.times.give_up());
         }
@@ -171,7 +178,8 @@ mod tests {
         let mut tx = ClientInvite::new(Mono::ZERO, TIMES, false);
         assert_eq!(tx.on_response(ms(100), 180), Heard::Pass);
         assert_eq!(tx.deadline(), None);
-        tx.cancelled(ms(200));
+        tx.bound(ms(200));
+        assert_eq!(tx.on_response(ms(300), 183), Heard::Pass);
         assert_eq!(walk(&mut tx), [(32_200, Due::TimedOut)]);
     }
 

@@ -338,7 +338,7 @@ impl Wire {
         if !machine.is_proceeding() {
             return;
         }
-        machine.cancelled(now);
+        machine.bound(now);
         let (hop, bytes) = (tx.hop, write::cancel_of(&tx.bytes, lines));
         self.arm_client(invite);
         self.request(now, key, hop, Owner::Nobody, bytes, out);
@@ -349,7 +349,7 @@ impl Wire {
         if let Some(tx) = self.clients.get_mut(&key)
             && let ClientMachine::Invite(machine) = &mut tx.machine
         {
-            machine.cancelled(now);
+            machine.bound(now);
         }
         self.arm_client(key);
     }

@@ -1,0 +1,244 @@
+//! What becomes of a call: answered, classified, connected, abandoned, failed. Every claimed attempt
+//! ends in one place, once.
+
+use super::{Dialer, GATHER_INTERVAL, Out, is_signed_in};
+use crate::campaign::{Attempt, Stage};
+use crate::command::Command;
+use crate::retry;
+use model::event::Verdict;
+use model::lead::LeadNext;
+use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now};
+use std::time::Duration;
+
+impl Dialer {
+    pub(super) fn answered(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        if attempt.stage != Stage::Ringing {
+            return;
+        }
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
+        let live = !campaign.config.detect_machines;
+        attempt.stage = Stage::Answered { live };
+        attempt.answered_at = Some(now.mono);
+        campaign.ringing.remove(&id);
+        campaign.waiting += 1;
+        if live {
+            let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
+            campaign.learned.answered(attempt.dial_number, rang);
+            out.fact(Fact::AttemptAnswered {
+                attempt: id,
+                campaign: attempt.campaign,
+            });
+        }
+        campaign.decide_by(now.mono + GATHER_INTERVAL);
+    }
+
+    pub(super) fn classified(&mut self, now: Now, id: AttemptId, verdict: Verdict, out: &mut Out) {
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        match (attempt.stage, verdict) {
+            (Stage::Answered { .. }, Verdict::Machine | Verdict::Fax) => {
+                self.end(now, id, AttemptOutcome::Machine, None, None, out);
+            }
+            (Stage::Answered { live: false }, Verdict::Person) => {
+                attempt.stage = Stage::Answered { live: true };
+                let answered = attempt
+                    .answered_at
+                    .expect("an answered attempt has its time");
+                let rang = answered.since(attempt.dialled_at).as_secs_f64();
+                let campaign = self
+                    .campaigns
+                    .get_mut(&attempt.campaign)
+                    .expect("attempts are of campaigns that exist");
+                campaign.learned.answered(attempt.dial_number, rang);
+                out.fact(Fact::AttemptAnswered {
+                    attempt: id,
+                    campaign: attempt.campaign,
+                });
+            }
+            (Stage::Answered { live: true }, Verdict::Person)
+            | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing, _) => {}
+        }
+    }
+
+    /// A person who is connected or abandoned before the verdict was in is a person.
+    pub(super) fn person_for_sure(&mut self, now: Now, id: AttemptId, out: &mut Out) -> bool {
+        let Some(attempt) = self.attempts.get(&id) else {
+            return false;
+        };
+        match attempt.stage {
+            Stage::Preview { .. } | Stage::Claiming => return false,
+            Stage::Ringing => self.answered(now, id, out),
+            Stage::Answered { .. } => {}
+        }
+        self.classified(now, id, Verdict::Person, out);
+        true
+    }
+
+    pub(super) fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
+        if !self.person_for_sure(now, id, out) {
+            return;
+        }
+        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
+        let campaign = attempt.campaign;
+        let line = attempt.trunk.take();
+        let old = match self.agents.get_mut(&agent) {
+            Some(agent) => std::mem::replace(&mut agent.line, line),
+            None => line,
+        };
+        if let Some(old) = old {
+            self.release_line(old);
+        }
+        self.count(now, campaign, false);
+        self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
+    }
+
+    pub(super) fn abandoned(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+        if !self.person_for_sure(now, id, out) {
+            return;
+        }
+        let campaign = self.attempts[&id].campaign;
+        self.count(now, campaign, true);
+        self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
+    }
+
+    pub(super) fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("attempts are of campaigns that exist");
+        campaign.budget.count(now.utc, abandoned);
+        let agents = &self.agents;
+        let signed_in = campaign
+            .config
+            .agents
+            .iter()
+            .filter(|agent| is_signed_in(&agents[*agent].state))
+            .count();
+        campaign
+            .governor
+            .answered(campaign.budget.left(), signed_in);
+    }
+
+    pub(super) fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {
+        let Some(attempt) = self.attempts.get(&id) else {
+            return;
+        };
+        match attempt.stage {
+            Stage::Preview { .. } | Stage::Claiming => {}
+            // Answered by a person who then got nobody: measured conservatively.
+            Stage::Answered { live: true } => self.abandoned(now, id, out),
+            Stage::Answered { live: false } => {
+                self.end(now, id, AttemptOutcome::Failed, Some(cause), None, out);
+            }
+            Stage::Ringing => {
+                let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
+                let campaign = self
+                    .campaigns
+                    .get_mut(&attempt.campaign)
+                    .expect("attempts are of campaigns that exist");
+                campaign.learned.failed(rang);
+                self.end(now, id, outcome_of(cause), Some(cause), None, out);
+            }
+        }
+    }
+
+    /// Takes a lead's place in the counts away.
+    pub(super) fn forget_place(&mut self, attempt: &Attempt) {
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
+        match attempt.stage {
+            Stage::Preview { .. } => {}
+            Stage::Claiming => campaign.claiming -= 1,
+            Stage::Ringing => {}
+            Stage::Answered { .. } => campaign.waiting -= 1,
+        }
+        if let Some(trunk) = attempt.trunk {
+            self.release_line(trunk);
+        }
+        if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
+            agent.preview = None;
+        }
+    }
+
+    /// The one place where a claimed attempt ends.
+    pub(super) fn end(
+        &mut self,
+        now: Now,
+        id: AttemptId,
+        outcome: AttemptOutcome,
+        cause: Option<Cause>,
+        next: Option<LeadNext>,
+        out: &mut Out,
+    ) {
+        let attempt = self.attempts.remove(&id).expect("an attempt ends once");
+        self.forget_place(&attempt);
+        self.held.remove(&attempt.lead.id);
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
+        campaign.ringing.remove(&id);
+        let next = match next {
+            Some(next) => next,
+            None if attempt.withdrawn => LeadNext::Done,
+            None => retry::next(
+                &campaign.config,
+                &campaign.sets,
+                &attempt.lead,
+                outcome,
+                now.utc,
+            ),
+        };
+        let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
+            attempt.answered_at.unwrap_or(now.mono).since(since)
+        });
+        out.fact(Fact::AttemptEnded {
+            attempt: id,
+            campaign: attempt.campaign,
+            lead: attempt.lead.id,
+            outcome,
+            cause,
+            rang_us: u64::try_from(rang.as_micros()).unwrap_or(u64::MAX),
+            next_at: match next {
+                LeadNext::Again { at, .. } => Some(at),
+                LeadNext::Done => None,
+            },
+        });
+        out.command(Command::Resolve {
+            attempt: id,
+            campaign: attempt.campaign,
+            lead: attempt.lead.id,
+            outcome,
+            next,
+        });
+        campaign.decide_by(now.mono + GATHER_INTERVAL);
+    }
+}
+
+fn outcome_of(cause: Cause) -> AttemptOutcome {
+    match cause {
+        Cause::Busy => AttemptOutcome::Busy,
+        Cause::NoAnswer => AttemptOutcome::NoAnswer,
+        Cause::Unallocated => AttemptOutcome::DisconnectedNumber,
+        Cause::Cancelled | Cause::Shutdown => AttemptOutcome::Cancelled,
+        Cause::Normal
+        | Cause::Rejected
+        | Cause::Unreachable
+        | Cause::Congestion
+        | Cause::MediaUnsupported
+        | Cause::AnsweredElsewhere
+        | Cause::SignallingLost
+        | Cause::MediaLost
+        | Cause::Forbidden
+        | Cause::SystemFailed => AttemptOutcome::Failed,
+    }
+}

@@ -1,0 +1,137 @@
+//! Writing what happened: calls, dispositions, agents, do-not-call, webhook messages.
+
+use super::{LeadState, OutboxMessage, bits};
+use model::cdr::Cdr;
+use model::screen_pop::Direction;
+use model::{AgentId, AgentState, CallId, DispositionId, LeadId, PhoneNumber, Utc};
+use sqlx::SqliteConnection;
+
+/// Writes a call's record. `replace` is false where a fuller one may already be there.
+pub(super) async fn save_cdr(
+    connection: &mut SqliteConnection,
+    cdr: &Cdr,
+    replace: bool,
+) -> Result<(), sqlx::Error> {
+    let sql = match replace {
+        true => {
+            "INSERT OR REPLACE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        }
+        false => {
+            "INSERT OR IGNORE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        }
+    };
+    let direction = match cdr.direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    };
+    let record = serde_json::to_string(cdr).expect("a record has no map with other keys than text");
+    sqlx::query(sql)
+        .bind(bits(cdr.call.0))
+        .bind(cdr.started.as_micros())
+        .bind(cdr.ended.as_micros())
+        .bind(direction)
+        .bind(cdr.campaign.map(|c| c.to_string()))
+        .bind(cdr.attempt.map(|a| bits(a.0)))
+        .bind(cdr.outcome.name())
+        .bind(record)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// One disposition as it is written down.
+pub(super) struct Disposed {
+    pub call: CallId,
+    pub agent: AgentId,
+    pub lead: Option<LeadId>,
+    pub disposition: DispositionId,
+    pub note: Option<String>,
+    pub callback_at: Option<Utc>,
+}
+
+/// A promised callback schedules the lead, or waits for the live attempt to be resolved.
+pub(super) async fn save_disposition(
+    connection: &mut SqliteConnection,
+    disposed: &Disposed,
+    now: Utc,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO dispositions (call, agent, lead, disposition, note, callback_at, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(bits(disposed.call.0))
+    .bind(disposed.agent.as_str())
+    .bind(disposed.lead.map(|lead| bits(lead.0)))
+    .bind(disposed.disposition.as_str())
+    .bind(disposed.note.as_deref())
+    .bind(disposed.callback_at.map(Utc::as_micros))
+    .bind(now.as_micros())
+    .execute(&mut *connection)
+    .await?;
+    let Some(lead) = disposed.lead else {
+        return Ok(());
+    };
+    sqlx::query("UPDATE leads SET last_disposition = ?, callback_at = COALESCE(?, callback_at) WHERE lead = ?")
+        .bind(disposed.disposition.as_str())
+        .bind(disposed.callback_at.map(Utc::as_micros))
+        .bind(bits(lead.0))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "UPDATE leads SET state = ?, not_before = callback_at, callback_at = NULL WHERE lead = ? AND state <> ? AND callback_at IS NOT NULL",
+    )
+    .bind(LeadState::Scheduled as i64)
+    .bind(bits(lead.0))
+    .bind(LeadState::Claimed as i64)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn save_agent(
+    connection: &mut SqliteConnection,
+    agent: AgentId,
+    state: AgentState,
+    since: Utc,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT OR REPLACE INTO agents (agent, state, since) VALUES (?, ?, ?)")
+        .bind(agent.as_str())
+        .bind(state.name())
+        .bind(since.as_micros())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn save_do_not_call(
+    connection: &mut SqliteConnection,
+    number: PhoneNumber,
+    now: Utc,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT OR IGNORE INTO do_not_call (number, at) VALUES (?, ?)")
+        .bind(number.to_string())
+        .bind(now.as_micros())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn enqueue(
+    connection: &mut SqliteConnection,
+    messages: &[OutboxMessage],
+    now: Utc,
+) -> Result<(), sqlx::Error> {
+    for message in messages {
+        sqlx::query(
+            "INSERT INTO outbox (endpoint, order_key, message, body, created_at, next_at) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&message.endpoint)
+        .bind(&message.order_key)
+        .bind(&message.message)
+        .bind(&message.body)
+        .bind(now.as_micros())
+        .bind(now.as_micros())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,454 @@
+//! The store's thread: takes what waits, commits it in one transaction, and then answers.
+
+use super::leads::{self, Claim, Held};
+use super::records::{self, Disposed};
+use super::{Clock, Store, StoreError, StoreRequest};
+use crate::bus::Inbox;
+use call::Input;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use model::{CampaignId, LeadId};
+use sqlx::SqliteConnection;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Most requests of one transaction: enough that one fsync serves thousands of claims a second,
+/// few enough that the first of them does not wait noticeably for the last.
+pub const GROUP_MAX: usize = 1_024;
+
+/// Claims and fetches are refused while this much waits: the store is stalled, and dialling into a
+/// stalled store is not allowed. Records are always taken.
+pub const REQUESTS_MAX: usize = 16_384;
+
+/// Waits between tries while the database fails: the first, and the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// What the store counts, for `/metrics`.
+#[derive(Debug, Default)]
+pub struct StoreCounters {
+    /// Transactions committed.
+    pub commits: AtomicU64,
+    /// Transactions that failed and were rolled back.
+    pub failures: AtomicU64,
+    /// Claims made durable.
+    pub claims: AtomicU64,
+    /// Claims refused: the lead was not free, or the store failed.
+    pub claims_refused: AtomicU64,
+    /// Records that wait for a database that fails.
+    pub spooled: AtomicU64,
+    /// How long the last transaction took, in µs.
+    pub last_commit_us: AtomicU64,
+}
+
+/// Where requests go. Cloned freely; never blocks.
+#[derive(Clone)]
+pub struct StoreHandle {
+    requests: Sender<StoreRequest>,
+    inbox: Inbox,
+    counters: Arc<StoreCounters>,
+    outbox_grew: Arc<tokio::sync::Notify>,
+}
+
+impl StoreHandle {
+    /// Asks. A claim or fetch that a stalled store would keep waiting is refused at once; records
+    /// are always taken.
+    pub fn request(&self, request: StoreRequest) {
+        if self.requests.len() >= REQUESTS_MAX && !is_record(&request) {
+            self.counters.claims_refused.fetch_add(1, Ordering::Relaxed);
+            if let Some(refusal) = refusal(&request) {
+                self.inbox.send(refusal);
+            }
+            return;
+        }
+        if self.requests.send(request).is_err() {
+            tracing::error!("the store's thread is gone; a record is lost");
+        }
+    }
+
+    /// Waits until everything asked so far is durable; false where the thread is gone or it takes
+    /// longer than `patience`.
+    pub fn sync(&self, patience: Duration) -> bool {
+        let (done, wait) = crossbeam_channel::bounded(1);
+        self.request(StoreRequest::Sync(done));
+        wait.recv_timeout(patience).is_ok()
+    }
+
+    /// Requests that wait.
+    pub fn lag(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// What the store counted.
+    pub fn counters(&self) -> &Arc<StoreCounters> {
+        &self.counters
+    }
+
+    /// Told whenever webhook messages have become durable.
+    pub fn outbox_grew(&self) -> Arc<tokio::sync::Notify> {
+        self.outbox_grew.clone()
+    }
+}
+
+/// The running thread. It ends when every handle is dropped.
+pub struct StoreThread {
+    thread: JoinHandle<()>,
+}
+
+impl StoreThread {
+    /// Waits for the end; call it after the last handle is gone.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+impl Store {
+    /// Starts the thread. Answers go to `inbox`.
+    pub fn start(self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
+        let (requests, receiver) = unbounded();
+        let counters = Arc::new(StoreCounters::default());
+        let outbox_grew = Arc::new(tokio::sync::Notify::new());
+        let handle = StoreHandle {
+            requests,
+            inbox: inbox.clone(),
+            counters: counters.clone(),
+            outbox_grew: outbox_grew.clone(),
+        };
+        let held = Held {
+            do_not_call: self.do_not_call.iter().copied().collect(),
+            ..Held::default()
+        };
+        let mut worker = Worker {
+            clock: self.clock,
+            connection: self.connection,
+            held,
+            inbox,
+            counters,
+            outbox_grew,
+            spool: VecDeque::new(),
+            starved: Vec::new(),
+        };
+        let runtime = self.runtime;
+        let name = self.config.path.display().to_string();
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                worker.run(&runtime, &receiver);
+                tracing::debug!(database = name, "the store's thread ends");
+            })?;
+        Ok((handle, StoreThread { thread }))
+    }
+}
+
+/// Whether a request may not be lost.
+fn is_record(request: &StoreRequest) -> bool {
+    match request {
+        StoreRequest::FetchLeads { .. } | StoreRequest::Claim { .. } => false,
+        StoreRequest::Resolve { .. }
+        | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::StoreDisposition { .. }
+        | StoreRequest::StoreDoNotCall { .. }
+        | StoreRequest::SaveCdr(_)
+        | StoreRequest::SaveAgent { .. }
+        | StoreRequest::Enqueue(_)
+        | StoreRequest::Unclaim { .. }
+        | StoreRequest::Sync(_) => true,
+    }
+}
+
+/// What a request that the store cannot serve is answered.
+fn refusal(request: &StoreRequest) -> Option<Input> {
+    match request {
+        StoreRequest::Claim { attempt, .. } => Some(Input::ClaimRefused {
+            attempt: *attempt,
+            store_failed: true,
+        }),
+        StoreRequest::FetchLeads { campaign, .. } => Some(Input::LeadsSupplied {
+            campaign: *campaign,
+            leads: Vec::new(),
+            exhausted: true,
+        }),
+        StoreRequest::Resolve { .. }
+        | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::StoreDisposition { .. }
+        | StoreRequest::StoreDoNotCall { .. }
+        | StoreRequest::SaveCdr(_)
+        | StoreRequest::SaveAgent { .. }
+        | StoreRequest::Enqueue(_)
+        | StoreRequest::Unclaim { .. }
+        | StoreRequest::Sync(_) => None,
+    }
+}
+
+struct Worker {
+    clock: Clock,
+    connection: SqliteConnection,
+    held: Held,
+    inbox: Inbox,
+    counters: Arc<StoreCounters>,
+    outbox_grew: Arc<tokio::sync::Notify>,
+    /// Records a failing database has not taken, in order; they go first.
+    spool: VecDeque<StoreRequest>,
+    /// Campaigns whose fetch failed: told that leads may be ready once the database is back.
+    starved: Vec<CampaignId>,
+}
+
+/// What a committed group leads to.
+#[derive(Default)]
+struct Done {
+    answers: Vec<Input>,
+    synced: Vec<Sender<()>>,
+    handed_out: Vec<LeadId>,
+    outbox_grew: bool,
+    claims: u64,
+    refused: u64,
+}
+
+impl Worker {
+    fn run(&mut self, runtime: &tokio::runtime::Runtime, receiver: &Receiver<StoreRequest>) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let first = match self.spool.is_empty() && self.starved.is_empty() {
+                true => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => receiver.recv_timeout(pause),
+            };
+            let gone = matches!(first, Err(RecvTimeoutError::Disconnected));
+            if gone && self.spool.is_empty() {
+                return;
+            }
+            let mut group: Vec<StoreRequest> = self.spool.drain(..).collect();
+            group.extend(first);
+            while group.len() < GROUP_MAX {
+                let Ok(request) = receiver.try_recv() else {
+                    break;
+                };
+                group.push(request);
+            }
+            match runtime.block_on(self.commit(&group)) {
+                Ok(done) => {
+                    pause = RETRY_FIRST;
+                    self.answer(done);
+                }
+                Err(error) => {
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, requests = group.len(), "a group could not be committed");
+                    self.keep(group);
+                    if gone {
+                        // Nobody is left to wait for: one last try was it.
+                        tracing::error!(records = self.spool.len(), "records are lost at the end");
+                        return;
+                    }
+                    pause = (pause * 2).min(RETRY_LONGEST);
+                }
+            }
+            self.counters
+                .spooled
+                .store(self.spool.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// One transaction. Whatever it changed in memory is taken back where it fails.
+    async fn commit(&mut self, group: &[StoreRequest]) -> Result<Done, sqlx::Error> {
+        let began = (self.clock)();
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut self.connection)
+            .await?;
+        let mut done = Done::default();
+        let result = async {
+            for request in group {
+                self.serve(request, &mut done).await?;
+            }
+            sqlx::query("COMMIT").execute(&mut self.connection).await
+        }
+        .await;
+        if let Err(error) = result {
+            for lead in &done.handed_out {
+                self.held.handed_out.remove(lead);
+            }
+            if let Err(rollback) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
+                tracing::debug!(%rollback, "there was nothing to roll back");
+            }
+            return Err(error);
+        }
+        let took = (self.clock)().mono.since(began.mono);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.counters
+            .last_commit_us
+            .store(took_us, Ordering::Relaxed);
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(done)
+    }
+
+    async fn serve(&mut self, request: &StoreRequest, done: &mut Done) -> Result<(), sqlx::Error> {
+        let now = (self.clock)().utc;
+        let connection = &mut self.connection;
+        match request {
+            StoreRequest::FetchLeads {
+                campaign,
+                lists,
+                count,
+            } => {
+                leads::promote(connection, now).await?;
+                let found =
+                    leads::fetch(connection, &mut self.held, *campaign, lists, *count).await?;
+                done.handed_out
+                    .extend(found.leads.iter().map(|lead| lead.id));
+                let (leads, exhausted) = (found.leads, found.exhausted);
+                done.answers.push(Input::LeadsSupplied {
+                    campaign: *campaign,
+                    leads,
+                    exhausted,
+                });
+            }
+            StoreRequest::Claim {
+                attempt,
+                call,
+                campaign,
+                lead,
+                list,
+                number,
+            } => {
+                let claim = Claim {
+                    attempt: *attempt,
+                    call: *call,
+                    campaign: *campaign,
+                    lead: *lead,
+                    list: *list,
+                    number: *number,
+                };
+                if leads::claim(connection, &self.held, &claim, now).await? {
+                    done.claims += 1;
+                    done.answers.push(Input::ClaimStored { attempt: *attempt });
+                } else {
+                    done.refused += 1;
+                    done.answers.push(Input::ClaimRefused {
+                        attempt: *attempt,
+                        store_failed: false,
+                    });
+                }
+            }
+            StoreRequest::Resolve {
+                attempt,
+                lead,
+                outcome,
+                next,
+                ..
+            } => {
+                leads::resolve(
+                    connection,
+                    &mut self.held,
+                    *attempt,
+                    *lead,
+                    *outcome,
+                    *next,
+                    now,
+                )
+                .await?;
+            }
+            StoreRequest::ReturnLeads { leads, .. } => {
+                for lead in leads {
+                    self.held.handed_out.remove(lead);
+                }
+            }
+            StoreRequest::StoreDisposition {
+                call,
+                agent,
+                lead,
+                disposition,
+                note,
+                callback_at,
+            } => {
+                let disposed = Disposed {
+                    call: *call,
+                    agent: *agent,
+                    lead: *lead,
+                    disposition: *disposition,
+                    note: note.clone(),
+                    callback_at: *callback_at,
+                };
+                records::save_disposition(connection, &disposed, now).await?;
+            }
+            StoreRequest::StoreDoNotCall { number } => {
+                // Kept in memory even if the transaction fails: nobody is dialled by accident.
+                self.held.do_not_call.insert(*number);
+                records::save_do_not_call(connection, *number, now).await?;
+            }
+            StoreRequest::SaveCdr(cdr) => records::save_cdr(connection, cdr, true).await?,
+            StoreRequest::SaveAgent {
+                agent,
+                state,
+                since,
+            } => {
+                records::save_agent(connection, *agent, *state, *since).await?;
+            }
+            StoreRequest::Enqueue(messages) => {
+                records::enqueue(connection, messages, now).await?;
+                done.outbox_grew = true;
+            }
+            StoreRequest::Unclaim { attempt, lead } => {
+                leads::unclaim(connection, *attempt, *lead).await?;
+            }
+            StoreRequest::Sync(done_sender) => done.synced.push(done_sender.clone()),
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, done: Done) {
+        self.counters
+            .claims
+            .fetch_add(done.claims, Ordering::Relaxed);
+        self.counters
+            .claims_refused
+            .fetch_add(done.refused, Ordering::Relaxed);
+        for answer in done.answers {
+            self.inbox.send(answer);
+        }
+        for campaign in self.starved.drain(..) {
+            self.inbox.send(Input::LeadsMayBeReady { campaign });
+        }
+        if done.outbox_grew {
+            self.outbox_grew.notify_one();
+        }
+        for waiting in done.synced {
+            if waiting.send(()).is_err() {
+                tracing::debug!(
+                    "whoever waited has lost patience; the records are durable all the same"
+                );
+            }
+        }
+    }
+
+    /// After a failure: refuses what can be asked again, keeps what must not be lost.
+    fn keep(&mut self, group: Vec<StoreRequest>) {
+        for request in group {
+            if let Some(refusal) = refusal(&request) {
+                self.inbox.send(refusal);
+            }
+            match request {
+                StoreRequest::Claim { attempt, lead, .. } => {
+                    self.counters.claims_refused.fetch_add(1, Ordering::Relaxed);
+                    self.spool
+                        .push_back(StoreRequest::Unclaim { attempt, lead });
+                }
+                StoreRequest::FetchLeads { campaign, .. } => {
+                    if !self.starved.contains(&campaign) {
+                        self.starved.push(campaign);
+                    }
+                }
+                StoreRequest::Resolve { .. }
+                | StoreRequest::ReturnLeads { .. }
+                | StoreRequest::StoreDisposition { .. }
+                | StoreRequest::StoreDoNotCall { .. }
+                | StoreRequest::SaveCdr(_)
+                | StoreRequest::SaveAgent { .. }
+                | StoreRequest::Enqueue(_)
+                | StoreRequest::Unclaim { .. }
+                | StoreRequest::Sync(_) => self.spool.push_back(request),
+            }
+        }
+    }
+}
