@@ -21,14 +21,14 @@
 use crate::command::Command;
 use crate::floor::{Floor, LastCall};
 use crate::offer::{
-    Offer, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
+    Offer, PREVIEW_OFFER, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
 };
 use acd::command::Next;
 use acd::input::SkillNeed;
 use dialer::command::Dial;
 use ivr::Session;
 use model::event::{OfferFailure, Party, Role, Verdict, Withdrawal};
-use model::screen_pop::Direction;
+use model::screen_pop::{Direction, PopPhase};
 use model::{
     AgentId, AttemptId, CallId, CampaignId, Cause, Fact, FlowId, LegId, LookupId, Mono, OfferId,
     PlayId, QueueId, QueueOutcome, RecordingId, SkillId,
@@ -465,6 +465,15 @@ fn previewing(
         ),
         Seen::Dial(order) => {
             dial(call, order, floor);
+            // Whoever accepted a preview has it on the screen: that pop goes before the phone.
+            floor.fact(Fact::ScreenPopped {
+                offer: PREVIEW_OFFER,
+                call: call.id,
+                agent,
+                phase: PopPhase::Preview,
+                on_socket: true,
+                took_us: 0,
+            });
             std::mem::replace(&mut call.stage, Stage::Over)
         }
         // It ran out, its lead may not be dialled, or the claim was refused: the dialer knows.
