@@ -8,6 +8,7 @@
 use crate::setting::Setting;
 use crate::store::Store;
 use acd::config::Strategy;
+use call::config::FeatureCode;
 use call::input::{AgentAction, Origin};
 use call::{Command, Engine, Input};
 use model::event::Withdrawal;
@@ -290,8 +291,8 @@ impl Checker {
             self.say(Invariant::FarEndHeard, t, format!("{leg} ended at its far end, and lives on: {input:?}"));
         }
         if let Input::LegArrived { leg, .. } = input {
-            let known = self.live_legs.contains(leg) || !self.legs.contains_key(leg);
-            if !known {
+            let untouched = self.legs.get(leg).is_some_and(|view| view.state == LegState::Arrived);
+            if untouched && !self.live_legs.contains(leg) {
                 self.say(Invariant::OneOutcome, t, format!("{leg} arrived, and is neither a call nor refused"));
             }
         }
@@ -304,7 +305,10 @@ impl Checker {
     /// What the far end said. Gives a leg that must be over after this step.
     fn hear(&mut self, t: Mono, input: &Input) -> Option<LegId> {
         match input {
-            Input::LegArrived { leg, .. } => {
+            Input::LegArrived { leg, from, called, .. } => {
+                if let (Origin::Agent(agent), Some(action)) = (from, feature(called)) {
+                    self.wish(*agent, &action);
+                }
                 let leg_view = Leg { state: LegState::Arrived, call: None, agent: None, outbound: false, bridged: None };
                 self.legs.insert(*leg, leg_view);
                 None
@@ -747,8 +751,11 @@ impl Checker {
                 found.push((Invariant::FoldIsSnapshot, format!("{folded} calls wait in {queue} by the events, {shown} in the ACD")));
             }
         }
-        if self.live_legs.len() != engine.live_legs() {
-            let what = format!("{} legs by the events, {} in the engine", self.live_legs.len(), engine.live_legs());
+        // Legs of feature codes are in no customer's story, and so in no event.
+        let of_service = self.legs.values().filter(|leg| leg.call.is_none() && leg.state == LegState::Up).count();
+        let legs = self.live_legs.len() + of_service;
+        if legs != engine.live_legs() {
+            let what = format!("{legs} legs by the events, {} in the engine", engine.live_legs());
             found.push((Invariant::FoldIsSnapshot, what));
         }
         let overdue = self.must_speak.iter().find(|(_, until)| t > **until);
@@ -782,6 +789,16 @@ impl Checker {
                 self.say(Invariant::Drained, t, format!("{n} {what} are left: {:?}", self.legs.keys().take(3).collect::<Vec<_>>()));
             }
         }
+    }
+}
+
+/// What a feature code asks for.
+fn feature(code: &str) -> Option<AgentAction> {
+    match call::config::default_feature_codes().get(code)? {
+        FeatureCode::SignIn => Some(AgentAction::SignIn),
+        FeatureCode::SignOut => Some(AgentAction::SignOut),
+        FeatureCode::Ready => Some(AgentAction::Ready),
+        FeatureCode::NotReady => Some(AgentAction::NotReady { reason: crate::scenario::name("break") }),
     }
 }
 

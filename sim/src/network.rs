@@ -48,8 +48,8 @@ impl Network {
         may && self.rng.chance(self.setting.loss)
     }
 
-    /// Whether this fact comes twice.
-    pub fn repeats(&mut self) -> bool {
-        self.rng.chance(self.setting.repeat)
+    /// Whether this fact comes twice. An arriving call does not: SIP takes a repeated INVITE for the first.
+    pub fn repeats(&mut self, input: &Input) -> bool {
+        !matches!(input, Input::LegArrived { .. }) && self.rng.chance(self.setting.repeat)
     }
 }

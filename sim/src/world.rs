@@ -391,7 +391,7 @@ impl World {
             at = at.max(far.facts_until);
             far.facts_until = at;
         }
-        if self.network.repeats() {
+        if self.network.repeats(&input) {
             self.at(at + Duration::from_millis(1), Happens::Tell(Box::new(input.clone())));
         }
         self.at(at, Happens::Tell(Box::new(input)));
@@ -406,7 +406,7 @@ impl World {
         if self.network.loses(&input) {
             return;
         }
-        if self.network.repeats() {
+        if self.network.repeats(&input) {
             self.later(delay + Duration::from_millis(3), Happens::Tell(Box::new(input.clone())));
         }
         self.later(delay, Happens::Tell(Box::new(input)));
