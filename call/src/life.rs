@@ -22,7 +22,7 @@ use crate::call::Call;
 use crate::command::Command;
 use crate::floor::Floor;
 use crate::offer::{
-    Offer, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
+    Offer, PREVIEW_OFFER, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
 };
 use crate::ways::{
     abandon, answer, bridge, carry_out_flow, cause_of, connect, end, enter_flow, enter_queue,
@@ -32,6 +32,7 @@ use acd::command::Next;
 use dialer::command::Dial;
 use ivr::Session;
 use model::event::{OfferFailure, Party, Role, Verdict, Withdrawal};
+use model::screen_pop::PopPhase;
 use model::{
     AgentId, AttemptId, CampaignId, Cause, Fact, LegId, LookupId, Mono, OfferId, PlayId, QueueId,
     QueueOutcome, RecordingId,
@@ -332,6 +333,15 @@ fn previewing(
         ),
         Seen::Dial(order) => {
             dial(call, order, floor);
+            // Whoever accepted a preview has it on the screen: that pop goes before the phone.
+            floor.fact(Fact::ScreenPopped {
+                offer: PREVIEW_OFFER,
+                call: call.id,
+                agent,
+                phase: PopPhase::Preview,
+                on_socket: true,
+                took_us: 0,
+            });
             std::mem::replace(&mut call.stage, Stage::Over)
         }
         // It ran out, its lead may not be dialled, or the claim was refused: the dialer knows.

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(60);
 
 /// Previews are pops without an offer; the ACD mints offers from 1.
-const PREVIEW_OFFER: OfferId = OfferId(0);
+pub(crate) const PREVIEW_OFFER: OfferId = OfferId(0);
 
 /// One agent being reached.
 pub(crate) struct Offer {
