@@ -34,6 +34,8 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 pub struct LabReport {
     /// INVITEs that arrived, by the SIP Call-ID, in order.
     pub invites_seen: Vec<String>,
+    /// How many arrived at each station; the carrier of the demo is the first.
+    pub invites_by_station: BTreeMap<usize, u64>,
     /// Calls that arrived and were answered.
     pub answered: u64,
     /// Calls begun here.
@@ -353,6 +355,7 @@ impl Lab {
             }
             Command::Arrived(arrived) => {
                 self.report.invites_seen.push(arrived.call_id.clone());
+                *self.report.invites_by_station.entry(station.0).or_default() += 1;
                 self.report.last_invite.insert(station.0, Instant::now());
                 let plan = {
                     let rng = &mut self.rng;

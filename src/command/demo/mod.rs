@@ -44,8 +44,10 @@ pub struct DemoArgs {
     folder: Option<PathBuf>,
 }
 
-/// Nothing new begins so long before the end: a call may ring for 15 s (47 CFR 64.1200(a)(6)).
-const DRAIN: Duration = Duration::from_secs(17);
+/// Nothing is dialled so long before the end: a call may ring for 15 s (47 CFR 64.1200(a)(6)).
+const DIALLED_OUT: Duration = Duration::from_secs(17);
+/// Nobody calls so long before the end: the last one waits, talks, and is wrapped up.
+const CALLED_OUT: Duration = Duration::from_secs(13);
 /// The engine hangs up what still lives so long after the end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Everybody is there after this, or the demo says who is missing.
@@ -111,22 +113,23 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     people.open();
 
     let seconds = Duration::from_secs(args.seconds);
-    let drain = DRAIN.min(seconds / 2);
     let draws = !args.json && std::io::stdout().is_terminal();
     let mut board = board::TerminalBoard::new(draws);
-    while began.elapsed() + drain < seconds {
-        board.draw(&running.feed, began.elapsed(), seconds);
-        std::thread::park_timeout(board::EVERY);
-    }
+    let mut watch_until = |left: Duration| {
+        while began.elapsed() + left < seconds {
+            board.draw(&running.feed, began.elapsed(), seconds);
+            std::thread::park_timeout(board::EVERY);
+        }
+    };
+    watch_until(DIALLED_OUT.min(seconds / 2));
+    running.inbox.send(Input::SetCampaignRunning { campaign: campaign(), running: false });
+    watch_until(CALLED_OUT.min(seconds / 2));
     people.close();
-    running.inbox.send(Input::SetCampaignRunning {
-        campaign: campaign(),
-        running: false,
-    });
-    let drained = wait_for(drain + PATIENCE, || {
+    watch_until(Duration::ZERO);
+    let drained = wait_for(PATIENCE, || {
         board.draw(&running.feed, began.elapsed(), seconds);
         running.feed.read(|board| {
-            board.calls.is_empty() && board.campaigns.values().all(|c| c.in_flight == 0)
+            board.calls.is_empty() && board.campaigns.values().all(|campaign| campaign.in_flight == 0)
         })
     });
     if !drained {

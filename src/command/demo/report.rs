@@ -94,7 +94,7 @@ impl Report {
         );
         report.seconds = elapsed.as_secs_f64();
         report.carrier = Carrier {
-            invites_seen: street.invites_seen.len() as u64,
+            invites_seen: street.invites_by_station.get(&0).copied().unwrap_or(0),
             calls_begun: street.originated,
             calls_begun_failed: street.originated_failed,
             heard_agent_or_customer: street.heard,
