@@ -92,9 +92,7 @@ impl Call {
                 .filter(|o| o.leg.is_none())
                 .map(|o| o.pop_due)
                 .min(),
-            Stage::Previewing { .. } | Stage::Waiting(_) | Stage::Talking(_) | Stage::OnHold(_) => {
-                None
-            }
+            Stage::Previewing(_) | Stage::Waiting(_) | Stage::Talking(_) | Stage::OnHold(_) => None,
             Stage::Over => return None,
         };
         of_stage.into_iter().chain(self.expires).min()
@@ -103,7 +101,7 @@ impl Call {
     /// The name of the stage, for the API and for faults.
     pub fn stage_name(&self) -> &'static str {
         match &self.stage {
-            Stage::Previewing { .. } => "previewing",
+            Stage::Previewing(_) => "previewing",
             Stage::Dialing { .. } => "dialing",
             Stage::Classifying { .. } => "classifying",
             Stage::InFlow(_) => "in_flow",

@@ -118,14 +118,15 @@ impl Expected {
         let mut leg_is = |leg| {
             assert_eq!(self.legs.insert(leg, id), None, "{leg} is of one call");
         };
-        if !matches!(call.stage, Stage::Previewing { .. }) {
+        if !matches!(call.stage, Stage::Previewing(_)) {
             leg_is(call.leg);
         }
         let previewed_by = call.dial.as_ref().and_then(|dial| dial.agent);
         match &call.stage {
-            Stage::Previewing { agent, attempt, .. } => {
-                agent_is(*agent, AgentState::Offered(id));
-                self.claims.insert(*attempt, id);
+            Stage::Previewing(preview) => {
+                agent_is(preview.agent, AgentState::Offered(id));
+                self.claims.insert(preview.attempt, id);
+                self.offers.insert(preview.offer, id);
             }
             Stage::Dialing { .. } | Stage::Classifying { .. } => {
                 previewed_by

@@ -152,7 +152,7 @@ impl Engine {
             .and_then(|call| self.calls.get(call));
         call.is_some_and(|call| match &call.stage {
             Stage::InFlow(session) => call.leg == leg && session.is_sensitive(),
-            Stage::Previewing { .. }
+            Stage::Previewing(_)
             | Stage::Dialing { .. }
             | Stage::Classifying { .. }
             | Stage::Waiting(_)
@@ -581,13 +581,10 @@ impl Engine {
                     .remove(&attempt)
                     .expect("a dialled attempt was claimed");
                 let previewed = self.calls.contains_key(&id);
-                if order.agent.is_some() && !previewed {
-                    // The preview was cut off: there is no agent to dial for.
-                    let cause = Cause::Cancelled;
-                    return self
-                        .floor
-                        .tell_dialer(dialer::Input::AttemptFailed { attempt, cause });
-                }
+                assert!(
+                    previewed || order.agent.is_none(),
+                    "an accepted preview lives until its claim is answered"
+                );
                 self.floor.call_of_attempt.insert(attempt, id);
                 if previewed {
                     self.step(id, Seen::Dial(order));
@@ -665,15 +662,9 @@ impl Engine {
             .call_of_claim
             .get(&attempt)
             .and_then(|call| self.calls.get(call));
-        call.is_some_and(|call| {
-            matches!(
-                call.stage,
-                Stage::Previewing {
-                    accepted: false,
-                    ..
-                }
-            )
-        })
+        call.is_some_and(
+            |call| matches!(&call.stage, Stage::Previewing(preview) if !preview.accepted),
+        )
     }
 
     /// Whoever looks at a lead is let go: it will not be dialled any more.
@@ -681,7 +672,7 @@ impl Engine {
         let agents: Vec<AgentId> = self.floor.call_of_agent.keys().copied().collect();
         for agent in agents {
             if let Some(call) = self.floor.call_of_agent.get(&agent)
-                && matches!(self.calls[call].stage, Stage::Previewing { .. })
+                && matches!(self.calls[call].stage, Stage::Previewing(_))
             {
                 self.wish(agent, Wish::Preview(false));
             }

@@ -22,7 +22,8 @@ use crate::call::Call;
 use crate::command::Command;
 use crate::floor::Floor;
 use crate::offer::{
-    Offer, PREVIEW_OFFER, drop_offer, fail_offer, make_offer, preview_pop, reserve_failed, ring_agent,
+    Offer, drop_offer, fail_offer, make_offer, preview_offer, preview_pop, reserve_failed,
+    ring_agent, screen_popped,
 };
 use crate::ways::{
     abandon, answer, bridge, carry_out_flow, cause_of, connect, end, enter_flow, enter_queue,
@@ -50,12 +51,8 @@ pub const MESSAGE_LEAD: Duration = Duration::from_millis(50);
 pub const PARTING_MAX: Duration = Duration::from_secs(30);
 /// Where a call is in its life.
 pub(crate) enum Stage {
-    /// An agent looks at the lead; nothing was dialled. `accepted` while the claim is being stored.
-    Previewing {
-        agent: AgentId,
-        attempt: AttemptId,
-        accepted: bool,
-    },
+    /// An agent looks at the lead; nothing was dialled.
+    Previewing(Preview),
     /// The customer's phone is being called.
     Dialing { give_up: Mono, rings: bool },
     /// Someone or something answered; listening who.
@@ -80,6 +77,19 @@ pub(crate) enum Stage {
     Parting { play: PlayId, until: Mono },
     /// Nothing follows.
     Over,
+}
+
+/// A lead on an agent's screen.
+pub(crate) struct Preview {
+    pub agent: AgentId,
+    pub attempt: AttemptId,
+    /// The agent wants it dialled; the claim is being stored.
+    pub accepted: bool,
+    /// Names the pop.
+    pub offer: OfferId,
+    pub shown: Mono,
+    /// Whether there was a screen, and how long it took, once it has answered.
+    pub popped: Option<(bool, Duration)>,
 }
 
 /// A visit to a queue.
@@ -175,11 +185,7 @@ pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
         wind_up(call, stage, Party::System, Cause::SystemFailed, floor)
     } else {
         match stage {
-            Stage::Previewing {
-                agent,
-                attempt,
-                accepted,
-            } => previewing(call, agent, attempt, accepted, seen, floor),
+            Stage::Previewing(preview) => previewing(call, preview, seen, floor),
             Stage::Dialing { give_up, rings } => dialing(call, give_up, rings, seen, floor),
             Stage::Classifying { until } => classifying(call, until, seen, floor),
             Stage::InFlow(session) => in_flow(call, session, seen, floor),
@@ -287,65 +293,79 @@ pub(crate) fn preview(
     lead: Box<model::Lead>,
     floor: &mut Floor,
 ) {
-    call.stage = Stage::Previewing {
+    let offer = preview_offer(call.id);
+    floor.call_of_agent.insert(agent, call.id);
+    floor.call_of_claim.insert(attempt, call.id);
+    floor.call_of_offer.insert(offer, call.id);
+    let pop = preview_pop(call, offer, agent, campaign, attempt, lead);
+    floor.command(Command::PopScreen(Box::new(pop)));
+    call.stage = Stage::Previewing(Preview {
         agent,
         attempt,
         accepted: false,
-    };
-    floor.call_of_agent.insert(agent, call.id);
-    floor.call_of_claim.insert(attempt, call.id);
-    floor.command(Command::PopScreen(Box::new(preview_pop(
-        call, agent, campaign, attempt, lead,
-    ))));
+        offer,
+        shown: floor.now.mono,
+        popped: None,
+    });
 }
 
-fn previewing(
-    call: &mut Call,
-    agent: AgentId,
-    attempt: AttemptId,
-    accepted: bool,
-    seen: Seen,
-    floor: &mut Floor,
-) -> Stage {
+fn previewing(call: &mut Call, mut preview: Preview, seen: Seen, floor: &mut Floor) -> Stage {
+    let Preview {
+        agent,
+        attempt,
+        offer,
+        ..
+    } = preview;
     match seen {
-        Seen::Wish(_, Wish::Preview(true)) if !accepted => {
+        Seen::ScreenPopped {
+            offer: seen,
+            on_socket,
+        } => {
+            if seen == offer {
+                let took = floor.now.mono - preview.shown;
+                preview.popped.get_or_insert((on_socket, took));
+            }
+            Stage::Previewing(preview)
+        }
+        Seen::Wish(_, Wish::Preview(true)) if !preview.accepted => {
             floor.tell_dialer(dialer::Input::PreviewAnswered {
                 agent,
                 attempt,
                 accept: true,
             });
-            Stage::Previewing {
-                agent,
-                attempt,
+            Stage::Previewing(Preview {
                 accepted: true,
-            }
+                ..preview
+            })
         }
-        Seen::Wish(_, Wish::Preview(false) | Wish::Decline | Wish::HangUp) if !accepted => wind_up(
-            call,
-            Stage::Previewing {
-                agent,
-                attempt,
-                accepted,
-            },
-            Party::Agent,
-            Cause::Rejected,
-            floor,
-        ),
+        Seen::Wish(_, Wish::Preview(false) | Wish::Decline | Wish::HangUp) if !preview.accepted => {
+            wind_up(
+                call,
+                Stage::Previewing(preview),
+                Party::Agent,
+                Cause::Rejected,
+                floor,
+            )
+        }
         Seen::Dial(order) => {
+            floor.call_of_offer.remove(&offer);
             dial(call, order, floor);
-            // Whoever accepted a preview has it on the screen: that pop goes before the phone.
-            floor.fact(Fact::ScreenPopped {
-                offer: PREVIEW_OFFER,
-                call: call.id,
+            let (on_socket, took) = preview
+                .popped
+                .unwrap_or((false, floor.now.mono - preview.shown));
+            floor.fact(screen_popped(
+                call,
+                offer,
                 agent,
-                phase: PopPhase::Preview,
-                on_socket: true,
-                took_us: 0,
-            });
+                PopPhase::Preview,
+                on_socket,
+                took,
+            ));
             std::mem::replace(&mut call.stage, Stage::Over)
         }
         // It ran out, its lead may not be dialled, or the claim was refused: the dialer knows.
         Seen::CancelDial => {
+            floor.call_of_offer.remove(&offer);
             release_reserved(call, agent, floor);
             Stage::Over
         }
@@ -355,16 +375,11 @@ fn previewing(
         | Seen::PromptFinished(_)
         | Seen::Classified(_)
         | Seen::LookedUp(..)
-        | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
         | Seen::OfferWithdrawn { .. }
         | Seen::LeftQueue { .. }
         | Seen::Wish(..)
-        | Seen::Tick => Stage::Previewing {
-            agent,
-            attempt,
-            accepted,
-        },
+        | Seen::Tick => Stage::Previewing(preview),
     }
 }
 

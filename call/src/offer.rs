@@ -10,15 +10,17 @@ use crate::life::Visit;
 use model::event::{OfferFailure, Role};
 use model::screen_pop::{Direction, PopPhase};
 use model::{
-    AgentId, AttemptId, CampaignId, Cause, Fact, Lead, LegId, Mono, OfferId, QueueId, ScreenPop,
+    AgentId, AttemptId, CallId, CampaignId, Cause, Fact, Lead, LegId, Mono, OfferId, QueueId,
+    ScreenPop,
 };
 use std::time::Duration;
 
 /// The phone rings without the screen after this: a screen that stalls never holds a call up (R20).
 pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(60);
 
-/// Previews are pops without an offer; the ACD mints offers from 1.
-pub(crate) const PREVIEW_OFFER: OfferId = OfferId(0);
+/// Pops of previews are named like offers. The ACD mints from the lower half of the counter, a
+/// preview has the number of its call in the upper half: half a trillion of each in one boot.
+const PREVIEW_OFFERS: u64 = 1 << (model::id::COUNTER_BITS - 1);
 
 /// One agent being reached.
 pub(crate) struct Offer {
@@ -62,9 +64,15 @@ pub(crate) fn make_offer(
     }
 }
 
+/// The name of a preview's pop.
+pub(crate) fn preview_offer(call: CallId) -> OfferId {
+    OfferId(call.0 | PREVIEW_OFFERS)
+}
+
 /// What the screen shows of a lead that is not dialled yet.
 pub(crate) fn preview_pop(
     call: &Call,
+    offer: OfferId,
     agent: AgentId,
     campaign: CampaignId,
     attempt: AttemptId,
@@ -78,7 +86,7 @@ pub(crate) fn preview_pop(
         campaign: Some(campaign),
         attempt: Some(attempt),
         lead: Some(lead),
-        ..bare_pop(call, PREVIEW_OFFER, agent, Duration::ZERO)
+        ..bare_pop(call, offer, agent, Duration::ZERO)
     }
 }
 
@@ -119,14 +127,14 @@ pub(crate) fn ring_agent(
     let took = floor.now.mono - offer.made;
     let leg = LegId(floor.legs.next());
     offer.leg = Some(leg);
-    floor.fact(Fact::ScreenPopped {
-        offer: offer.offer,
-        call: call.id,
-        agent: offer.agent,
-        phase: PopPhase::Offer,
+    floor.fact(screen_popped(
+        call,
+        offer.offer,
+        offer.agent,
+        PopPhase::Offer,
         on_socket,
-        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-    });
+        took,
+    ));
     floor.begin_leg(leg, call.id, Role::Agent);
     floor.command(Command::DialAgent {
         leg,
@@ -137,6 +145,26 @@ pub(crate) fn ring_agent(
         ring_timeout: offer.ring_timeout,
         auto_answer: floor.config.auto_answers(queue),
     });
+}
+
+/// The fact that a screen was told.
+pub(crate) fn screen_popped(
+    call: &Call,
+    offer: OfferId,
+    agent: AgentId,
+    phase: PopPhase,
+    on_socket: bool,
+    took: Duration,
+) -> Fact {
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    Fact::ScreenPopped {
+        offer,
+        call: call.id,
+        agent,
+        phase,
+        on_socket,
+        took_us,
+    }
 }
 
 /// The phone said no, or was not there.

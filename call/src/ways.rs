@@ -414,13 +414,11 @@ pub(crate) fn wind_up(
     floor: &mut Floor,
 ) -> Stage {
     match stage {
-        Stage::Previewing {
-            agent,
-            attempt,
-            accepted,
-        } => {
+        Stage::Previewing(preview) => {
+            let (agent, attempt) = (preview.agent, preview.attempt);
+            floor.call_of_offer.remove(&preview.offer);
             // Once accepted, the claim's answer is still to come.
-            if !accepted {
+            if !preview.accepted {
                 floor.call_of_claim.remove(&attempt);
                 floor.tell_dialer(dialer::Input::PreviewAnswered {
                     agent,

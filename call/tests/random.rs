@@ -6,6 +6,7 @@ use call::input::{AgentAction, Input, Origin};
 use call::{Command, Config, Engine, EngineOutbox};
 use model::cdr::CdrFold;
 use model::event::{Mode, Verdict};
+use model::ledger::Ledger;
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, Now, OfferId, PlayId,
     RecordingId, Rng, Utc,
@@ -110,6 +111,7 @@ struct Books {
     /// Legs that may be commanded: arrived or dialled, and not ended.
     legs_known: BTreeSet<LegId>,
     cdr: CdrFold,
+    ledger: Ledger,
     seq: u64,
     seen: BTreeSet<String>,
     outbound: BTreeSet<model::CallId>,
@@ -121,6 +123,12 @@ impl Books {
         self.seq += 1;
         assert_eq!(event.seq, self.seq, "no gaps (E1)");
         self.cdr.apply(event);
+        self.ledger.apply(event);
+        assert_eq!(
+            self.ledger.violations(),
+            [],
+            "the books find no fault with {event:?}"
+        );
         let kind = event.fact.kind();
         self.seen.insert(match &event.fact {
             Fact::CallArrived { .. } => format!("{kind} inbound"),
@@ -244,8 +252,12 @@ impl Day {
         }
         self.engine.handle(self.now, input, &mut self.out);
         self.engine.check();
+        let mut ended = Vec::new();
         for event in self.out.events.drain(..) {
             self.books.event(&event);
+            if let Fact::LegEnded { leg, .. } = event.fact {
+                ended.push(leg);
+            }
         }
         for command in self.out.commands.drain(..) {
             self.books.command(&command);
@@ -261,6 +273,13 @@ impl Day {
                 _ => {}
             }
             self.asked.push_back(command);
+        }
+        for leg in ended {
+            let known = self.books.legs_known.contains(&leg);
+            assert!(
+                !known,
+                "{leg} is over for us, and nobody has told its far end"
+            );
         }
     }
 
@@ -608,6 +627,12 @@ impl Day {
             "every leg was hung up by somebody"
         );
         assert_eq!(self.books.cdr.open_calls(), 0);
+        for (what, left) in self.books.ledger.residuals() {
+            assert_eq!(left, 0, "{what}");
+        }
+        for (what, live) in self.books.ledger.live() {
+            assert_eq!(live, 0, "{what} still live in the books");
+        }
     }
 }
 
