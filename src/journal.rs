@@ -105,17 +105,45 @@ pub enum ReplayError {
     Config(#[from] call::ConfigError),
 }
 
+/// What a log's engine was made of.
+///
+/// # Errors
+/// See [`ReplayError`].
+pub fn header(file: &Path) -> Result<Header, ReplayError> {
+    let mut first = Vec::new();
+    BufReader::new(File::open(file)?).read_until(b'\n', &mut first)?;
+    if first.is_empty() {
+        return Err(ReplayError::Line { line: 1, why: "the log is empty".into() });
+    }
+    serde_json::from_slice(&first).map_err(|error| ReplayError::Line { line: 1, why: error.to_string() })
+}
+
 /// Runs a log through a fresh engine and hands every event to `each`. Returns how many inputs it had.
+/// Half a line at the end, which a killed process may leave, is not an input.
+///
+/// # Errors
+/// See [`ReplayError`]; also what `each` returns.
 pub fn replay(file: &Path, each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>) -> Result<u64, ReplayError> {
-    let mut lines = BufReader::new(File::open(file)?).lines().enumerate();
-    let parse = |line: usize, error: serde_json::Error| ReplayError::Line { line: line + 1, why: error.to_string() };
-    let (_, first) = lines.next().ok_or(ReplayError::Line { line: 1, why: "the log is empty".into() })?;
-    let header: Header = serde_json::from_str(&first?).map_err(|error| parse(0, error))?;
+    let header = header(file)?;
+    let mut reader = BufReader::new(File::open(file)?);
+    let mut text = Vec::new();
+    reader.read_until(b'\n', &mut text)?;
     let mut engine = call::Engine::new(header.config, header.boot, header.seed)?;
     let mut out = call::EngineOutbox::default();
     let mut inputs = 0;
-    for (number, line) in lines {
-        let line: Line = serde_json::from_str(&line?).map_err(|error| parse(number, error))?;
+    for number in 2.. {
+        text.clear();
+        if reader.read_until(b'\n', &mut text)? == 0 {
+            break;
+        }
+        let line: Line = match serde_json::from_slice(&text) {
+            Ok(line) => line,
+            Err(error) if text.last() != Some(&b'\n') => {
+                tracing::warn!(line = number, %error, "the last line of the log was cut off");
+                break;
+            }
+            Err(error) => return Err(ReplayError::Line { line: number, why: error.to_string() }),
+        };
         let now = Now { mono: model::Mono::from_micros(line.mono_us), utc: model::Utc::from_micros(line.utc_us) };
         engine.handle(now, line.input, &mut out);
         out.commands.clear();

@@ -443,7 +443,7 @@ fn trunks(configuration: &Configuration, local: SocketAddr) -> anyhow::Result<BT
         let credentials = match &trunk.user {
             Some(user) => Some(Credentials {
                 user: user.clone(),
-                password: trunk.password.secret().map_err(|why| anyhow::anyhow!("trunk {id}: {why}"))?,
+                password: trunk.password().secret().map_err(|why| anyhow::anyhow!("trunk {id}: {why}"))?,
             }),
             None => None,
         };
