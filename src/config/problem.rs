@@ -197,9 +197,18 @@ impl Checked {
             is_warning,
             message,
             remedy,
-            excerpt: text.text[line_start..line_end].to_string(),
+            excerpt: without_password(&text.text[line_start..line_end]),
             width: text.text[start..end.min(line_end)].chars().count().max(1),
         });
+    }
+}
+
+/// A line as it is shown: what is checked in a pipeline ends up in its log.
+fn without_password(line: &str) -> String {
+    let after = |at: usize| line[at + "password".len()..].trim_start_matches(['"', '\'', ' ', '\t']);
+    match line.match_indices("password").find(|(at, _)| after(*at).starts_with('=')) {
+        Some((at, _)) => format!("{}password = …", &line[..at]),
+        None => line.to_string(),
     }
 }
 
