@@ -241,7 +241,11 @@ struct Log {
 
 impl Log {
     fn open(path: &PathBuf) -> std::io::Result<Log> {
-        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)?;
         // A process that was killed may have left half a line: the next event begins its own.
         if file.metadata()?.len() > 0 {
             let mut last = [0];

@@ -79,7 +79,11 @@ impl Journal {
 
 fn write(out: &mut impl Write, batch: Vec<(Now, Input)>) -> std::io::Result<()> {
     for (now, input) in batch {
-        let line = Line { mono_us: now.mono.as_micros(), utc_us: now.utc.as_micros(), input };
+        let line = Line {
+            mono_us: now.mono.as_micros(),
+            utc_us: now.utc.as_micros(),
+            input,
+        };
         serde_json::to_writer(&mut *out, &line)?;
         out.write_all(b"\n")?;
     }
@@ -113,9 +117,15 @@ pub fn header(file: &Path) -> Result<Header, ReplayError> {
     let mut first = Vec::new();
     BufReader::new(File::open(file)?).read_until(b'\n', &mut first)?;
     if first.is_empty() {
-        return Err(ReplayError::Line { line: 1, why: "the log is empty".into() });
+        return Err(ReplayError::Line {
+            line: 1,
+            why: "the log is empty".into(),
+        });
     }
-    serde_json::from_slice(&first).map_err(|error| ReplayError::Line { line: 1, why: error.to_string() })
+    serde_json::from_slice(&first).map_err(|error| ReplayError::Line {
+        line: 1,
+        why: error.to_string(),
+    })
 }
 
 /// Runs a log through a fresh engine and hands every event to `each`. Returns how many inputs it had.
@@ -123,7 +133,10 @@ pub fn header(file: &Path) -> Result<Header, ReplayError> {
 ///
 /// # Errors
 /// See [`ReplayError`]; also what `each` returns.
-pub fn replay(file: &Path, each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>) -> Result<u64, ReplayError> {
+pub fn replay(
+    file: &Path,
+    each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>,
+) -> Result<u64, ReplayError> {
     let header = header(file)?;
     let mut reader = BufReader::new(File::open(file)?);
     let mut text = Vec::new();
@@ -142,9 +155,17 @@ pub fn replay(file: &Path, each: &mut dyn FnMut(&model::Event) -> std::io::Resul
                 tracing::warn!(line = number, %error, "the last line of the log was cut off");
                 break;
             }
-            Err(error) => return Err(ReplayError::Line { line: number, why: error.to_string() }),
+            Err(error) => {
+                return Err(ReplayError::Line {
+                    line: number,
+                    why: error.to_string(),
+                });
+            }
         };
-        let now = Now { mono: model::Mono::from_micros(line.mono_us), utc: model::Utc::from_micros(line.utc_us) };
+        let now = Now {
+            mono: model::Mono::from_micros(line.mono_us),
+            utc: model::Utc::from_micros(line.utc_us),
+        };
         engine.handle(now, line.input, &mut out);
         out.commands.clear();
         for event in out.events.drain(..) {

@@ -96,8 +96,18 @@ impl<O: Outside> Reactor<O> {
         options_every: Option<Duration>,
     ) -> std::io::Result<Reactor<O>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &udp, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-        epoll::add(&epoll, inbox.waker.fd(), epoll::EventData::new_u64(1), epoll::EventFlags::IN)?;
+        epoll::add(
+            &epoll,
+            &udp,
+            epoll::EventData::new_u64(0),
+            epoll::EventFlags::IN,
+        )?;
+        epoll::add(
+            &epoll,
+            inbox.waker.fd(),
+            epoll::EventData::new_u64(1),
+            epoll::EventFlags::IN,
+        )?;
         let now = clock.now().mono;
         Ok(Reactor {
             clock,
@@ -117,7 +127,10 @@ impl<O: Outside> Reactor<O> {
 
     /// Runs until `stop` says when to end: from then on nothing new is taken, and live calls have
     /// until that instant.
-    pub fn run(mut self, stop: &dyn Fn() -> Option<Duration>) -> std::io::Result<(Ended, Exchange, O)> {
+    pub fn run(
+        mut self,
+        stop: &dyn Fn() -> Option<Duration>,
+    ) -> std::io::Result<(Ended, Exchange, O)> {
         let mut receive = RecvBatch::new(DATAGRAMS_PER_BATCH, DATAGRAM_BYTES_MAX);
         let mut cut_off: Option<Mono> = None;
         loop {
@@ -136,12 +149,18 @@ impl<O: Outside> Reactor<O> {
             }
             if let Some(at) = cut_off {
                 let calls = self.exchange.engine().live_calls();
-                let is_quiet = calls == 0 && self.exchange.live_legs() == 0 && self.exchange.sip().live().1 == 0;
+                let is_quiet = calls == 0
+                    && self.exchange.live_legs() == 0
+                    && self.exchange.sip().live().1 == 0;
                 if is_quiet || now.mono >= at {
                     self.exchange.on_input(now, Input::CutOff);
                     self.flush()?;
                     self.outside.snapshot(now, &self.exchange);
-                    let ended = if calls == 0 { Ended::Drained } else { Ended::CutOff { calls } };
+                    let ended = if calls == 0 {
+                        Ended::Drained
+                    } else {
+                        Ended::CutOff { calls }
+                    };
                     return Ok((ended, self.exchange, self.outside));
                 }
             }
@@ -166,7 +185,11 @@ impl<O: Outside> Reactor<O> {
             }
             let now = self.clock.now();
             for (remote, bytes) in batch.iter() {
-                let hop = Hop { transport: Transport::Udp, local: self.local, remote };
+                let hop = Hop {
+                    transport: Transport::Udp,
+                    local: self.local,
+                    remote,
+                };
                 self.exchange.on_message(now, hop, bytes);
             }
             self.flush()?;
@@ -234,12 +257,16 @@ impl<O: Outside> Reactor<O> {
                     if !self.send.push(hop.remote, &bytes) {
                         flush(&mut self.send, &self.udp)?;
                         if !self.send.push(hop.remote, &bytes) {
-                            tracing::warn!("the SIP socket's buffer is full: a message waits for its retransmission");
+                            tracing::warn!(
+                                "the SIP socket's buffer is full: a message waits for its retransmission"
+                            );
                         }
                     }
                 }
                 (Transport::Tcp, Some(tcp)) => tcp.send(hop, bytes),
-                (Transport::Tcp, None) => tracing::warn!(remote = %hop.remote, "SIP over TCP is off: a message was not sent"),
+                (Transport::Tcp, None) => {
+                    tracing::warn!(remote = %hop.remote, "SIP over TCP is off: a message was not sent")
+                }
             }
         }
         flush(&mut self.send, &self.udp)?;
@@ -257,7 +284,12 @@ impl<O: Outside> Reactor<O> {
     fn sleep(&mut self, cut_off: Option<Mono>) -> std::io::Result<()> {
         let now = self.clock.now().mono;
         let mut until = now + SLEEP_MAX;
-        let deadlines = [self.exchange.next_deadline(), Some(self.next_snapshot), cut_off, self.options_every.map(|_| self.next_options)];
+        let deadlines = [
+            self.exchange.next_deadline(),
+            Some(self.next_snapshot),
+            cut_off,
+            self.options_every.map(|_| self.next_options),
+        ];
         for at in deadlines.into_iter().flatten() {
             until = until.min(at);
         }
@@ -269,7 +301,10 @@ impl<O: Outside> Reactor<O> {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(wait.subsec_nanos()),
         };
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 2];
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 2];
         match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -286,7 +321,10 @@ fn flush(send: &mut SendBatch, socket: &UdpSocket) -> std::io::Result<()> {
     match send.flush(socket) {
         Ok(flushed) => {
             if flushed.failed > 0 {
-                tracing::debug!(failed = flushed.failed, "datagrams were refused by the kernel");
+                tracing::debug!(
+                    failed = flushed.failed,
+                    "datagrams were refused by the kernel"
+                );
             }
             Ok(())
         }

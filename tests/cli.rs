@@ -17,14 +17,23 @@ fn root() -> &'static Path {
 
 fn tandem(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-    command.current_dir(root()).args(args).env_remove("TANDEM_LOG").output().expect("the command runs")
+    command
+        .current_dir(root())
+        .args(args)
+        .env_remove("TANDEM_LOG")
+        .output()
+        .expect("the command runs")
 }
 
 /// What a command prints that ends with this code.
 fn printed(args: &[&str], code: i32) -> String {
     let output = tandem(args);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "tandem {args:?}\n{out}\n{err}");
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "tandem {args:?}\n{out}\n{err}"
+    );
     out
 }
 
@@ -32,7 +41,11 @@ fn printed(args: &[&str], code: i32) -> String {
 fn complained(args: &[&str], code: i32) -> String {
     let output = tandem(args);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "tandem {args:?}\n{out}\n{err}");
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "tandem {args:?}\n{out}\n{err}"
+    );
     err
 }
 
@@ -79,7 +92,10 @@ fn every_command_explains_itself_with_examples() {
         let help = printed(&args, 0);
         assert!(help.contains("Usage: tandem"), "{args:?}");
         // The demonstration's own page is tested where it is made.
-        assert!(help.contains("Examples:") || command == ["demo"], "{args:?} has no examples:\n{help}");
+        assert!(
+            help.contains("Examples:") || command == ["demo"],
+            "{args:?} has no examples:\n{help}"
+        );
     }
     for group in ["ivr", "leads"] {
         assert!(printed(&[group, "--help"], 0).contains("Commands:"));
@@ -88,7 +104,10 @@ fn every_command_explains_itself_with_examples() {
 
 #[test]
 fn the_version_is_the_packages() {
-    assert_eq!(printed(&["--version"], 0), format!("tandem {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        printed(&["--version"], 0),
+        format!("tandem {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
@@ -97,15 +116,21 @@ fn a_wrong_command_line_is_exit_code_two() {
     complained(&["leads", "import", "x.csv"], 2);
     let wrong = complained(&["leads", "import", "x.csv", "--list", "a b"], 2);
     assert!(wrong.contains("cannot be in a name"), "{wrong}");
-    let wrong = complained(&["leads", "import", "x.csv", "--list", "a", "--map", "phone"], 2);
+    let wrong = complained(
+        &["leads", "import", "x.csv", "--list", "a", "--map", "phone"],
+        2,
+    );
     assert!(wrong.contains("write THEIRS=OURS"), "{wrong}");
 }
 
 #[test]
 fn the_shipped_configuration_checks() {
-    let said = "ok: 5 agents, 2 queues, 1 campaign, 1 trunk, 3 flows, 2 routes\n".replace("2 queues", "3 queues");
+    let said = "ok: 5 agents, 3 queues, 1 campaign, 1 trunk, 4 flows, 2 routes\n";
     assert_eq!(printed(&["check", "--config", "config"], 0), said);
-    assert_eq!(printed(&["check", "--config", "config/tandem.toml"], 0), said);
+    assert_eq!(
+        printed(&["check", "--config", "config/tandem.toml"], 0),
+        said
+    );
     assert_eq!(printed(&["check"], 0), said);
     let found = json(&["check", "--config", "config", "--json"], 0);
     assert_eq!(found["ok"], true);
@@ -124,24 +149,46 @@ fn a_broken_configuration_is_exit_code_one_with_the_place() {
     assert!(shown.contains(&format!("--> {file}:2:10\n")), "{shown}");
     assert!(shown.ends_with("not ok: 1 error\n"), "{shown}");
     let found = json(&["check", "--config", &file, "--json"], 1);
-    assert_eq!((&found["ok"], &found["problems"][0]["line"], &found["problems"][0]["column"]), (&false.into(), &2.into(), &10.into()));
+    assert_eq!(
+        (
+            &found["ok"],
+            &found["problems"][0]["line"],
+            &found["problems"][0]["column"]
+        ),
+        (&false.into(), &2.into(), &10.into())
+    );
     let refused = complained(&["serve", "--config", &file], 1);
-    assert!(refused.starts_with("error: ") && !refused.contains("error: error"), "{refused}");
+    assert!(
+        refused.starts_with("error: ") && !refused.contains("error: error"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_configuration_that_is_not_there_is_said_so() {
     let shown = printed(&["check", "--config", "no/such/tandem.toml"], 1);
-    assert!(shown.contains("cannot be read") && shown.contains("no/such/tandem.toml"), "{shown}");
+    assert!(
+        shown.contains("cannot be read") && shown.contains("no/such/tandem.toml"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn flows_are_checked_together() {
-    assert_eq!(printed(&["ivr", "check", "config/ivr"], 0), "ok: 3 flows, 0 warnings\n");
+    assert_eq!(
+        printed(&["ivr", "check", "config/ivr"], 0),
+        "ok: 4 flows, 0 warnings\n"
+    );
     let all = ["config/ivr/welcome.toml", "config/ivr/after_hours.toml"];
-    assert_eq!(printed(&["ivr", "check", all[0], all[1]], 0), "ok: 2 flows, 0 warnings\n");
+    assert_eq!(
+        printed(&["ivr", "check", all[0], all[1]], 0),
+        "ok: 2 flows, 0 warnings\n"
+    );
     let alone = printed(&["ivr", "check", all[0]], 1);
-    assert!(alone.contains("there is no flow `after_hours`") && alone.contains("not ok: 1 errors"), "{alone}");
+    assert!(
+        alone.contains("there is no flow `after_hours`") && alone.contains("not ok: 1 errors"),
+        "{alone}"
+    );
 }
 
 #[test]
@@ -151,7 +198,10 @@ fn queues_of_a_flow_are_known_with_the_configuration() {
     let file = folder.file("x.toml", flow);
     printed(&["ivr", "check", &file], 0);
     let shown = printed(&["ivr", "check", &file, "--config", "config"], 1);
-    assert!(shown.contains("x.toml:5:9") && shown.contains("did you mean `sales`?"), "{shown}");
+    assert!(
+        shown.contains("x.toml:5:9") && shown.contains("did you mean `sales`?"),
+        "{shown}"
+    );
     let found = json(&["ivr", "check", &file, "--config", "config", "--json"], 1);
     assert_eq!(found[0]["code"], "unknown-queue");
     assert_eq!(found[0]["line"], 5);
@@ -160,27 +210,56 @@ fn queues_of_a_flow_are_known_with_the_configuration() {
 #[test]
 fn a_flow_is_drawn() {
     let mermaid = printed(&["ivr", "graph", "config/ivr/welcome.toml"], 0);
-    assert!(mermaid.starts_with("flowchart TD\n") && mermaid.contains("to_support"), "{mermaid}");
-    let dot = printed(&["ivr", "graph", "config/ivr/survey.toml", "--format", "dot"], 0);
+    assert!(
+        mermaid.starts_with("flowchart TD\n") && mermaid.contains("to_support"),
+        "{mermaid}"
+    );
+    let dot = printed(
+        &["ivr", "graph", "config/ivr/survey.toml", "--format", "dot"],
+        0,
+    );
     assert!(dot.starts_with("digraph \"survey\" {"), "{dot}");
     let missing = complained(&["ivr", "graph", "config/ivr/none.toml"], 1);
-    assert!(missing.starts_with("error: cannot read config/ivr/none.toml"), "{missing}");
+    assert!(
+        missing.starts_with("error: cannot read config/ivr/none.toml"),
+        "{missing}"
+    );
 }
 
 #[test]
 fn a_list_is_imported_once_and_a_dry_run_leaves_nothing() {
     let folder = Folder::new();
     let data = folder.path("data");
-    let import = ["leads", "import", "config/leads/spring.csv", "--list", "spring", "--data", &data];
+    let import = [
+        "leads",
+        "import",
+        "config/leads/spring.csv",
+        "--list",
+        "spring",
+        "--data",
+        &data,
+    ];
     let dry: Vec<&str> = import.into_iter().chain(["--dry-run"]).collect();
     let said = printed(&dry, 0);
-    assert!(said.contains("list spring: 300 would be imported, 0 duplicates, 0 rejected\n"), "{said}");
+    assert!(
+        said.contains("list spring: 300 would be imported, 0 duplicates, 0 rejected\n"),
+        "{said}"
+    );
     assert!(!Path::new(&data).exists(), "a dry run wrote something");
 
-    assert_eq!(printed(&import, 0), "list spring: 300 imported, 0 duplicates, 0 rejected\n");
-    assert_eq!(printed(&import, 0), "list spring: 0 imported, 300 duplicates, 0 rejected\n");
+    assert_eq!(
+        printed(&import, 0),
+        "list spring: 300 imported, 0 duplicates, 0 rejected\n"
+    );
+    assert_eq!(
+        printed(&import, 0),
+        "list spring: 0 imported, 300 duplicates, 0 rejected\n"
+    );
     let said = printed(&dry, 0);
-    assert!(said.starts_with("list spring: 0 would be imported, 300 duplicates, 0 rejected\n"), "{said}");
+    assert!(
+        said.starts_with("list spring: 0 would be imported, 300 duplicates, 0 rejected\n"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -192,17 +271,46 @@ fn every_rejected_line_is_named_with_its_column_and_reason() {
     );
     let data = folder.path("data");
     let args = [
-        "leads", "import", &list, "--list", "autumn", "--data", &data, "--map", "Telefon=phone", "--map", "Zone=time_zone",
-        "--country", "49",
+        "leads",
+        "import",
+        &list,
+        "--list",
+        "autumn",
+        "--data",
+        &data,
+        "--map",
+        "Telefon=phone",
+        "--map",
+        "Zone=time_zone",
+        "--country",
+        "49",
     ];
     let said = printed(&args, 0);
     assert!(said.contains(&format!("{list}:3: Telefon: ")), "{said}");
-    assert!(said.contains(&format!("{list}:4: Zone: \"Mars/Base\" is not an IANA time zone\n")), "{said}");
-    assert!(said.contains(&format!("{list}:6: Telefon: no number\n")), "{said}");
-    assert!(said.ends_with("list autumn: 2 imported, 0 duplicates, 3 rejected\n"), "{said}");
+    assert!(
+        said.contains(&format!(
+            "{list}:4: Zone: \"Mars/Base\" is not an IANA time zone\n"
+        )),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("{list}:6: Telefon: no number\n")),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("list autumn: 2 imported, 0 duplicates, 3 rejected\n"),
+        "{said}"
+    );
     let json_args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
     let report = json(&json_args, 0);
-    assert_eq!((&report["accepted"], &report["duplicates"], &report["rejected_total"]), (&0.into(), &2.into(), &3.into()));
+    assert_eq!(
+        (
+            &report["accepted"],
+            &report["duplicates"],
+            &report["rejected_total"]
+        ),
+        (&0.into(), &2.into(), &3.into())
+    );
     assert_eq!(report["rejected"][1]["line"], 4);
     assert_eq!(report["rejects_file"], Value::Null);
 }
@@ -211,11 +319,25 @@ fn every_rejected_line_is_named_with_its_column_and_reason() {
 fn a_list_that_cannot_be_read_is_exit_code_one() {
     let folder = Folder::new();
     let data = folder.path("data");
-    let missing = complained(&["leads", "import", "none.csv", "--list", "x", "--data", &data], 1);
-    assert!(missing.starts_with("error: cannot read none.csv"), "{missing}");
+    let missing = complained(
+        &[
+            "leads", "import", "none.csv", "--list", "x", "--data", &data,
+        ],
+        1,
+    );
+    assert!(
+        missing.starts_with("error: cannot read none.csv"),
+        "{missing}"
+    );
     let list = folder.file("list.csv", "telephone,name\n+4930123456,Uma\n");
-    let columns = complained(&["leads", "import", &list, "--list", "x", "--data", &data], 1);
-    assert!(columns.contains("there is no column \"phone\"; the file has: telephone, name"), "{columns}");
+    let columns = complained(
+        &["leads", "import", &list, "--list", "x", "--data", &data],
+        1,
+    );
+    assert!(
+        columns.contains("there is no column \"phone\"; the file has: telephone, name"),
+        "{columns}"
+    );
 }
 
 /// A day of the shipped configuration: an agent signs in, callers come and hang up.
@@ -227,30 +349,78 @@ struct Day {
 
 fn day(folder: &Folder, calls: u64) -> Day {
     let (configuration, _) = load(&Source::of_path(&root().join("config"))).unwrap();
-    let header = Header { tandem_input_log: 1, boot: 3, seed: 42, config: configuration.call.clone() };
+    let header = Header {
+        tandem_input_log: 1,
+        boot: 3,
+        seed: 42,
+        config: configuration.call.clone(),
+    };
     let inputs = PathBuf::from(folder.path("inputs.jsonl"));
     let (journal, thread) = Journal::start(&inputs, &header).unwrap();
     let mut engine = Engine::new(configuration.call, 3, 42).unwrap();
     let mut out = EngineOutbox::default();
     let mut events: Vec<Event> = Vec::new();
     let mut tell = |at_us: u64, input: Input| {
-        let now = Now { mono: Mono::from_micros(at_us), utc: Utc::from_micros(1_795_000_000_000_000 + at_us as i64) };
+        let now = Now {
+            mono: Mono::from_micros(at_us),
+            utc: Utc::from_micros(1_795_000_000_000_000 + at_us as i64),
+        };
         journal.send(vec![(now, input.clone())]);
         engine.handle(now, input, &mut out);
         out.commands.clear();
         events.extend(out.events.drain(..));
     };
     let anna = "anna".parse().unwrap();
-    tell(1, Input::Started { boot: 3, version: "0.1.0".into(), attempts_unknown: 0 });
-    tell(2, Input::PhoneReachable { agent: anna, reachable: true });
-    tell(3, Input::Agent { agent: anna, action: AgentAction::SignIn });
-    tell(4, Input::Agent { agent: anna, action: AgentAction::Ready });
+    tell(
+        1,
+        Input::Started {
+            boot: 3,
+            version: "0.1.0".into(),
+            attempts_unknown: 0,
+        },
+    );
+    tell(
+        2,
+        Input::PhoneReachable {
+            agent: anna,
+            reachable: true,
+        },
+    );
+    tell(
+        3,
+        Input::Agent {
+            agent: anna,
+            action: AgentAction::SignIn,
+        },
+    );
+    tell(
+        4,
+        Input::Agent {
+            agent: anna,
+            action: AgentAction::Ready,
+        },
+    );
     for n in 0..calls {
         let (leg, at) = (LegId((3 << 40) + (1 << 39) + n), 1_000_000 + n * 1_000_000);
         let from = Origin::Trunk("carrier".parse().unwrap());
         let called = "+12125550100".to_string();
-        tell(at, Input::LegArrived { leg, from, caller: "+4930123456".into(), caller_name: None, called });
-        tell(at + 2_345, Input::LegEnded { leg, cause: Cause::Normal });
+        tell(
+            at,
+            Input::LegArrived {
+                leg,
+                from,
+                caller: "+4930123456".into(),
+                caller_name: None,
+                called,
+            },
+        );
+        tell(
+            at + 2_345,
+            Input::LegEnded {
+                leg,
+                cause: Cause::Normal,
+            },
+        );
     }
     drop(journal);
     thread.join().unwrap();
@@ -261,8 +431,15 @@ fn day(folder: &Folder, calls: u64) -> Day {
     let path = PathBuf::from(folder.path("events.jsonl"));
     fs::write(&path, &log).unwrap();
     let lines: Vec<String> = text(&log).lines().map(str::to_string).collect();
-    assert!(lines.len() as u64 > 3 * calls, "the day has events: {lines:?}");
-    Day { inputs, events: path, lines }
+    assert!(
+        lines.len() as u64 > 3 * calls,
+        "the day has events: {lines:?}"
+    );
+    Day {
+        inputs,
+        events: path,
+        lines,
+    }
 }
 
 impl Day {
@@ -288,18 +465,29 @@ fn a_replay_is_the_recorded_events_byte_for_byte() {
     printed(&["replay", day.inputs(), "--events", &again], 0);
     assert_eq!(fs::read(again).unwrap(), recorded);
     let said = printed(&["replay", day.inputs(), "--compare", day.events()], 0);
-    assert_eq!(said, format!("same: {} events, byte for byte\n", day.lines.len()));
+    assert_eq!(
+        said,
+        format!("same: {} events, byte for byte\n", day.lines.len())
+    );
 }
 
 #[test]
 fn a_replay_is_compared_with_its_own_start_among_several() {
     let folder = Folder::new();
     let day = day(&folder, 2);
-    let other = |boot: &str| day.lines.iter().map(|line| line.replace("\"boot\":3", boot)).collect::<Vec<_>>();
+    let other = |boot: &str| {
+        day.lines
+            .iter()
+            .map(|line| line.replace("\"boot\":3", boot))
+            .collect::<Vec<_>>()
+    };
     let three = [other("\"boot\":2"), day.lines.clone(), other("\"boot\":4")].concat();
     day.rewrite(&three);
     let said = printed(&["replay", day.inputs(), "--compare", day.events()], 0);
-    assert!(said.starts_with(&format!("same: {} events", day.lines.len())), "{said}");
+    assert!(
+        said.starts_with(&format!("same: {} events", day.lines.len())),
+        "{said}"
+    );
 }
 
 #[test]
@@ -310,12 +498,27 @@ fn the_first_difference_of_a_replay_is_shown_with_its_line() {
     changed[4] = changed[4].replacen("\"seq\":5", "\"seq\":6", 1);
     day.rewrite(&changed);
     let said = printed(&["replay", day.inputs(), "--compare", day.events()], 1);
-    assert!(said.starts_with(&format!("{}:5: the replay differs\n", day.events())), "{said}");
-    assert!(said.contains(&format!("recorded: {}\nreplayed: {}\n", changed[4], day.lines[4])), "{said}");
+    assert!(
+        said.starts_with(&format!("{}:5: the replay differs\n", day.events())),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!(
+            "recorded: {}\nreplayed: {}\n",
+            changed[4], day.lines[4]
+        )),
+        "{said}"
+    );
 
     day.rewrite(&day.lines[..day.lines.len() - 1]);
     let said = printed(&["replay", day.inputs(), "--compare", day.events()], 1);
-    assert!(said.contains(&format!(":{}: the replay differs\nrecorded: nothing", day.lines.len())), "{said}");
+    assert!(
+        said.contains(&format!(
+            ":{}: the replay differs\nrecorded: nothing",
+            day.lines.len()
+        )),
+        "{said}"
+    );
 
     let longer = [day.lines.clone(), vec![day.lines[4].clone()]].concat();
     day.rewrite(&longer);
@@ -343,7 +546,10 @@ fn a_good_log_balances() {
     let folder = Folder::new();
     let day = day(&folder, 4);
     let said = printed(&["audit", day.events()], 0);
-    assert!(said.ends_with("ok: the books balance and no rule was broken\n"), "{said}");
+    assert!(
+        said.ends_with("ok: the books balance and no rule was broken\n"),
+        "{said}"
+    );
     let report = json(&["audit", day.events(), "--json"], 0);
     assert_eq!((&report["ok"], &report["boots"]), (&true.into(), &1.into()));
     assert_eq!(report["events"], day.lines.len());
@@ -355,18 +561,33 @@ fn a_good_log_balances() {
 fn a_tampered_log_is_found_with_its_line() {
     let folder = Folder::new();
     let day = day(&folder, 4);
-    let ended = day.lines.iter().position(|line| line.contains("\"fact\":\"call_ended\"")).expect("a call ended");
+    let ended = day
+        .lines
+        .iter()
+        .position(|line| line.contains("\"fact\":\"call_ended\""))
+        .expect("a call ended");
     let mut without = day.lines.clone();
     without.remove(ended);
     day.rewrite(&without);
     let said = printed(&["audit", day.events()], 1);
-    assert!(said.contains(&format!("{}:{}: seq_gap", day.events(), ended + 1)), "{said}");
-    assert!(said.contains("not ok:") && said.contains("1 calls"), "{said}");
+    assert!(
+        said.contains(&format!("{}:{}: seq_gap", day.events(), ended + 1)),
+        "{said}"
+    );
+    assert!(
+        said.contains("not ok:") && said.contains("1 calls"),
+        "{said}"
+    );
 
     let twice = [&day.lines[..=ended], &day.lines[ended..]].concat();
     day.rewrite(&twice);
     let report = json(&["audit", day.events(), "--json"], 1);
-    let rules: Vec<&str> = report["violations"].as_array().unwrap().iter().filter_map(|v| v["rule"].as_str()).collect();
+    let rules: Vec<&str> = report["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|v| v["rule"].as_str())
+        .collect();
     assert!(rules.contains(&"not_live"), "{report}");
     assert_ne!(report["residuals"]["calls"], 0, "{report}");
 }
@@ -379,16 +600,33 @@ fn a_line_that_is_no_event_is_found_unless_a_crash_explains_it() {
     changed.insert(3, "{\"seq\":4,\"at\":{\"mo".into());
     day.rewrite(&changed);
     let said = printed(&["audit", day.events()], 1);
-    assert!(said.contains(&format!("{}:4: not_an_event", day.events())), "{said}");
+    assert!(
+        said.contains(&format!("{}:4: not_an_event", day.events())),
+        "{said}"
+    );
 
-    let cut = format!("{}\n{{\"seq\":9,\"at\":{{\"mo\n{}\n", day.lines.join("\n"), day.lines.join("\n"));
+    let cut = format!(
+        "{}\n{{\"seq\":9,\"at\":{{\"mo\n{}\n",
+        day.lines.join("\n"),
+        day.lines.join("\n")
+    );
     fs::write(&day.events, cut).unwrap();
     let report = json(&["audit", day.events(), "--json"], 0);
-    assert_eq!(report["cut_off_lines"], serde_json::json!([day.lines.len() + 1]));
+    assert_eq!(
+        report["cut_off_lines"],
+        serde_json::json!([day.lines.len() + 1])
+    );
     assert_eq!(report["boots"], 2);
 
-    fs::write(&day.events, format!("{}\n{{\"seq\":9,\"a", day.lines.join("\n"))).unwrap();
-    assert_eq!(json(&["audit", day.events(), "--json"], 0)["cut_off_lines"], serde_json::json!([day.lines.len() + 1]));
+    fs::write(
+        &day.events,
+        format!("{}\n{{\"seq\":9,\"a", day.lines.join("\n")),
+    )
+    .unwrap();
+    assert_eq!(
+        json(&["audit", day.events(), "--json"], 0)["cut_off_lines"],
+        serde_json::json!([day.lines.len() + 1])
+    );
 }
 
 #[test]
@@ -397,25 +635,46 @@ fn the_campaigns_and_queues_of_a_log_are_counted() {
     let mut lines = Vec::new();
     let mut tell = |fact: Value| {
         let at_us = 1_000 * (lines.len() as u64 + 1);
-        let mut event = serde_json::json!({ "seq": lines.len() + 1, "at": { "mono": at_us, "utc": at_us } });
-        event.as_object_mut().unwrap().extend(fact.as_object().unwrap().clone());
+        let mut event =
+            serde_json::json!({ "seq": lines.len() + 1, "at": { "mono": at_us, "utc": at_us } });
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(fact.as_object().unwrap().clone());
         lines.push(event.to_string());
     };
     for n in 1..=3u64 {
         let (attempt, lead) = (n, 100 + n);
         let number = "+12125550144";
-        tell(serde_json::json!({ "fact": "attempt_claimed", "attempt": attempt, "campaign": "spring", "lead": lead, "list": "spring", "number": number }));
-        tell(serde_json::json!({ "fact": "attempt_answered", "attempt": attempt, "campaign": "spring" }));
+        tell(
+            serde_json::json!({ "fact": "attempt_claimed", "attempt": attempt, "campaign": "spring", "lead": lead, "list": "spring", "number": number }),
+        );
+        tell(
+            serde_json::json!({ "fact": "attempt_answered", "attempt": attempt, "campaign": "spring" }),
+        );
         let outcome = if n == 3 { "abandoned" } else { "machine" };
-        tell(serde_json::json!({ "fact": "attempt_ended", "attempt": attempt, "campaign": "spring", "lead": lead, "outcome": outcome, "cause": null, "rang_us": 5, "next_at": null }));
+        tell(
+            serde_json::json!({ "fact": "attempt_ended", "attempt": attempt, "campaign": "spring", "lead": lead, "outcome": outcome, "cause": null, "rang_us": 5, "next_at": null }),
+        );
     }
-    tell(serde_json::json!({ "fact": "attempt_blocked", "attempt": 9, "campaign": "spring", "lead": 7, "rule": "US-5" }));
-    for (call, outcome, short, in_time) in [(1, "abandoned", true, false), (2, "abandoned", false, false), (3, "timeout", false, false)] {
+    tell(
+        serde_json::json!({ "fact": "attempt_blocked", "attempt": 9, "campaign": "spring", "lead": 7, "rule": "US-5" }),
+    );
+    for (call, outcome, short, in_time) in [
+        (1, "abandoned", true, false),
+        (2, "abandoned", false, false),
+        (3, "timeout", false, false),
+    ] {
         let queue = |fact: &str| serde_json::json!({ "fact": fact, "call": call, "queue": "sales", "direction": "inbound" });
         let leg = 50 + call;
-        tell(serde_json::json!({ "fact": "call_arrived", "call": call, "leg": leg, "trunk": "carrier", "caller": "1", "caller_name": null, "called": "2" }));
+        tell(
+            serde_json::json!({ "fact": "call_arrived", "call": call, "leg": leg, "trunk": "carrier", "caller": "1", "caller_name": null, "called": "2" }),
+        );
         let mut entered = queue("queue_entered");
-        entered.as_object_mut().unwrap().extend([("priority".into(), 0.into()), ("skills".into(), Value::Array(vec![]))]);
+        entered.as_object_mut().unwrap().extend([
+            ("priority".into(), 0.into()),
+            ("skills".into(), Value::Array(vec![])),
+        ]);
         tell(entered);
         let mut left = queue("queue_left");
         left.as_object_mut().unwrap().extend([
@@ -426,21 +685,43 @@ fn the_campaigns_and_queues_of_a_log_are_counted() {
             ("within_target".into(), in_time.into()),
         ]);
         tell(left);
-        tell(serde_json::json!({ "fact": "call_ended", "call": call, "direction": "inbound", "by": "customer", "cause": "normal" }));
+        tell(
+            serde_json::json!({ "fact": "call_ended", "call": call, "direction": "inbound", "by": "customer", "cause": "normal" }),
+        );
     }
     let log = folder.file("events.jsonl", &(lines.join("\n") + "\n"));
     let report = json(&["audit", &log, "--json"], 0);
     let spring = &report["campaigns"]["spring"];
-    assert_eq!((&spring["live_answers"], &spring["abandoned"]), (&3.into(), &1.into()));
-    assert_eq!(spring["outcomes"], serde_json::json!({ "abandoned": 1, "machine": 2 }));
+    assert_eq!(
+        (&spring["live_answers"], &spring["abandoned"]),
+        (&3.into(), &1.into())
+    );
+    assert_eq!(
+        spring["outcomes"],
+        serde_json::json!({ "abandoned": 1, "machine": 2 })
+    );
     assert_eq!(spring["blocked_by_rule"], serde_json::json!({ "US-5": 1 }));
-    assert_eq!(spring["abandon_limit"], Value::Null, "there is no input log beside it");
+    assert_eq!(
+        spring["abandon_limit"],
+        Value::Null,
+        "there is no input log beside it"
+    );
     let sales = &report["queues"]["sales"];
-    assert_eq!((&sales["offered"], &sales["abandoned"], &sales["short_abandoned"]), (&3.into(), &2.into(), &1.into()));
+    assert_eq!(
+        (
+            &sales["offered"],
+            &sales["abandoned"],
+            &sales["short_abandoned"]
+        ),
+        (&3.into(), &2.into(), &1.into())
+    );
     assert_eq!(sales["service_level"], 0.0);
 
     // The limit is that of the day the log is of.
     day(&folder, 1);
     fs::write(&log, lines.join("\n") + "\n").unwrap();
-    assert_eq!(json(&["audit", &log, "--json"], 0)["campaigns"]["spring"]["abandon_limit"], 0.03);
+    assert_eq!(
+        json(&["audit", &log, "--json"], 0)["campaigns"]["spring"]["abandon_limit"],
+        0.03
+    );
 }

@@ -68,10 +68,11 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn what_ships_is_accepted_without_a_word() {
-    let (configuration, warnings) = load(&Source::of_path(&shipped())).unwrap_or_else(|rejected| panic!("{rejected}"));
+    let (configuration, warnings) =
+        load(&Source::of_path(&shipped())).unwrap_or_else(|rejected| panic!("{rejected}"));
     assert_eq!(warnings, []);
     assert_eq!(configuration.call.acd.agents.len(), 5);
-    assert_eq!(configuration.call.flows.len(), 3);
+    assert_eq!(configuration.call.flows.len(), 4);
     call::Engine::new(configuration.call, 1, 7).expect("the engine takes what the check takes");
 }
 
@@ -86,13 +87,17 @@ fn what_is_embedded_is_what_lies_in_the_folder() {
         serde_json::to_value(config).unwrap()
     };
     assert_eq!(decisions(folder.call), decisions(embedded.call));
-    assert_eq!(format!("{:?}", folder.tandem), format!("{:?}", embedded.tandem));
+    assert_eq!(
+        format!("{:?}", folder.tandem),
+        format!("{:?}", embedded.tandem)
+    );
 }
 
 #[test]
 fn a_file_of_another_name_stands_for_the_main_file() {
     let copy = Copy::new().with_file("night.toml", "[sip]\ndomain = \"night.example\"\n");
-    let (configuration, _) = load(&Source::of_path(&copy.folder.path().join("night.toml"))).unwrap();
+    let (configuration, _) =
+        load(&Source::of_path(&copy.folder.path().join("night.toml"))).unwrap();
     assert_eq!(configuration.tandem.sip.domain, "night.example");
 }
 
@@ -134,7 +139,11 @@ error: invalid type: string \"one\", expected usize
 
 #[test]
 fn an_agent_of_an_unknown_queue_is_shown() {
-    let copy = Copy::new().with("agents.toml", "queues = [\"sales\", \"support\"]", "queues = [\"sales\", \"suport\"]");
+    let copy = Copy::new().with(
+        "agents.toml",
+        "queues = [\"sales\", \"support\"]",
+        "queues = [\"sales\", \"suport\"]",
+    );
     assert_eq!(
         copy.shown(),
         "\
@@ -149,7 +158,11 @@ error: agents.bilal.queues[1]: there is no queue suport
 
 #[test]
 fn a_ring_shorter_than_the_law_allows_is_shown() {
-    let copy = Copy::new().with("campaigns/spring.toml", "ring_timeout_ms = 26_000", "ring_timeout_ms = 9_000");
+    let copy = Copy::new().with(
+        "campaigns/spring.toml",
+        "ring_timeout_ms = 26_000",
+        "ring_timeout_ms = 9_000",
+    );
     assert_eq!(
         copy.shown(),
         "\
@@ -164,7 +177,11 @@ error: ring_timeout_ms: 9000 ms is not between 15000 and 59000 (US-2)
 
 #[test]
 fn a_route_to_an_unknown_flow_is_shown() {
-    let copy = Copy::new().with("tandem.toml", "number = \"*\"\nflow = \"welcome\"", "number = \"*\"\nflow = \"welcom\"");
+    let copy = Copy::new().with(
+        "tandem.toml",
+        "number = \"*\"\nflow = \"welcome\"",
+        "number = \"*\"\nflow = \"welcom\"",
+    );
     assert_eq!(
         copy.shown(),
         "\
@@ -180,9 +197,21 @@ error: route.1.flow: there is no flow \"welcom\"
 #[test]
 fn a_missing_prompt_is_shown_wherever_it_is_named() {
     let copy = Copy::new()
-        .with("queues.toml", "prompt = \"no_agents\"", "prompt = \"nobody\"")
-        .with("campaigns/spring.toml", "abandon_prompt = \"abandon\"", "abandon_prompt = \"sorry\"")
-        .with("ivr/welcome.toml", "prompt = \"welcome/greeting\"", "prompt = \"welcome/greting\"");
+        .with(
+            "queues.toml",
+            "prompt = \"no_agents\"",
+            "prompt = \"nobody\"",
+        )
+        .with(
+            "campaigns/spring.toml",
+            "abandon_prompt = \"abandon\"",
+            "abandon_prompt = \"sorry\"",
+        )
+        .with(
+            "ivr/welcome.toml",
+            "prompt = \"welcome/greeting\"",
+            "prompt = \"welcome/greting\"",
+        );
     let shown = copy.shown();
     for expected in [
         "queues.sales.overflow.prompt: there is no prompt \"nobody\"\n  --> queues.toml:11:36",
@@ -196,16 +225,32 @@ fn a_missing_prompt_is_shown_wherever_it_is_named() {
 
 #[test]
 fn a_default_password_is_refused_and_not_shown_again() {
-    let copy = Copy::new().with("agents.toml", "[agents.dora]", "[phones.anna]\npassword = \"change-me\"\n\n[agents.dora]");
+    let copy = Copy::new().with(
+        "agents.toml",
+        "[agents.dora]",
+        "[phones.anna]\npassword = \"change-me\"\n\n[agents.dora]",
+    );
     let problems = copy.problems();
-    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
-    assert_eq!(problem.message, "phones.anna.password: a default password is no password");
-    assert_eq!(problem.excerpt, "password = …", "a password is nothing for a log of a pipeline");
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}")
+    };
+    assert_eq!(
+        problem.message,
+        "phones.anna.password: a default password is no password"
+    );
+    assert_eq!(
+        problem.excerpt, "password = …",
+        "a password is nothing for a log of a pipeline"
+    );
 }
 
 #[test]
 fn a_flow_with_an_error_is_shown_with_a_caret() {
-    let copy = Copy::new().with("ivr/survey.toml", "next = \"satisfaction\"", "next = \"satisfacton\"");
+    let copy = Copy::new().with(
+        "ivr/survey.toml",
+        "next = \"satisfaction\"",
+        "next = \"satisfacton\"",
+    );
     assert_eq!(
         copy.shown(),
         "\
@@ -221,10 +266,26 @@ error: there is no node `satisfacton` [unknown-node]
 #[test]
 fn every_mistake_is_shown_at_once_and_none_follows_from_another() {
     let copy = Copy::new()
-        .with("queues.toml", "[queues.sales]", "[queues.sales]\nstrateg = 1")
-        .with("queues.toml", "wrap_up_ms = 10_000", "wrap_up_ms = \"long\"")
-        .with("queues.toml", "announce_every_ms = 60_000", "announce_every_ms = 60")
-        .with("trunks.toml", "address = \"127.0.0.1:5080\"", "adress = \"127.0.0.1:5080\"")
+        .with(
+            "queues.toml",
+            "[queues.sales]",
+            "[queues.sales]\nstrateg = 1",
+        )
+        .with(
+            "queues.toml",
+            "wrap_up_ms = 10_000",
+            "wrap_up_ms = \"long\"",
+        )
+        .with(
+            "queues.toml",
+            "announce_every_ms = 60_000",
+            "announce_every_ms = 60",
+        )
+        .with(
+            "trunks.toml",
+            "address = \"127.0.0.1:5080\"",
+            "adress = \"127.0.0.1:5080\"",
+        )
         .with("agents.toml", "products = 9", "products = 11");
     let mut places: Vec<String> = copy
         .problems()
@@ -252,8 +313,18 @@ fn every_mistake_is_shown_at_once_and_none_follows_from_another() {
 fn text_that_is_no_toml_is_shown_where_it_breaks() {
     let copy = Copy::new().with("trunks.toml", "[trunks.carrier]", "[trunks.carrier");
     let problems = copy.problems();
-    assert!(problems.iter().any(|problem| problem.line == 3 && !problem.is_warning), "{problems:?}");
-    assert!(problems.iter().all(|problem| problem.file.ends_with("trunks.toml")), "{problems:?}");
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.line == 3 && !problem.is_warning),
+        "{problems:?}"
+    );
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem.file.ends_with("trunks.toml")),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -261,7 +332,9 @@ fn a_missing_file_is_a_problem_of_that_file() {
     let copy = Copy::new();
     fs::remove_file(copy.folder.path().join("queues.toml")).unwrap();
     let problems = copy.problems();
-    let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:#?}")
+    };
     assert!(problem.message.starts_with("cannot be read"), "{problem}");
     assert!(problem.file.ends_with("queues.toml"), "{problem}");
 }
@@ -269,7 +342,13 @@ fn a_missing_file_is_a_problem_of_that_file() {
 #[test]
 fn a_carrier_that_wants_a_registration_needs_an_account() {
     let copy = Copy::new().with("trunks.toml", "transport = \"udp\"", "register = true #");
-    assert!(copy.shown().contains("trunks.carrier.register: a registration needs an account\n --> trunks.toml:5:1"), "{}", copy.shown());
+    assert!(
+        copy.shown().contains(
+            "trunks.carrier.register: a registration needs an account\n --> trunks.toml:5:1"
+        ),
+        "{}",
+        copy.shown()
+    );
 }
 
 #[test]
@@ -277,15 +356,27 @@ fn a_rule_set_is_checked_in_its_own_file() {
     let rules = "id = \"us\"\n[[rule]]\nid = \"X-1\"\ntext = \"\"\nhours = [{ from = \"21:00\", to = \"08:00\" }]\n";
     let copy = Copy::new().with_file("rules/mine.toml", rules);
     let shown = copy.shown();
-    assert!(shown.contains("id: not the name of its file\n --> rules/mine.toml:1:1"), "{shown}");
-    assert!(shown.contains("X-1: hours end before they begin\n --> rules/mine.toml:2:3"), "{shown}");
+    assert!(
+        shown.contains("id: not the name of its file\n --> rules/mine.toml:1:1"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("X-1: hours end before they begin\n --> rules/mine.toml:2:3"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn a_queue_or_campaign_without_agents_is_only_a_warning() {
-    let copy = Copy::new().with("queues.toml", "[queues.sales]", "[queues.empty]\n\n[queues.sales]");
+    let copy = Copy::new().with(
+        "queues.toml",
+        "[queues.sales]",
+        "[queues.empty]\n\n[queues.sales]",
+    );
     let problems = copy.problems();
-    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}")
+    };
     assert!(problem.is_warning && problem.line == 4, "{problem}");
     load(&Source::of_path(copy.folder.path())).expect("a warning stops nobody");
 }
@@ -296,17 +387,43 @@ fn the_documentation_has_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let documentation = fs::read_to_string(root.join("docs/configuration.md")).unwrap();
     let sources: [(&str, &[&str]); 11] = [
-        ("src/config/files.rs", &["TandemFile", "EngineFile", "SipFile", "MediaFile", "DataFile", "TrunksFile", "TrunkFile", "QueuesFile", "AgentsFile", "PhoneFile"]),
+        (
+            "src/config/files.rs",
+            &[
+                "TandemFile",
+                "EngineFile",
+                "SipFile",
+                "MediaFile",
+                "DataFile",
+                "TrunksFile",
+                "TrunkFile",
+                "QueuesFile",
+                "AgentsFile",
+                "PhoneFile",
+            ],
+        ),
         ("src/api/mod.rs", &["ApiConfig"]),
         ("src/api/auth.rs", &["TokenConfig"]),
         ("src/crm/http_json.rs", &["HttpJsonConfig"]),
         ("src/crm/webhook.rs", &["WebhookConfig"]),
         ("src/crm/secret.rs", &["Secret"]),
         ("call/src/config.rs", &["Route", "Treatment"]),
-        ("acd/src/config.rs", &["QueueConfig", "Ring", "Overflow", "AgentConfig", "FullMembership"]),
+        (
+            "acd/src/config.rs",
+            &[
+                "QueueConfig",
+                "Ring",
+                "Overflow",
+                "AgentConfig",
+                "FullMembership",
+            ],
+        ),
         ("dialer/src/config.rs", &["CampaignConfig", "RetryRule"]),
         ("dialer/src/trunk.rs", &["TrunkLimits"]),
-        ("dialer/src/rules.rs", &["RuleSet", "Rule", "Hours", "Cap", "Lock"]),
+        (
+            "dialer/src/rules.rs",
+            &["RuleSet", "Rule", "Hours", "Cap", "Lock"],
+        ),
     ];
     let mut keys = 0;
     for (file, structs) in sources {
@@ -316,8 +433,16 @@ fn the_documentation_has_every_key() {
             assert!(!fields.is_empty(), "{file} has no struct {name}");
             for field in fields {
                 keys += 1;
-                let is_there = [format!("`{field}`"), format!("[{field}]"), format!("[[{field}]]"), format!("[{field}.")];
-                assert!(is_there.iter().any(|form| documentation.contains(form)), "docs/configuration.md lacks {field} of {name}");
+                let is_there = [
+                    format!("`{field}`"),
+                    format!("[{field}]"),
+                    format!("[[{field}]]"),
+                    format!("[{field}."),
+                ];
+                assert!(
+                    is_there.iter().any(|form| documentation.contains(form)),
+                    "docs/configuration.md lacks {field} of {name}"
+                );
             }
         }
     }
@@ -326,18 +451,27 @@ fn the_documentation_has_every_key() {
 
 /// The serialised names of a struct's fields.
 fn fields(text: &str, name: &str) -> Vec<String> {
-    let Some(at) = text.find(&format!("struct {name} {{")) else { return Vec::new() };
+    let Some(at) = text.find(&format!("struct {name} {{")) else {
+        return Vec::new();
+    };
     let body = &text[at..at + text[at..].find("\n}").unwrap()];
     let mut fields = Vec::new();
     let mut renamed = None;
     for line in body.lines().skip(1).map(str::trim) {
         if line.starts_with("#[serde(") {
-            renamed = line.split_once("rename = \"").map(|(_, rest)| rest[..rest.find('"').unwrap()].to_string());
+            renamed = line
+                .split_once("rename = \"")
+                .map(|(_, rest)| rest[..rest.find('"').unwrap()].to_string());
         } else if !line.starts_with("//") && !line.starts_with("#[") {
-            let bare = line.trim_start_matches("pub(super) ").trim_start_matches("pub ");
+            let bare = line
+                .trim_start_matches("pub(super) ")
+                .trim_start_matches("pub ");
             if let Some((field, _)) = bare.split_once(':') {
                 // The loader fills the agents of a campaign in.
-                fields.extend((name != "CampaignConfig" || field != "agents").then(|| renamed.take().unwrap_or(field.into())));
+                fields.extend(
+                    (name != "CampaignConfig" || field != "agents")
+                        .then(|| renamed.take().unwrap_or(field.into())),
+                );
             }
         }
     }

@@ -225,7 +225,7 @@ impl Dialer {
                     campaign.decide_by(now.mono);
                 }
             }
-            Input::LeadWithdrawn { lead } => self.withdraw(lead),
+            Input::LeadWithdrawn { lead } => self.withdraw(lead, out),
             Input::Tick => {}
         }
         self.do_what_is_due(now, out);
@@ -285,7 +285,7 @@ impl Dialer {
             )
             .collect();
         for id in overdue {
-            self.end_preview(now, id);
+            self.end_preview(now, id, out);
         }
         let mut due: Vec<CampaignId> = self
             .campaigns
@@ -358,7 +358,7 @@ impl Dialer {
             self.release_line(line);
         }
         if let Some(attempt) = preview {
-            self.end_preview(now, attempt);
+            self.end_preview(now, attempt, out);
         }
         for campaign in campaigns {
             let campaign = self
@@ -446,7 +446,7 @@ impl Dialer {
         }
     }
 
-    fn withdraw(&mut self, lead: LeadId) {
+    fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
         for campaign in self.campaigns.values_mut() {
             if campaign.hopper.withdraw(lead) {
                 self.held.remove(&lead);
@@ -462,7 +462,7 @@ impl Dialer {
             })
             .collect();
         for id in looked_at {
-            self.drop_preview(id);
+            self.drop_preview(id, out);
         }
     }
 

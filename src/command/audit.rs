@@ -88,7 +88,8 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
-    let mut report = audit(&args.log).with_context(|| format!("cannot read {}", args.log.display()))?;
+    let mut report =
+        audit(&args.log).with_context(|| format!("cannot read {}", args.log.display()))?;
     for (campaign, limit) in limits(&args.log) {
         if let Some(report) = report.campaigns.get_mut(&campaign) {
             report.abandon_limit = Some(limit / 100.0);
@@ -100,7 +101,11 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         false => show(&mut out, &args.log, &report)?,
     }
     out.flush()?;
-    Ok(if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn audit(log: &Path) -> std::io::Result<Report> {
@@ -122,7 +127,13 @@ fn audit(log: &Path) -> std::io::Result<Report> {
                     report.find(earlier);
                 }
                 let about = error.to_string();
-                unread = Some(Finding { line, seq: None, rule: "not_an_event".into(), kind: "", about });
+                unread = Some(Finding {
+                    line,
+                    seq: None,
+                    rule: "not_an_event".into(),
+                    kind: "",
+                    about,
+                });
                 continue;
             }
         };
@@ -152,7 +163,9 @@ fn audit(log: &Path) -> std::io::Result<Report> {
         report.count(&event.fact);
     }
     match unread {
-        Some(cut) if text.is_empty() || !text.ends_with(b"\n") => report.cut_off_lines.push(cut.line),
+        Some(cut) if text.is_empty() || !text.ends_with(b"\n") => {
+            report.cut_off_lines.push(cut.line)
+        }
         Some(cut) => report.find(cut),
         None => {}
     }
@@ -181,10 +194,18 @@ impl Report {
             let blocked = &mut self.campaigns.entry(*campaign).or_default().blocked_by_rule;
             *blocked.entry(rule.clone()).or_default() += 1;
         }
-        if let Fact::QueueLeft { queue, outcome, short, within_target, .. } = fact {
+        if let Fact::QueueLeft {
+            queue,
+            outcome,
+            short,
+            within_target,
+            ..
+        } = fact
+        {
             let report = self.queues.entry(*queue).or_default();
             report.short_abandoned += u64::from(*short && *outcome == QueueOutcome::Abandoned);
-            report.answered_in_time += u64::from(*within_target && *outcome == QueueOutcome::Answered);
+            report.answered_in_time +=
+                u64::from(*within_target && *outcome == QueueOutcome::Answered);
         }
     }
 
@@ -195,8 +216,15 @@ impl Report {
         for (campaign, book) in ledger.campaigns() {
             let report = self.campaigns.entry(*campaign).or_default();
             let outcomes = AttemptOutcome::ALL.iter().zip(book.outcomes);
-            report.outcomes = outcomes.filter(|(_, n)| *n > 0).map(|(outcome, n)| (outcome.name(), n)).collect();
-            report.abandoned = report.outcomes.get(AttemptOutcome::Abandoned.name()).copied().unwrap_or(0);
+            report.outcomes = outcomes
+                .filter(|(_, n)| *n > 0)
+                .map(|(outcome, n)| (outcome.name(), n))
+                .collect();
+            report.abandoned = report
+                .outcomes
+                .get(AttemptOutcome::Abandoned.name())
+                .copied()
+                .unwrap_or(0);
         }
         for report in self.campaigns.values_mut() {
             report.abandon_rate = ratio(report.abandoned, report.live_answers);
@@ -204,7 +232,9 @@ impl Report {
         for (queue, book) in ledger.queues() {
             let of = |outcome: QueueOutcome| {
                 let each = QueueOutcome::ALL.iter().zip(book.outcomes);
-                each.filter(|(one, _)| **one == outcome).map(|(_, n)| n).sum::<u64>()
+                each.filter(|(one, _)| **one == outcome)
+                    .map(|(_, n)| n)
+                    .sum::<u64>()
             };
             let report = self.queues.entry(*queue).or_default();
             report.offered = book.offered;
@@ -215,7 +245,8 @@ impl Report {
             let lost = report.abandoned.saturating_sub(report.short_abandoned);
             report.service_level = ratio(report.answered_in_time, report.answered + lost);
         }
-        self.is_ok = self.violations_total == 0 && self.residuals.values().all(|residual| *residual == 0);
+        self.is_ok =
+            self.violations_total == 0 && self.residuals.values().all(|residual| *residual == 0);
     }
 }
 
@@ -229,20 +260,31 @@ fn name(rule: Rule) -> String {
 }
 
 fn shown(utc: Utc) -> String {
-    jiff::Timestamp::from_microsecond(utc.as_micros()).map_or_else(|_| "?".into(), |at| at.to_string())
+    jiff::Timestamp::from_microsecond(utc.as_micros())
+        .map_or_else(|_| "?".into(), |at| at.to_string())
 }
 
 /// The abandon limits of the campaigns in per cent, where the input log beside the events has them.
 fn limits(log: &Path) -> BTreeMap<CampaignId, f64> {
-    let Ok(header) = journal::header(&log.with_file_name("inputs.jsonl")) else { return BTreeMap::new() };
+    let Ok(header) = journal::header(&log.with_file_name("inputs.jsonl")) else {
+        return BTreeMap::new();
+    };
     let dialer = header.config.dialer;
     let embedded = dialer::rules::embedded();
     let strictest = |campaign: &dialer::config::CampaignConfig| {
-        let sets = campaign.rules.iter().filter_map(|id| dialer.rules.get(id).or_else(|| embedded.get(id)));
-        let limits = sets.flat_map(|set| set.rules.iter().filter_map(|rule| rule.abandon_limit_pct));
+        let sets = campaign
+            .rules
+            .iter()
+            .filter_map(|id| dialer.rules.get(id).or_else(|| embedded.get(id)));
+        let limits =
+            sets.flat_map(|set| set.rules.iter().filter_map(|rule| rule.abandon_limit_pct));
         limits.fold(campaign.abandon_limit_pct, f64::min)
     };
-    dialer.campaigns.iter().map(|(id, campaign)| (*id, strictest(campaign))).collect()
+    dialer
+        .campaigns
+        .iter()
+        .map(|(id, campaign)| (*id, strictest(campaign)))
+        .collect()
 }
 
 fn show(out: &mut Output, log: &Path, report: &Report) -> std::io::Result<()> {
@@ -250,17 +292,32 @@ fn show(out: &mut Output, log: &Path, report: &Report) -> std::io::Result<()> {
         (Some(first), Some(last)) => format!(" from {first} to {last}"),
         _ => String::new(),
     };
-    writeln!(out, "{}: {} events of {} starts{span}", log.display(), report.events, report.boots)?;
+    writeln!(
+        out,
+        "{}: {} events of {} starts{span}",
+        log.display(),
+        report.events,
+        report.boots
+    )?;
     for line in &report.cut_off_lines {
         writeln!(out, "line {line} was cut off by a crash")?;
     }
-    for Finding { line, seq, rule, kind, about } in &report.violations {
+    for Finding {
+        line,
+        seq,
+        rule,
+        kind,
+        about,
+    } in &report.violations
+    {
         let seq = seq.map_or(String::new(), |seq| format!(" (seq {seq}, {kind})"));
         writeln!(out, "{}:{line}: {rule}{seq}: {about}", log.display())?;
     }
     for (campaign, of) in &report.campaigns {
         let rate = percent(of.abandon_rate);
-        let limit = of.abandon_limit.map_or("limit unknown".into(), |limit| format!("limit {}", percent(Some(limit))));
+        let limit = of.abandon_limit.map_or("limit unknown".into(), |limit| {
+            format!("limit {}", percent(Some(limit)))
+        });
         writeln!(
             out,
             "campaign {campaign}: {} dials, {} live answers, {} abandoned ({rate}, {limit})",
@@ -277,14 +334,28 @@ fn show(out: &mut Output, log: &Path, report: &Report) -> std::io::Result<()> {
         writeln!(
             out,
             "queue {queue}: {} offered, {} answered, {} abandoned ({} of them short), {} refused, service level {}",
-            of.offered, of.answered, of.abandoned, of.short_abandoned, of.refused, percent(of.service_level)
+            of.offered,
+            of.answered,
+            of.abandoned,
+            of.short_abandoned,
+            of.refused,
+            percent(of.service_level)
         )?;
     }
-    let live: Vec<String> = report.live.iter().filter(|(_, n)| **n > 0).map(|(what, n)| format!("{n} {what}")).collect();
+    let live: Vec<String> = report
+        .live
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect();
     if !live.is_empty() {
         writeln!(out, "live at the end: {}", live.join(", "))?;
     }
-    let residuals: Vec<String> = report.residuals.iter().map(|(book, residual)| format!("{book} {residual}")).collect();
+    let residuals: Vec<String> = report
+        .residuals
+        .iter()
+        .map(|(book, residual)| format!("{book} {residual}"))
+        .collect();
     writeln!(out, "residuals: {}", residuals.join(", "))?;
     match report.is_ok {
         true => writeln!(out, "ok: the books balance and no rule was broken"),
@@ -293,5 +364,7 @@ fn show(out: &mut Output, log: &Path, report: &Report) -> std::io::Result<()> {
 }
 
 fn percent(fraction: Option<f64>) -> String {
-    fraction.map_or("no data".into(), |fraction| format!("{:.2} %", fraction * 100.0))
+    fraction.map_or("no data".into(), |fraction| {
+        format!("{:.2} %", fraction * 100.0)
+    })
 }

@@ -26,7 +26,10 @@ pub struct CheckArgs {
 
 /// Runs it.
 pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let source = args.config.as_deref().map_or(Source::Embedded, Source::of_path);
+    let source = args
+        .config
+        .as_deref()
+        .map_or(Source::Embedded, Source::of_path);
     let (configuration, problems) = match config::load(&source) {
         Ok((configuration, warnings)) => (Some(configuration), warnings),
         Err(rejected) => (None, rejected.problems),
@@ -37,7 +40,11 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             let counts = counts(configuration).map(|(what, n)| (what.to_string(), n.into()));
             counts.into_iter().collect::<serde_json::Map<_, _>>()
         });
-        writeln!(out, "{}", json!({ "ok": configuration.is_some(), "problems": problems, "summary": summary }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "ok": configuration.is_some(), "problems": problems, "summary": summary })
+        )?;
     } else {
         for problem in &problems {
             writeln!(out, "{problem}\n")?;
@@ -45,7 +52,11 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", verdict(configuration.as_ref(), &problems))?;
     }
     out.flush()?;
-    Ok(if configuration.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if configuration.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn verdict(configuration: Option<&Configuration>, problems: &[Problem]) -> String {
@@ -59,7 +70,10 @@ fn verdict(configuration: Option<&Configuration>, problems: &[Problem]) -> Strin
             let counts = counts(configuration).map(|(what, n)| plural(n, what));
             format!("ok: {}{warned}", counts.join(", "))
         }
-        None => format!("not ok: {}{warned}", plural(problems.len() - warnings, "error")),
+        None => format!(
+            "not ok: {}{warned}",
+            plural(problems.len() - warnings, "error")
+        ),
     }
 }
 

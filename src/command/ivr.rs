@@ -81,10 +81,19 @@ fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         None => CheckContext::default(),
     };
     let (findings, flows) = match ivr::parse_all(&files, &context) {
-        Ok(flows) => (flows.values().flat_map(|flow| flow.warnings.clone()).collect(), flows.len()),
+        Ok(flows) => (
+            flows
+                .values()
+                .flat_map(|flow| flow.warnings.clone())
+                .collect(),
+            flows.len(),
+        ),
         Err(findings) => (findings, 0),
     };
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
     let mut out = Output::new();
     if args.json {
         writeln!(out, "{}", ivr::diagnostic::to_json(&findings))?;
@@ -99,27 +108,44 @@ fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
     out.flush()?;
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn graph(args: GraphArgs) -> anyhow::Result<ExitCode> {
     let name = args.file.display().to_string();
     // The file itself, and whatever lies beside it: it may run it.
     let mut files = read_all(std::slice::from_ref(&args.file))?;
-    let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for file in flow_files(folder)?.iter().filter(|file| file.file_name() != args.file.file_name()) {
+    let folder = args
+        .file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    for file in flow_files(folder)?
+        .iter()
+        .filter(|file| file.file_name() != args.file.file_name())
+    {
         files.push((file.display().to_string(), read(file)?));
     }
     let flows = match ivr::parse_all(&files, &CheckContext::default()) {
         Ok(flows) => flows,
         Err(findings) => {
-            for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+            for finding in findings
+                .iter()
+                .filter(|finding| finding.severity == Severity::Error)
+            {
                 eprintln!("{}", render(finding, &files));
             }
             anyhow::bail!("a flow with errors cannot be drawn; correct them first");
         }
     };
-    let flow = flows.values().find(|flow| flow.file == name).context("the flow is not among those that were read")?;
+    let flow = flows
+        .values()
+        .find(|flow| flow.file == name)
+        .context("the flow is not among those that were read")?;
     let mut out = Output::new();
     let drawn = match args.format {
         Format::Mermaid => ivr::graph::mermaid(flow),
@@ -131,7 +157,10 @@ fn graph(args: GraphArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn render(finding: &Diagnostic, files: &[(String, String)]) -> String {
-    let text = files.iter().find(|(file, _)| *file == finding.file).map_or("", |(_, text)| text);
+    let text = files
+        .iter()
+        .find(|(file, _)| *file == finding.file)
+        .map_or("", |(_, text)| text);
     finding.render(text)
 }
 
@@ -150,7 +179,11 @@ fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
-        let found = if path.is_dir() { flow_files(path)? } else { vec![path.clone()] };
+        let found = if path.is_dir() {
+            flow_files(path)?
+        } else {
+            vec![path.clone()]
+        };
         anyhow::ensure!(!found.is_empty(), "{} has no .toml file", path.display());
         for file in found {
             if seen.insert(file.clone()) {
@@ -162,11 +195,17 @@ fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn flow_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let path = entry
+            .with_context(|| format!("cannot read the folder {}", folder.display()))?
+            .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             files.push(path);
         }
     }

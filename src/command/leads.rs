@@ -3,7 +3,9 @@
 use super::Output;
 use crate::clock::Clock;
 use crate::config::{self, Source};
-use crate::store::{ImportOptions, ImportReport, Progress, Rejection, StoreConfig, import_csv_with};
+use crate::store::{
+    ImportOptions, ImportReport, Progress, Rejection, StoreConfig, import_csv_with,
+};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model::ListId;
@@ -68,7 +70,9 @@ struct ImportArgs {
 
 fn mapping(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((theirs, ours)) if !theirs.is_empty() && !ours.is_empty() => Ok((theirs.into(), ours.into())),
+        Some((theirs, ours)) if !theirs.is_empty() && !ours.is_empty() => {
+            Ok((theirs.into(), ours.into()))
+        }
         Some(_) | None => Err("write THEIRS=OURS, as in Telefon=phone".into()),
     }
 }
@@ -86,14 +90,19 @@ fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
         (None, Some(path)) => config::load(&Source::of_path(path))?.0.tandem.data.folder,
         (None, None) => config::load(&Source::Embedded)?.0.tandem.data.folder,
     };
-    let file = File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let size = file.metadata().with_context(|| format!("cannot read {}", args.file.display()))?.len();
+    let file =
+        File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let size = file
+        .metadata()
+        .with_context(|| format!("cannot read {}", args.file.display()))?
+        .len();
     let database = folder.join("tandem.db");
     let store = match args.dry_run && !database.exists() {
         // Nothing is known yet, and a dry run leaves nothing behind.
         true => StoreConfig::at(":memory:"),
         false => {
-            std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
             StoreConfig::at(database)
         }
     };
@@ -110,17 +119,27 @@ fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
         bar.wrap_read(file),
         &options,
         Clock::new().now().utc,
-        &mut |Progress { lines, accepted }| bar.set_message(format!("{lines} lines, {accepted} accepted")),
+        &mut |Progress { lines, accepted }| {
+            bar.set_message(format!("{lines} lines, {accepted} accepted"))
+        },
         &mut |rejection| rejects.take(rejection),
     );
     bar.finish_and_clear();
     let report = report.with_context(|| format!("importing {}", args.file.display()))?;
-    let rejects_file = rejects.finish().context("the file of rejected lines cannot be written")?;
+    let rejects_file = rejects
+        .finish()
+        .context("the file of rejected lines cannot be written")?;
 
     let mut out = Output::new();
     match args.json {
         true => show_json(&mut out, &options, &report, rejects_file.as_deref())?,
-        false => show(&mut out, &args.file, &options, &report, rejects_file.as_deref())?,
+        false => show(
+            &mut out,
+            &args.file,
+            &options,
+            &report,
+            rejects_file.as_deref(),
+        )?,
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -132,29 +151,64 @@ fn bar(bytes: u64) -> ProgressBar {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta} {msg}").expect("the template is constant");
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta} {msg}")
+        .expect("the template is constant");
     ProgressBar::with_draw_target(Some(bytes), target).with_style(style)
 }
 
-fn show(out: &mut Output, file: &Path, options: &ImportOptions, report: &ImportReport, rejects: Option<&Path>) -> std::io::Result<()> {
-    for Rejection { line, column, reason } in &report.rejected {
-        let column = if column.is_empty() { String::new() } else { format!("{column}: ") };
+fn show(
+    out: &mut Output,
+    file: &Path,
+    options: &ImportOptions,
+    report: &ImportReport,
+    rejects: Option<&Path>,
+) -> std::io::Result<()> {
+    for Rejection {
+        line,
+        column,
+        reason,
+    } in &report.rejected
+    {
+        let column = if column.is_empty() {
+            String::new()
+        } else {
+            format!("{column}: ")
+        };
         writeln!(out, "{}:{line}: {column}{reason}", file.display())?;
     }
     if let Some(rejects) = rejects {
         let shown = report.rejected.len();
-        writeln!(out, "… the first {shown} of {} rejected lines; all are in {}", report.rejected_total, rejects.display())?;
+        writeln!(
+            out,
+            "… the first {shown} of {} rejected lines; all are in {}",
+            report.rejected_total,
+            rejects.display()
+        )?;
     }
-    let (accepted, duplicates, rejected) = (report.accepted, report.duplicates, report.rejected_total);
-    let done = if options.dry_run { "would be imported" } else { "imported" };
-    writeln!(out, "list {}: {accepted} {done}, {duplicates} duplicates, {rejected} rejected", options.list)?;
+    let (accepted, duplicates, rejected) =
+        (report.accepted, report.duplicates, report.rejected_total);
+    let done = if options.dry_run {
+        "would be imported"
+    } else {
+        "imported"
+    };
+    writeln!(
+        out,
+        "list {}: {accepted} {done}, {duplicates} duplicates, {rejected} rejected",
+        options.list
+    )?;
     if options.dry_run {
         writeln!(out, "dry run: nothing was written")?;
     }
     Ok(())
 }
 
-fn show_json(out: &mut Output, options: &ImportOptions, report: &ImportReport, rejects: Option<&Path>) -> std::io::Result<()> {
+fn show_json(
+    out: &mut Output,
+    options: &ImportOptions,
+    report: &ImportReport,
+    rejects: Option<&Path>,
+) -> std::io::Result<()> {
     let object = serde_json::json!({
         "list": options.list,
         "dry_run": options.dry_run,
@@ -176,7 +230,11 @@ struct Rejects {
 
 impl Rejects {
     fn new(list: &Path) -> Rejects {
-        Rejects { file: list.with_extension("rejects.csv"), first: Vec::new(), out: None }
+        Rejects {
+            file: list.with_extension("rejects.csv"),
+            first: Vec::new(),
+            out: None,
+        }
     }
 
     fn take(&mut self, rejection: &Rejection) -> std::io::Result<()> {
@@ -198,7 +256,9 @@ impl Rejects {
 
     /// The file, if there is one.
     fn finish(self) -> std::io::Result<Option<PathBuf>> {
-        let Some(mut out) = self.out else { return Ok(None) };
+        let Some(mut out) = self.out else {
+            return Ok(None);
+        };
         out.flush()?;
         Ok(Some(self.file))
     }
@@ -213,20 +273,43 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut rejects = Rejects::new(&folder.path().join("list.csv"));
         for line in 0..SHOWN_MAX as u64 + 5 {
-            rejects.take(&Rejection { line, column: "phone".into(), reason: "no, \"never\"".into() }).unwrap();
+            rejects
+                .take(&Rejection {
+                    line,
+                    column: "phone".into(),
+                    reason: "no, \"never\"".into(),
+                })
+                .unwrap();
         }
         let file = rejects.finish().unwrap().expect("there are many");
         assert_eq!(file, folder.path().join("list.rejects.csv"));
-        let rows: Vec<csv::StringRecord> = csv::Reader::from_path(file).unwrap().records().map(Result::unwrap).collect();
+        let rows: Vec<csv::StringRecord> = csv::Reader::from_path(file)
+            .unwrap()
+            .records()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(rows.len(), SHOWN_MAX + 5);
-        assert_eq!(rows[SHOWN_MAX + 4], *[(SHOWN_MAX + 4).to_string().as_str(), "phone", "no, \"never\""]);
+        assert_eq!(
+            rows[SHOWN_MAX + 4],
+            *[
+                (SHOWN_MAX + 4).to_string().as_str(),
+                "phone",
+                "no, \"never\""
+            ]
+        );
     }
 
     #[test]
     fn few_rejections_make_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let mut rejects = Rejects::new(&folder.path().join("list.csv"));
-        rejects.take(&Rejection { line: 2, column: String::new(), reason: "x".into() }).unwrap();
+        rejects
+            .take(&Rejection {
+                line: 2,
+                column: String::new(),
+                reason: "x".into(),
+            })
+            .unwrap();
         assert_eq!(rejects.finish().unwrap(), None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

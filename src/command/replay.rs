@@ -36,9 +36,9 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         return compare(&args.log, recorded);
     }
     let mut out: Box<dyn Write> = match &args.events {
-        Some(file) => {
-            Box::new(BufWriter::new(File::create(file).with_context(|| format!("cannot write {}", file.display()))?))
-        }
+        Some(file) => Box::new(BufWriter::new(
+            File::create(file).with_context(|| format!("cannot write {}", file.display()))?,
+        )),
         None => Box::new(Output::new()),
     };
     let mut events = 0u64;
@@ -49,7 +49,10 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let inputs = inputs.map_err(|error| refused(error, &args.log))?;
     out.flush()?;
     if let Some(file) = &args.events {
-        eprintln!("{inputs} inputs gave {events} events, now in {}", file.display());
+        eprintln!(
+            "{inputs} inputs gave {events} events, now in {}",
+            file.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,8 +60,12 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
 /// A broken pipe is the reader's wish and not the log's fault.
 fn refused(error: journal::ReplayError, log: &Path) -> anyhow::Error {
     match error {
-        journal::ReplayError::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => error.into(),
-        error @ (journal::ReplayError::Io(_) | journal::ReplayError::Line { .. } | journal::ReplayError::Config(_)) => {
+        journal::ReplayError::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            error.into()
+        }
+        error @ (journal::ReplayError::Io(_)
+        | journal::ReplayError::Line { .. }
+        | journal::ReplayError::Config(_)) => {
             anyhow::Error::new(error).context(format!("{} cannot be replayed", log.display()))
         }
     }
@@ -74,7 +81,9 @@ struct Difference {
 }
 
 fn compare(log: &Path, recorded: &Path) -> anyhow::Result<ExitCode> {
-    let boot = journal::header(log).map_err(|error| refused(error, log))?.boot;
+    let boot = journal::header(log)
+        .map_err(|error| refused(error, log))?
+        .boot;
     let cannot = || format!("cannot read {}", recorded.display());
     let mut lines = RecordedLines::of_boot(recorded, boot).with_context(cannot)?;
     let mut difference = None;
@@ -87,7 +96,11 @@ fn compare(log: &Path, recorded: &Path) -> anyhow::Result<ExitCode> {
             write_event(&mut replayed, event)?;
             let recorded = lines.next_line()?;
             if recorded.as_ref() != Some(&replayed) {
-                difference = Some(Difference { line: lines.line, recorded: recorded.map(text), replayed: Some(text(replayed.clone())) });
+                difference = Some(Difference {
+                    line: lines.line,
+                    recorded: recorded.map(text),
+                    replayed: Some(text(replayed.clone())),
+                });
             }
         }
         Ok(())
@@ -96,7 +109,11 @@ fn compare(log: &Path, recorded: &Path) -> anyhow::Result<ExitCode> {
     if difference.is_none()
         && let Some(more) = lines.next_line().with_context(cannot)?
     {
-        difference = Some(Difference { line: lines.line, recorded: Some(text(more)), replayed: None });
+        difference = Some(Difference {
+            line: lines.line,
+            recorded: Some(text(more)),
+            replayed: None,
+        });
     }
     let mut out = Output::new();
     let code = match difference {
@@ -104,7 +121,11 @@ fn compare(log: &Path, recorded: &Path) -> anyhow::Result<ExitCode> {
             writeln!(out, "same: {events} events, byte for byte")?;
             ExitCode::SUCCESS
         }
-        Some(Difference { line, recorded: was, replayed: is }) => {
+        Some(Difference {
+            line,
+            recorded: was,
+            replayed: is,
+        }) => {
             let none = || "nothing".to_string();
             writeln!(out, "{}:{line}: the replay differs", recorded.display())?;
             writeln!(out, "recorded: {}", was.unwrap_or_else(none))?;
@@ -133,7 +154,12 @@ struct RecordedLines {
 impl RecordedLines {
     /// Goes to the first event of this boot; to the end of the file where there is none.
     fn of_boot(file: &Path, boot: u32) -> std::io::Result<RecordedLines> {
-        let mut lines = RecordedLines { reader: BufReader::new(File::open(file)?), line: 0, first: None, is_over: false };
+        let mut lines = RecordedLines {
+            reader: BufReader::new(File::open(file)?),
+            line: 0,
+            first: None,
+            is_over: false,
+        };
         while let Some(line) = lines.read()? {
             // An engine that was driven without a start has one log for itself.
             let is_other = |event: &Event| matches!(event.fact, Fact::EngineStarted { boot: of, .. } if of != boot);
@@ -171,5 +197,7 @@ impl RecordedLines {
 /// The event of a line, if it is the first of a boot.
 fn first_event(line: &[u8]) -> Option<Event> {
     let is_first = line.starts_with(b"{\"seq\":1,");
-    is_first.then(|| serde_json::from_slice::<Event>(line).ok()).flatten()
+    is_first
+        .then(|| serde_json::from_slice::<Event>(line).ok())
+        .flatten()
 }

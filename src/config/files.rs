@@ -48,7 +48,11 @@ pub struct EngineFile {
 
 impl Default for EngineFile {
     fn default() -> Self {
-        EngineFile { live_calls_max: 5_000, call_minutes_max: 240, drain_s: 30 }
+        EngineFile {
+            live_calls_max: 5_000,
+            call_minutes_max: 240,
+            drain_s: 30,
+        }
     }
 }
 
@@ -104,7 +108,13 @@ pub struct MediaFile {
 
 impl Default for MediaFile {
     fn default() -> Self {
-        MediaFile { address: IpAddr::from([127, 0, 0, 1]), ports: (20_000, 29_999), workers: 1, rtp_timeout_s: 30, nat_phones: false }
+        MediaFile {
+            address: IpAddr::from([127, 0, 0, 1]),
+            ports: (20_000, 29_999),
+            workers: 1,
+            rtp_timeout_s: 30,
+            nat_phones: false,
+        }
     }
 }
 
@@ -118,7 +128,9 @@ pub struct DataFile {
 
 impl Default for DataFile {
     fn default() -> Self {
-        DataFile { folder: "data".into() }
+        DataFile {
+            folder: "data".into(),
+        }
     }
 }
 
@@ -169,7 +181,9 @@ pub struct TrunkFile {
 
 impl std::fmt::Debug for TrunkFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TrunkFile").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("TrunkFile")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -187,14 +201,28 @@ impl TrunkFile {
     pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str)> {
         let password = self.password();
         match (&self.user, password.is_given()) {
-            (Some(_), true) => {
-                password.secret().err().map(|why| (password.key(), why, "give password, password_env or password_file"))
-            }
-            (Some(_), false) => Some(("user", "a user without a password".into(), "add password_env = \"NAME\"")),
-            (None, true) => Some((password.key(), "a password without a user".into(), "add user = \"NAME\"")),
-            (None, false) if self.register => {
-                Some(("register", "a registration needs an account".into(), "add user and password_env"))
-            }
+            (Some(_), true) => password.secret().err().map(|why| {
+                (
+                    password.key(),
+                    why,
+                    "give password, password_env or password_file",
+                )
+            }),
+            (Some(_), false) => Some((
+                "user",
+                "a user without a password".into(),
+                "add password_env = \"NAME\"",
+            )),
+            (None, true) => Some((
+                password.key(),
+                "a password without a user".into(),
+                "add user = \"NAME\"",
+            )),
+            (None, false) if self.register => Some((
+                "register",
+                "a registration needs an account".into(),
+                "add user and password_env",
+            )),
             (None, false) => None,
         }
     }
@@ -293,13 +321,25 @@ impl TandemFile {
         };
         let (first, last) = self.media.ports;
         if first % 2 != 0 || first < 1_024 || last <= first {
-            say("media.ports", "not a range", "begin with an even port from 1024 and end above it, as in [20000, 29999]");
+            say(
+                "media.ports",
+                "not a range",
+                "begin with an even port from 1024 and end above it, as in [20000, 29999]",
+            );
         }
         if !(1..=64).contains(&self.media.workers) {
-            say("media.workers", "not between 1 and 64", "use 1 for each core that may relay");
+            say(
+                "media.workers",
+                "not between 1 and 64",
+                "use 1 for each core that may relay",
+            );
         }
         if !(2..=3_600).contains(&self.media.rtp_timeout_s) {
-            say("media.rtp_timeout_s", "not between 2 and 3600", "30 is usual");
+            say(
+                "media.rtp_timeout_s",
+                "not between 2 and 3600",
+                "30 is usual",
+            );
         }
         if self.sip.registration_s.0 < 10 || self.sip.registration_s.1 < self.sip.registration_s.0 {
             say("sip.registration_s", "not a range", "as in [60, 3600]");
@@ -308,23 +348,46 @@ impl TandemFile {
             say("sip.t1_ms", "not between 100 and 4000", "RFC 3261 says 500");
         }
         if self.engine.live_calls_max == 0 || self.engine.call_minutes_max == 0 {
-            say("engine", "a bound of 0 lets nobody in", "give live_calls_max and call_minutes_max");
+            say(
+                "engine",
+                "a bound of 0 lets nobody in",
+                "give live_calls_max and call_minutes_max",
+            );
         }
         for code in self.feature_codes.keys() {
             if code.is_empty() || !code.chars().all(|c| c.is_ascii_digit() || "*#".contains(c)) {
-                say(&format!("feature_codes.{code}"), "cannot be dialled", "use the keys 0-9, * and #, as in \"*15\"");
+                say(
+                    &format!("feature_codes.{code}"),
+                    "cannot be dialled",
+                    "use the keys 0-9, * and #, as in \"*15\"",
+                );
             }
         }
         if let Err(error) = crate::api::auth::Tokens::new(&self.api.tokens) {
-            say("api.tokens", &error.to_string(), "docs/configuration.md says what a token has");
+            say(
+                "api.tokens",
+                &error.to_string(),
+                "docs/configuration.md says what a token has",
+            );
         }
         if let Err(error) = crate::crm::adapter(&self.crm) {
-            say("crm", &error.to_string(), "docs/configuration.md says what each adapter needs");
+            say(
+                "crm",
+                &error.to_string(),
+                "docs/configuration.md says what each adapter needs",
+            );
         }
         for (index, webhook) in self.webhook.iter().enumerate() {
-            for secret in [Some(&webhook.secret), webhook.secret_before.as_ref()].into_iter().flatten() {
+            for secret in [Some(&webhook.secret), webhook.secret_before.as_ref()]
+                .into_iter()
+                .flatten()
+            {
                 if let Err(error) = secret.read() {
-                    say(&format!("webhook.{index}.secret"), &error.to_string(), "name the variable or file that holds the key");
+                    say(
+                        &format!("webhook.{index}.secret"),
+                        &error.to_string(),
+                        "name the variable or file that holds the key",
+                    );
                 }
             }
         }

@@ -8,7 +8,10 @@ mod files;
 mod problem;
 mod source;
 
-pub use files::{ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile, TrunkFile};
+pub use files::{
+    ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile,
+    TrunkFile,
+};
 pub use problem::Problem;
 pub use source::Source;
 
@@ -44,7 +47,11 @@ impl std::fmt::Display for Rejected {
             writeln!(f, "{problem}")?;
         }
         let n = self.problems.len();
-        write!(f, "{n} problem{} in the configuration", if n == 1 { "" } else { "s" })
+        write!(
+            f,
+            "{n} problem{} in the configuration",
+            if n == 1 { "" } else { "s" }
+        )
     }
 }
 
@@ -99,21 +106,46 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
     let prompts = source.prompts();
 
     let mut dialer = dialer::Config {
-        trunks: trunks.trunks.iter().map(|(id, trunk)| (*id, trunk.limits)).collect(),
+        trunks: trunks
+            .trunks
+            .iter()
+            .map(|(id, trunk)| (*id, trunk.limits))
+            .collect(),
         ..dialer::Config::default()
     };
     let mut campaign_texts: BTreeMap<CampaignId, Text> = BTreeMap::new();
     let mut campaigns_whole = true;
     for name in source.list("campaigns", "toml") {
         let text = checked.read(source, &format!("campaigns/{name}.toml"));
-        let Some(id) = checked.name::<CampaignId>(&text, &name) else { continue };
+        let Some(id) = checked.name::<CampaignId>(&text, &name) else {
+            continue;
+        };
         if let Some(mut campaign) = checked.try_parse::<dialer::config::CampaignConfig>(&text) {
-            let is_member = |agent: &acd::AgentConfig| agent.queues.iter().any(|membership| membership.queue.0 == id.0);
-            campaign.agents = agents.agents.iter().filter(|(_, agent)| is_member(agent)).map(|(id, _)| *id).collect();
+            let is_member = |agent: &acd::AgentConfig| {
+                agent
+                    .queues
+                    .iter()
+                    .any(|membership| membership.queue.0 == id.0)
+            };
+            campaign.agents = agents
+                .agents
+                .iter()
+                .filter(|(_, agent)| is_member(agent))
+                .map(|(id, _)| *id)
+                .collect();
             if campaign.agents.is_empty() && checked.is_whole(&agents_text) {
-                checked.warn(&text, "mode", "no agent takes the calls of this campaign", "name it in an agent's queues");
+                checked.warn(
+                    &text,
+                    "mode",
+                    "no agent takes the calls of this campaign",
+                    "name it in an agent's queues",
+                );
             }
-            if let Some(prompt) = campaign.abandon_prompt.as_ref().filter(|prompt| !prompts.contains(*prompt)) {
+            if let Some(prompt) = campaign
+                .abandon_prompt
+                .as_ref()
+                .filter(|prompt| !prompts.contains(*prompt))
+            {
                 checked.say(&text, "abandon_prompt", &no_prompt(prompt), PROMPT_REMEDY);
             }
             dialer.campaigns.insert(id, campaign);
@@ -126,33 +158,59 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         let text = checked.read(source, &format!("rules/{name}.toml"));
         if let Some(rules) = checked.try_parse::<dialer::rules::RuleSet>(&text) {
             if rules.id != name {
-                checked.say(&text, "id", "not the name of its file", &format!("write id = \"{name}\", or rename the file"));
+                checked.say(
+                    &text,
+                    "id",
+                    "not the name of its file",
+                    &format!("write id = \"{name}\", or rename the file"),
+                );
             }
             dialer.rules.insert(name.clone(), rules);
         }
         rule_texts.insert(name, text);
     }
 
-    let mut acd = acd::Config { queues: queues.queues, agents: agents.agents };
+    let mut acd = acd::Config {
+        queues: queues.queues,
+        agents: agents.agents,
+    };
     // The engine adds the campaigns' queues as well; here so that the check of the agents knows them.
     call::config::join_campaigns(&mut acd, &dialer);
     let queues_whole = checked.is_whole(&queues_text) && campaigns_whole;
     for problem in acd.validate() {
         let is_of_agents = problem.path.starts_with("agents");
-        let text = if is_of_agents { &agents_text } else { &queues_text };
+        let text = if is_of_agents {
+            &agents_text
+        } else {
+            &queues_text
+        };
         let (message, remedy) = match problem.problem.split_once("; ") {
             Some((remedy, message)) if remedy.starts_with("write ") => (message, remedy),
             Some((message, remedy)) => (message, remedy),
-            None => (problem.problem.as_str(), "docs/configuration.md says what each key may be"),
+            None => (
+                problem.problem.as_str(),
+                "docs/configuration.md says what each key may be",
+            ),
         };
         if queues_whole || !message.starts_with("there is no queue") {
             checked.say(text, &problem.path, message, remedy);
         }
     }
-    let served: BTreeSet<QueueId> = acd.agents.values().flat_map(|agent| agent.queues.iter().map(|m| m.queue)).collect();
-    for queue in acd.queues.keys().filter(|queue| !served.contains(queue) && !dialer.campaigns.contains_key(&CampaignId(queue.0))) {
+    let served: BTreeSet<QueueId> = acd
+        .agents
+        .values()
+        .flat_map(|agent| agent.queues.iter().map(|m| m.queue))
+        .collect();
+    for queue in acd.queues.keys().filter(|queue| {
+        !served.contains(queue) && !dialer.campaigns.contains_key(&CampaignId(queue.0))
+    }) {
         if checked.is_whole(&agents_text) {
-            checked.warn(&queues_text, &format!("queues.{queue}"), "no agent takes the calls of this queue", "name it in an agent's queues");
+            checked.warn(
+                &queues_text,
+                &format!("queues.{queue}"),
+                "no agent takes the calls of this queue",
+                "name it in an agent's queues",
+            );
         }
     }
     let trunks_whole = checked.is_whole(&trunks_text);
@@ -160,7 +218,10 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         let mut segments = problem.path.splitn(2, '.');
         let (kind, rest) = (segments.next().unwrap_or(""), segments.next().unwrap_or(""));
         let (name, key) = rest.rsplit_once('.').unwrap_or((rest, ""));
-        let campaign = name.parse::<CampaignId>().ok().and_then(|id| campaign_texts.get(&id));
+        let campaign = name
+            .parse::<CampaignId>()
+            .ok()
+            .and_then(|id| campaign_texts.get(&id));
         match (kind, campaign, rule_texts.get(rest)) {
             // campaigns.spring.rules is the key `rules` of its own file.
             ("campaigns", Some(text), _) => {
@@ -168,16 +229,33 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                     checked.say(text, key, &problem.message, &problem.remedy);
                 }
             }
-            ("rules", _, Some(text)) => checked.say(text, "rule", &problem.message, &problem.remedy),
-            ("trunks", _, _) => {
-                checked.say(&trunks_text, &format!("trunks.{name}.limits.{key}"), &problem.message, &problem.remedy);
+            ("rules", _, Some(text)) => {
+                checked.say(text, "rule", &problem.message, &problem.remedy)
             }
-            _ => checked.say(&trunks_text, &problem.path, &problem.message, &problem.remedy),
+            ("trunks", _, _) => {
+                checked.say(
+                    &trunks_text,
+                    &format!("trunks.{name}.limits.{key}"),
+                    &problem.message,
+                    &problem.remedy,
+                );
+            }
+            _ => checked.say(
+                &trunks_text,
+                &problem.path,
+                &problem.message,
+                &problem.remedy,
+            ),
         }
     }
     for (id, trunk) in &trunks.trunks {
         if let Some((key, message, remedy)) = trunk.problem() {
-            checked.say(&trunks_text, &format!("trunks.{id}.{key}"), &message, remedy);
+            checked.say(
+                &trunks_text,
+                &format!("trunks.{id}.{key}"),
+                &message,
+                remedy,
+            );
         }
     }
 
@@ -196,7 +274,9 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         queues: queues_whole.then(|| names.queues.clone()),
         skills: checked.is_whole(&agents_text).then(|| names.skills.clone()),
         prompts: Some(prompts.clone()),
-        sources: checked.is_whole(&tandem_text).then(|| names.sources.clone()),
+        sources: checked
+            .is_whole(&tandem_text)
+            .then(|| names.sources.clone()),
         ..ivr::CheckContext::default()
     };
     let flows: Option<BTreeSet<FlowId>> = match ivr::parse_all(&flow_files, &context) {
@@ -218,54 +298,118 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         let path = |key: &str| format!("route.{index}.{key}");
         match (route.flow, route.queue) {
             (Some(flow), None) if is_no_flow(&flow) => {
-                checked.say(&tandem_text, &path("flow"), &format!("there is no flow \"{flow}\""), &format!("add ivr/{flow}.toml"));
+                checked.say(
+                    &tandem_text,
+                    &path("flow"),
+                    &format!("there is no flow \"{flow}\""),
+                    &format!("add ivr/{flow}.toml"),
+                );
             }
             (None, Some(queue)) if queues_whole && !acd.queues.contains_key(&queue) => {
-                checked.say(&tandem_text, &path("queue"), &format!("there is no queue \"{queue}\""), &format!("add [queues.{queue}] to queues.toml"));
+                checked.say(
+                    &tandem_text,
+                    &path("queue"),
+                    &format!("there is no queue \"{queue}\""),
+                    &format!("add [queues.{queue}] to queues.toml"),
+                );
             }
             (Some(_), None) | (None, Some(_)) => {}
             (Some(_), Some(_)) | (None, None) => {
-                checked.say(&tandem_text, &path("number"), "a route goes to one place", "give it either a flow or a queue");
+                checked.say(
+                    &tandem_text,
+                    &path("number"),
+                    "a route goes to one place",
+                    "give it either a flow or a queue",
+                );
             }
         }
-        if let Some(trunk) = route.trunk.filter(|trunk| trunks_whole && !trunks.trunks.contains_key(trunk)) {
-            checked.say(&tandem_text, &path("trunk"), &format!("there is no trunk \"{trunk}\""), &format!("add [trunks.{trunk}] to trunks.toml"));
+        if let Some(trunk) = route
+            .trunk
+            .filter(|trunk| trunks_whole && !trunks.trunks.contains_key(trunk))
+        {
+            checked.say(
+                &tandem_text,
+                &path("trunk"),
+                &format!("there is no trunk \"{trunk}\""),
+                &format!("add [trunks.{trunk}] to trunks.toml"),
+            );
         }
     }
     for problem in tandem.problems() {
         checked.say(&tandem_text, &problem.0, &problem.1, &problem.2);
     }
     for (id, queue) in &acd.queues {
-        let Some(overflow) = &queue.overflow else { continue };
+        let Some(overflow) = &queue.overflow else {
+            continue;
+        };
         let path = format!("queues.{id}.overflow");
         match overflow.to {
             acd::config::OverflowTo::Flow(flow) if is_no_flow(&flow) => {
-                checked.say(&queues_text, &format!("{path}.to"), &format!("there is no flow \"{flow}\""), &format!("add ivr/{flow}.toml"));
+                checked.say(
+                    &queues_text,
+                    &format!("{path}.to"),
+                    &format!("there is no flow \"{flow}\""),
+                    &format!("add ivr/{flow}.toml"),
+                );
             }
-            acd::config::OverflowTo::Flow(_) | acd::config::OverflowTo::Queue(_) | acd::config::OverflowTo::HangUp => {}
+            acd::config::OverflowTo::Flow(_)
+            | acd::config::OverflowTo::Queue(_)
+            | acd::config::OverflowTo::HangUp => {}
         }
-        if let Some(prompt) = overflow.prompt.as_ref().filter(|prompt| !prompts.contains(*prompt)) {
-            checked.say(&queues_text, &format!("{path}.prompt"), &no_prompt(prompt), PROMPT_REMEDY);
+        if let Some(prompt) = overflow
+            .prompt
+            .as_ref()
+            .filter(|prompt| !prompts.contains(*prompt))
+        {
+            checked.say(
+                &queues_text,
+                &format!("{path}.prompt"),
+                &no_prompt(prompt),
+                PROMPT_REMEDY,
+            );
         }
     }
     for (queue, treatment) in &queues.treatment {
         if queues_whole && !acd.queues.contains_key(queue) {
-            checked.say(&queues_text, &format!("treatment.{queue}"), "no such queue", "name a queue or campaign");
+            checked.say(
+                &queues_text,
+                &format!("treatment.{queue}"),
+                "no such queue",
+                "name a queue or campaign",
+            );
         }
-        for (key, prompt) in [("music", &treatment.music), ("hold_music", &treatment.hold_music)] {
+        for (key, prompt) in [
+            ("music", &treatment.music),
+            ("hold_music", &treatment.hold_music),
+        ] {
             if !prompts.contains(prompt) {
-                checked.say(&queues_text, &format!("treatment.{queue}.{key}"), &no_prompt(prompt), PROMPT_REMEDY);
+                checked.say(
+                    &queues_text,
+                    &format!("treatment.{queue}.{key}"),
+                    &no_prompt(prompt),
+                    PROMPT_REMEDY,
+                );
             }
         }
     }
     for (agent, phone) in &agents.phones {
         let path = format!("phones.{agent}");
         if checked.is_whole(&agents_text) && !acd.agents.contains_key(agent) {
-            checked.say(&agents_text, &path, "no such agent", &format!("add [agents.{agent}] or remove the phone"));
+            checked.say(
+                &agents_text,
+                &path,
+                "no such agent",
+                &format!("add [agents.{agent}] or remove the phone"),
+            );
         }
         if let Err(why) = phone.secret() {
             let remedy = "give one of password, password_env or password_file, or leave the phone out: its password is then made";
-            checked.say(&agents_text, &format!("{path}.{}", phone.key()), &why, remedy);
+            checked.say(
+                &agents_text,
+                &format!("{path}.{}", phone.key()),
+                &why,
+                remedy,
+            );
         }
     }
 
@@ -281,7 +425,15 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         live_calls_max: tandem.engine.live_calls_max,
         call_ms_max: u64::from(tandem.engine.call_minutes_max) * 60_000,
     };
-    (Configuration { tandem, trunks: trunks.trunks, phones: agents.phones, call }, names)
+    (
+        Configuration {
+            tandem,
+            trunks: trunks.trunks,
+            phones: agents.phones,
+            call,
+        },
+        names,
+    )
 }
 
 const PROMPT_REMEDY: &str = "add it under prompts/ as NAME.wav: 8 kHz, 16 bit, mono";

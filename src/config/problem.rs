@@ -37,7 +37,12 @@ impl fmt::Display for Problem {
         let gap = " ".repeat(number.len());
         writeln!(f, "{gap} |")?;
         writeln!(f, "{number} | {}", self.excerpt)?;
-        writeln!(f, "{gap} | {}{}", " ".repeat(self.column.saturating_sub(1)), "^".repeat(self.width.max(1)))?;
+        writeln!(
+            f,
+            "{gap} | {}{}",
+            " ".repeat(self.column.saturating_sub(1)),
+            "^".repeat(self.width.max(1))
+        )?;
         write!(f, "{gap} = help: {}", self.remedy)
     }
 }
@@ -64,22 +69,42 @@ impl Checked {
     /// The text of a file; empty, with a problem, where it cannot be read.
     pub fn read(&mut self, source: &Source, file: &str) -> Text {
         match source.read(file) {
-            Ok(text) => Text { file: source.display(file), text },
+            Ok(text) => Text {
+                file: source.display(file),
+                text,
+            },
             Err(why) => {
-                let text = Text { file: source.display(file), text: String::new() };
+                let text = Text {
+                    file: source.display(file),
+                    text: String::new(),
+                };
                 self.torn.insert(text.file.clone());
-                self.say(&text, "", &format!("cannot be read: {why}"), "create it, or copy the one that ships with Tandem");
+                self.say(
+                    &text,
+                    "",
+                    &format!("cannot be read: {why}"),
+                    "create it, or copy the one that ships with Tandem",
+                );
                 text
             }
         }
     }
 
     /// A name made of a file's name.
-    pub fn name<T: std::str::FromStr<Err = model::KeyError>>(&mut self, text: &Text, name: &str) -> Option<T> {
+    pub fn name<T: std::str::FromStr<Err = model::KeyError>>(
+        &mut self,
+        text: &Text,
+        name: &str,
+    ) -> Option<T> {
         match name.parse() {
             Ok(id) => Some(id),
             Err(why) => {
-                self.say(text, "", &format!("the file's name is no name: {why}"), "rename the file");
+                self.say(
+                    text,
+                    "",
+                    &format!("the file's name is no name: {why}"),
+                    "rename the file",
+                );
                 None
             }
         }
@@ -116,7 +141,10 @@ impl Checked {
                 Err(error) => error,
             };
             self.refuse(text, &error);
-            if !error.span().is_some_and(|span| prune(root.get_mut(), &span)) {
+            if !error
+                .span()
+                .is_some_and(|span| prune(root.get_mut(), &span))
+            {
                 return None;
             }
         }
@@ -140,7 +168,10 @@ impl Checked {
                 };
                 (format!("there is no key `{name}`"), remedy)
             }
-            None if first.starts_with("missing field ") => (first.replace("missing field", "there is no"), "add it".to_string()),
+            None if first.starts_with("missing field ") => (
+                first.replace("missing field", "there is no"),
+                "add it".to_string(),
+            ),
             None => {
                 let more: Vec<&str> = lines.collect();
                 let remedy = match more.is_empty() {
@@ -155,24 +186,43 @@ impl Checked {
 
     /// Something that works, and may not be what was meant.
     pub fn warn(&mut self, text: &Text, path: &str, message: &str, remedy: &str) {
-        self.at(text, span_of(&text.text, path), true, format!("{path}: {message}"), remedy.to_string());
+        self.at(
+            text,
+            span_of(&text.text, path),
+            true,
+            format!("{path}: {message}"),
+            remedy.to_string(),
+        );
     }
 
     /// Something wrong at a key path such as `queues.sales.ring_timeout_ms`.
     pub fn say(&mut self, text: &Text, path: &str, message: &str, remedy: &str) {
         let span = span_of(&text.text, path);
-        let message = if path.is_empty() { message.to_string() } else { format!("{path}: {message}") };
+        let message = if path.is_empty() {
+            message.to_string()
+        } else {
+            format!("{path}: {message}")
+        };
         self.at(text, span, false, message, remedy.to_string());
     }
 
     /// What was found in flows.
     pub fn diagnostics(&mut self, files: &[(String, String)], diagnostics: &[ivr::Diagnostic]) {
         for diagnostic in diagnostics {
-            let text = files.iter().find(|(file, _)| *file == diagnostic.file).map_or("", |(_, text)| text);
-            let text = Text { file: diagnostic.file.clone(), text: text.to_string() };
+            let text = files
+                .iter()
+                .find(|(file, _)| *file == diagnostic.file)
+                .map_or("", |(_, text)| text);
+            let text = Text {
+                file: diagnostic.file.clone(),
+                text: text.to_string(),
+            };
             let is_warning = diagnostic.severity == ivr::Severity::Warning;
             let message = format!("{} [{}]", diagnostic.message, diagnostic.code);
-            let remedy = diagnostic.remedy.clone().unwrap_or_else(|| "docs/ivr.md says what a flow can be".to_string());
+            let remedy = diagnostic
+                .remedy
+                .clone()
+                .unwrap_or_else(|| "docs/ivr.md says what a flow can be".to_string());
             self.at(&text, diagnostic.span.clone(), is_warning, message, remedy);
         }
     }
@@ -180,16 +230,27 @@ impl Checked {
     /// The value, if nothing but warnings were found.
     pub fn finish<T>(self, value: T) -> Result<(T, Vec<Problem>), super::Rejected> {
         if self.problems.iter().any(|problem| !problem.is_warning) {
-            return Err(super::Rejected { problems: self.problems });
+            return Err(super::Rejected {
+                problems: self.problems,
+            });
         }
         Ok((value, self.problems))
     }
 
-    fn at(&mut self, text: &Text, span: Range<usize>, is_warning: bool, message: String, remedy: String) {
+    fn at(
+        &mut self,
+        text: &Text,
+        span: Range<usize>,
+        is_warning: bool,
+        message: String,
+        remedy: String,
+    ) {
         let start = floor_boundary(&text.text, span.start);
         let end = floor_boundary(&text.text, span.end.max(start));
         let line_start = text.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text.text[start..].find('\n').map_or(text.text.len(), |at| start + at);
+        let line_end = text.text[start..]
+            .find('\n')
+            .map_or(text.text.len(), |at| start + at);
         self.problems.push(Problem {
             file: text.file.clone(),
             line: text.text[..start].matches('\n').count() + 1,
@@ -205,8 +266,12 @@ impl Checked {
 
 /// A line as it is shown: what is checked in a pipeline ends up in its log.
 fn without_password(line: &str) -> String {
-    let after = |at: usize| line[at + "password".len()..].trim_start_matches(['"', '\'', ' ', '\t']);
-    match line.match_indices("password").find(|(at, _)| after(*at).starts_with('=')) {
+    let after =
+        |at: usize| line[at + "password".len()..].trim_start_matches(['"', '\'', ' ', '\t']);
+    match line
+        .match_indices("password")
+        .find(|(at, _)| after(*at).starts_with('='))
+    {
         Some((at, _)) => format!("{}password = …", &line[..at]),
         None => line.to_string(),
     }
@@ -232,14 +297,21 @@ fn span_of(text: &str, path: &str) -> Range<usize> {
 fn span_in(table: &DeTable<'_>, keys: &[&str]) -> Option<Range<usize>> {
     (1..=keys.len()).rev().find_map(|n| {
         let name = keys[..n].join(".");
-        let (key, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == name)?;
+        let (key, value) = table
+            .iter()
+            .find(|(key, _)| key.get_ref().as_ref() == name)?;
         let rest = &keys[n..];
-        let deeper = match (value.get_ref(), rest.first().and_then(|index| index.parse::<usize>().ok())) {
+        let deeper = match (
+            value.get_ref(),
+            rest.first().and_then(|index| index.parse::<usize>().ok()),
+        ) {
             (DeValue::Table(inner), _) => span_in(inner, rest),
-            (DeValue::Array(list), Some(index)) => list.get(index).map(|item| match item.get_ref() {
-                DeValue::Table(inner) => span_in(inner, &rest[1..]).unwrap_or(item.span()),
-                _ => item.span(),
-            }),
+            (DeValue::Array(list), Some(index)) => {
+                list.get(index).map(|item| match item.get_ref() {
+                    DeValue::Table(inner) => span_in(inner, &rest[1..]).unwrap_or(item.span()),
+                    _ => item.span(),
+                })
+            }
             _ => None,
         };
         Some(deeper.unwrap_or(key.span()))
@@ -259,8 +331,12 @@ fn prune(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
             return true;
         }
     }
-    let found = table.iter().find(|(key, value)| covers(key.span()) || covers(value.span()));
-    let Some(key) = found.map(|(key, _)| key.get_ref().to_string()) else { return false };
+    let found = table
+        .iter()
+        .find(|(key, value)| covers(key.span()) || covers(value.span()));
+    let Some(key) = found.map(|(key, _)| key.get_ref().to_string()) else {
+        return false;
+    };
     table.remove(key.as_str()).is_some()
 }
 
@@ -275,7 +351,9 @@ fn prune_list(list: &mut DeArray<'_>, span: &Range<usize>) -> bool {
         };
         is_inside || covers(item.span())
     };
-    let Some(index) = list.iter().position(within) else { return false };
+    let Some(index) = list.iter().position(within) else {
+        return false;
+    };
     let mut rest = DeArray::new();
     for item in list.iter().take(index).chain(list.iter().skip(index + 1)) {
         rest.push(item.clone());
@@ -289,7 +367,9 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let extends = |name: &&&str| name.starts_with(word) || word.starts_with(**name);
     let near = known.iter().map(|name| (slips(word, name), *name)).min();
     let bound = word.chars().count().div_ceil(3);
-    near.filter(|(slips, _)| *slips <= bound).map(|(_, name)| name).or_else(|| known.iter().find(extends).copied())
+    near.filter(|(slips, _)| *slips <= bound)
+        .map(|(_, name)| name)
+        .or_else(|| known.iter().find(extends).copied())
 }
 
 /// Letters to insert, remove or change to make one of the other.
@@ -299,7 +379,9 @@ fn slips(one: &str, other: &str) -> usize {
     for (i, a) in one.chars().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
         for (j, b) in other.iter().enumerate() {
-            let cost = (diagonal + usize::from(a != *b)).min(row[j] + 1).min(row[j + 1] + 1);
+            let cost = (diagonal + usize::from(a != *b))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
             diagonal = std::mem::replace(&mut row[j + 1], cost);
         }
     }
@@ -313,13 +395,20 @@ mod tests {
     #[test]
     fn a_key_path_is_found_where_it_is_written() {
         let text = "[queues.sales]\nring_timeout_ms = 5\n";
-        assert_eq!(&text[span_of(text, "queues.sales.ring_timeout_ms")], "ring_timeout_ms");
+        assert_eq!(
+            &text[span_of(text, "queues.sales.ring_timeout_ms")],
+            "ring_timeout_ms"
+        );
         assert_eq!(&text[span_of(text, "queues.sales.nothing")], "sales");
         assert_eq!(span_of(text, "nothing"), 0..0);
-        let text = "[[route]]\nflow = 'x'\n[queues.'a.b']\nrings = [{ after_ms = 1 }, { after_ms = 0 }]\n";
+        let text =
+            "[[route]]\nflow = 'x'\n[queues.'a.b']\nrings = [{ after_ms = 1 }, { after_ms = 0 }]\n";
         assert_eq!(&text[span_of(text, "route.0.flow")], "flow");
         let second = span_of(text, "queues.a.b.rings[1].after_ms");
-        assert_eq!((&text[second.clone()], second.start), ("after_ms", text.rfind("after_ms").unwrap()));
+        assert_eq!(
+            (&text[second.clone()], second.start),
+            ("after_ms", text.rfind("after_ms").unwrap())
+        );
     }
 
     #[test]
@@ -333,11 +422,23 @@ mod tests {
         }
         let mut checked = Checked::default();
         let text = "oen = 1\n[two.a]\none = 'x'\n[two.b]\none = 5\nthree = 1\n[[list]]\none = 1\n[[list]]\nsix = 1\n";
-        let text = Text { file: "x.toml".into(), text: text.into() };
+        let text = Text {
+            file: "x.toml".into(),
+            text: text.into(),
+        };
         let file: File = checked.parse(&text);
-        let mut places: Vec<(usize, usize)> = checked.problems.iter().map(|p| (p.line, p.column)).collect();
+        let mut places: Vec<(usize, usize)> = checked
+            .problems
+            .iter()
+            .map(|p| (p.line, p.column))
+            .collect();
         places.sort_unstable();
-        assert_eq!(places, [(1, 1), (3, 7), (6, 1), (10, 1)], "{:#?}", checked.problems);
+        assert_eq!(
+            places,
+            [(1, 1), (3, 7), (6, 1), (10, 1)],
+            "{:#?}",
+            checked.problems
+        );
         assert_eq!((file.two["b"].one, file.list.len(), file.one), (5, 1, 0));
         assert!(!checked.is_whole(&text));
         let slip = checked.problems.iter().find(|p| p.line == 1).unwrap();
@@ -347,7 +448,10 @@ mod tests {
     #[test]
     fn a_problem_shows_its_line_with_a_caret() {
         let mut checked = Checked::default();
-        let text = Text { file: "queues.toml".into(), text: "[queues.sales]\nring = 5\n".into() };
+        let text = Text {
+            file: "queues.toml".into(),
+            text: "[queues.sales]\nring = 5\n".into(),
+        };
         checked.say(&text, "queues.sales.ring", "too short", "ring longer");
         let shown = checked.problems[0].to_string();
         assert!(shown.contains("queues.toml:2:1"), "{shown}");

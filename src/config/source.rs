@@ -29,13 +29,19 @@ pub const EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embed
 impl Source {
     /// A folder, or a file in a folder that stands for its `tandem.toml`.
     pub fn of_path(path: &Path) -> Source {
-        let main = || path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let main = || {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
         match main() {
             Some(main) if !path.is_dir() => {
                 let root = path.parent().map(Path::to_path_buf).unwrap_or_default();
                 Source::Folder { root, main }
             }
-            Some(_) | None => Source::Folder { root: path.to_path_buf(), main: MAIN_FILE.into() },
+            Some(_) | None => Source::Folder {
+                root: path.to_path_buf(),
+                main: MAIN_FILE.into(),
+            },
         }
     }
 
@@ -48,7 +54,8 @@ impl Source {
     pub fn read(&self, file: &str) -> Result<String, String> {
         match self {
             Source::Folder { root, main } => {
-                std::fs::read_to_string(Source::path(root, main, file)).map_err(|error| error.to_string())
+                std::fs::read_to_string(Source::path(root, main, file))
+                    .map_err(|error| error.to_string())
             }
             Source::Embedded => self
                 .read_bytes(file)
@@ -61,7 +68,10 @@ impl Source {
     pub fn read_bytes(&self, file: &str) -> Option<Vec<u8>> {
         match self {
             Source::Folder { root, main } => std::fs::read(Source::path(root, main, file)).ok(),
-            Source::Embedded => EMBEDDED.iter().find(|(name, _)| *name == file).map(|(_, bytes)| bytes.to_vec()),
+            Source::Embedded => EMBEDDED
+                .iter()
+                .find(|(name, _)| *name == file)
+                .map(|(_, bytes)| bytes.to_vec()),
         }
     }
 
@@ -77,7 +87,11 @@ impl Source {
                 .collect(),
             Source::Embedded => EMBEDDED
                 .iter()
-                .filter_map(|(name, _)| name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(&suffix))
+                .filter_map(|(name, _)| {
+                    name.strip_prefix(folder)?
+                        .strip_prefix('/')?
+                        .strip_suffix(&suffix)
+                })
                 .map(str::to_string)
                 .collect(),
         };
@@ -89,9 +103,17 @@ impl Source {
     pub fn prompts(&self) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = self.list("prompts", "wav").into_iter().collect();
         for folder in self.folders("prompts") {
-            names.extend(self.list(&format!("prompts/{folder}"), "wav").into_iter().map(|name| format!("{folder}/{name}")));
+            names.extend(
+                self.list(&format!("prompts/{folder}"), "wav")
+                    .into_iter()
+                    .map(|name| format!("{folder}/{name}")),
+            );
         }
-        names.extend(crate::media_io::prompts::BUILT_IN.iter().map(|name| name.to_string()));
+        names.extend(
+            crate::media_io::prompts::BUILT_IN
+                .iter()
+                .map(|name| name.to_string()),
+        );
         names
     }
 
@@ -102,7 +124,10 @@ impl Source {
             Source::Embedded => {
                 let mut library = PromptLibrary::new(None);
                 for (file, bytes) in EMBEDDED {
-                    if let Some(name) = file.strip_prefix("prompts/").and_then(|name| name.strip_suffix(".wav")) {
+                    if let Some(name) = file
+                        .strip_prefix("prompts/")
+                        .and_then(|name| name.strip_suffix(".wav"))
+                    {
                         let samples = media::wav::read_samples(*bytes, Path::new(file))?;
                         library.add(name, Clip::from_samples(&samples));
                     }
@@ -127,12 +152,18 @@ impl Source {
                 .flatten()
                 .filter_map(|entry| {
                     let entry = entry.ok()?;
-                    entry.file_type().ok()?.is_dir().then(|| entry.file_name().into_string().ok())?
+                    entry
+                        .file_type()
+                        .ok()?
+                        .is_dir()
+                        .then(|| entry.file_name().into_string().ok())?
                 })
                 .collect(),
             Source::Embedded => EMBEDDED
                 .iter()
-                .filter_map(|(name, _)| name.strip_prefix(under)?.strip_prefix('/')?.split_once('/'))
+                .filter_map(|(name, _)| {
+                    name.strip_prefix(under)?.strip_prefix('/')?.split_once('/')
+                })
                 .map(|(folder, _)| folder.to_string())
                 .collect(),
         };

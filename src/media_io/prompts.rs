@@ -119,7 +119,10 @@ impl PromptLibrary {
             }
         }
         if let Some(clip) = self.embedded.get(name) {
-            return Ok(Clip { ulaw: clip.ulaw.clone(), alaw: clip.alaw.clone() });
+            return Ok(Clip {
+                ulaw: clip.ulaw.clone(),
+                alaw: clip.alaw.clone(),
+            });
         }
         built_in(name)
             .map(|samples| Clip::from_samples(&samples))

@@ -160,7 +160,9 @@ pub fn import_csv_with(
             .await
             .map_err(StoreError::from)?;
         let mut import = Import::prepare(&mut connection, options, now).await?;
-        import.read(&mut connection, reader, progress, rejected).await
+        import
+            .read(&mut connection, reader, progress, rejected)
+            .await
     })
 }
 
