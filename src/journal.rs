@@ -3,7 +3,7 @@
 //! The first line says what the engine was made of, every further line is one input with its
 //! instant. A thread of its own writes it; where the disk fails, calls go on and the log says so.
 
-use call::Input;
+use call::{Engine, EngineOutbox, Input};
 use crossbeam_channel::{Sender, bounded};
 use model::Now;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,23 @@ fn write(out: &mut impl Write, batch: Vec<(Now, Input)>) -> std::io::Result<()> 
     Ok(())
 }
 
+/// Tells the engine an input and gives what the log keeps of it: a key that is part of a secret is
+/// kept as `0`, `*` and `#` as themselves. A key that brought the call to a secret question counts as
+/// its first digit, for typed ahead it is just that.
+pub fn handle(engine: &mut Engine, now: Now, input: Input, out: &mut EngineOutbox) -> (Now, Input) {
+    let Input::DigitPressed { leg, digit } = input else {
+        engine.handle(now, input.clone(), out);
+        return (now, input);
+    };
+    let is_secret = engine.is_sensitive(leg);
+    engine.handle(now, input, out);
+    let digit = match digit {
+        '0'..='9' if is_secret || engine.is_sensitive(leg) => '0',
+        other => other,
+    };
+    (now, Input::DigitPressed { leg, digit })
+}
+
 /// Why a log cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -141,8 +158,8 @@ pub fn replay(
     let mut reader = BufReader::new(File::open(file)?);
     let mut text = Vec::new();
     reader.read_until(b'\n', &mut text)?;
-    let mut engine = call::Engine::new(header.config, header.boot, header.seed)?;
-    let mut out = call::EngineOutbox::default();
+    let mut engine = Engine::new(header.config, header.boot, header.seed)?;
+    let mut out = EngineOutbox::default();
     let mut inputs = 0;
     for number in 2.. {
         text.clear();
@@ -174,4 +191,119 @@ pub fn replay(
         inputs += 1;
     }
     Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use call::config::Route;
+    use call::input::Origin;
+    use model::{LegId, Mono, Utc};
+
+    const FLOW: &str = r#"
+        id = "bank"
+        start = "greeting"
+        [variables]
+        pin = { type = "text", default = "", sensitive = true }
+        account = { type = "text", default = "" }
+        [node.greeting]
+        type = "play"
+        prompt = "music"
+        next = "pin"
+        [node.pin]
+        type = "collect"
+        prompt = "music"
+        into = "pin"
+        min = 4
+        max = 6
+        next = "account"
+        [node.account]
+        type = "collect"
+        prompt = "music"
+        into = "account"
+        min = 2
+        max = 2
+        next = "end"
+        [node.end]
+        type = "hang_up"
+    "#;
+
+    fn now(ms: u64) -> Now {
+        let utc = Utc::from_micros(1_795_000_000_000_000);
+        Now {
+            mono: Mono::from_micros(ms * 1_000),
+            utc,
+        }
+    }
+
+    #[test]
+    fn no_digit_of_a_secret_reaches_the_log_and_every_other_does() {
+        let config = call::Config {
+            flows: vec![("bank.toml".into(), FLOW.into())],
+            routes: vec![Route {
+                number: "*".into(),
+                trunk: None,
+                flow: Some("bank".parse().unwrap()),
+                queue: None,
+            }],
+            ..call::Config::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("inputs.jsonl");
+        let header = Header {
+            tandem_input_log: 1,
+            boot: 1,
+            seed: 1,
+            config: config.clone(),
+        };
+        let (journal, thread) = Journal::start(&file, &header).unwrap();
+        let (mut engine, mut out) = (Engine::new(config, 1, 1).unwrap(), EngineOutbox::default());
+        let leg = LegId((1 << 40) + (1 << 39));
+        let mut events: Vec<model::Event> = Vec::new();
+        let mut tell = |ms, input| {
+            let kept = handle(&mut engine, now(ms), input, &mut out);
+            events.extend(out.events.drain(..));
+            journal.send(vec![kept]);
+        };
+        let from = Origin::Trunk("carrier".parse().unwrap());
+        tell(
+            0,
+            Input::LegArrived {
+                leg,
+                from,
+                caller: "1".into(),
+                caller_name: None,
+                called: "2".into(),
+            },
+        );
+        // The first key is pressed into the greeting already.
+        for (n, digit) in "8967#53".chars().enumerate() {
+            tell(1_000 + n as u64 * 300, Input::DigitPressed { leg, digit });
+        }
+        drop(journal);
+        thread.join().unwrap();
+
+        let log = std::fs::read_to_string(&file).unwrap();
+        let digits: String = log
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once("\"digit\":\"")?.1.chars().next())
+            .collect();
+        assert_eq!(digits, "0000#53");
+        let collected =
+            |event: &&model::Event| matches!(event.fact, model::Fact::IvrDigitsCollected { .. });
+        assert_eq!(
+            events.iter().filter(collected).count(),
+            2,
+            "both questions were answered: {events:#?}"
+        );
+
+        let mut again = Vec::new();
+        replay(&file, &mut |event| {
+            again.push(event.clone());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(again, events, "the masked log tells the same story");
+    }
 }

@@ -114,7 +114,7 @@ fn an_unknown_key_is_shown_with_the_one_that_was_meant() {
         copy.shown(),
         "\
 error: there is no key `ring_timeout`
-  --> queues.toml:7:1
+ --> queues.toml:7:1
   |
 7 | ring_timeout = 15_000    # an offer that rings out is a RONA
   | ^^^^^^^^^^^^
@@ -214,9 +214,9 @@ fn a_missing_prompt_is_shown_wherever_it_is_named() {
         );
     let shown = copy.shown();
     for expected in [
-        "queues.sales.overflow.prompt: there is no prompt \"nobody\"\n  --> queues.toml:11:36",
+        "queues.sales.overflow.prompt: there is no prompt \"nobody\"\n  --> queues.toml:11:30",
         "abandon_prompt: there is no prompt \"sorry\"\n  --> campaigns/spring.toml:12:1",
-        "there is no prompt `welcome/greting` [missing-prompt]\n  --> ivr/welcome.toml:31:10",
+        "there is no prompt `welcome/greting` [missing-prompt]\n  --> ivr/welcome.toml:30:10",
         "= help: did you mean `welcome/greeting`?",
     ] {
         assert!(shown.contains(expected), "{expected}\n\n{shown}");
@@ -300,7 +300,7 @@ fn every_mistake_is_shown_at_once_and_none_follows_from_another() {
         places,
         [
             "agents.toml:17 agents.chen.skills.products: it is 11",
-            "queues.toml:29 queues.support.announce_every_ms: it is 60",
+            "queues.toml:28 queues.support.announce_every_ms: it is 60",
             "queues.toml:5 there is no key `strateg`",
             "queues.toml:9 invalid type: string \"long\", expected u64",
             "trunks.toml:3 there is no `address`",

@@ -26,7 +26,8 @@ the campaigns' limits are read from it.
 Exit code 0: every book balances and no rule was broken; 1: not, or the log cannot be read.")]
 pub struct AuditArgs {
     /// The `events.jsonl` of a data folder.
-    log: PathBuf,
+    #[arg(value_name = "LOG")]
+    events: PathBuf,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -89,8 +90,8 @@ struct Report {
 /// Runs it.
 pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let mut report =
-        audit(&args.log).with_context(|| format!("cannot read {}", args.log.display()))?;
-    for (campaign, limit) in limits(&args.log) {
+        audit(&args.events).with_context(|| format!("cannot read {}", args.events.display()))?;
+    for (campaign, limit) in limits(&args.events) {
         if let Some(report) = report.campaigns.get_mut(&campaign) {
             report.abandon_limit = Some(limit / 100.0);
         }
@@ -98,7 +99,7 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let mut out = Output::new();
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
-        false => show(&mut out, &args.log, &report)?,
+        false => show(&mut out, &args.events, &report)?,
     }
     out.flush()?;
     Ok(if report.is_ok {

@@ -289,9 +289,10 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert_eq!(rows.len(), SHOWN_MAX + 5);
+        let last: Vec<&str> = rows[SHOWN_MAX + 4].iter().collect();
         assert_eq!(
-            rows[SHOWN_MAX + 4],
-            *[
+            last,
+            [
                 (SHOWN_MAX + 4).to_string().as_str(),
                 "phone",
                 "no, \"never\""

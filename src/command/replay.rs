@@ -21,7 +21,8 @@ An input log is of one start of the engine; an event log may have several: the o
 Keys pressed for a secret are recorded as 0, so a flow that branches on a secret may take another way.")]
 pub struct ReplayArgs {
     /// The `inputs.jsonl` of a data folder.
-    log: PathBuf,
+    #[arg(value_name = "LOG")]
+    inputs: PathBuf,
     /// Write the events to this file instead.
     #[arg(long, value_name = "FILE", conflicts_with = "compare")]
     events: Option<PathBuf>,
@@ -33,7 +34,7 @@ pub struct ReplayArgs {
 /// Runs it.
 pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     if let Some(recorded) = &args.compare {
-        return compare(&args.log, recorded);
+        return compare(&args.inputs, recorded);
     }
     let mut out: Box<dyn Write> = match &args.events {
         Some(file) => Box::new(BufWriter::new(
@@ -42,11 +43,11 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         None => Box::new(Output::new()),
     };
     let mut events = 0u64;
-    let inputs = journal::replay(&args.log, &mut |event| {
+    let inputs = journal::replay(&args.inputs, &mut |event| {
         events += 1;
         write_event(&mut out, event)
     });
-    let inputs = inputs.map_err(|error| refused(error, &args.log))?;
+    let inputs = inputs.map_err(|error| refused(error, &args.inputs))?;
     out.flush()?;
     if let Some(file) = &args.events {
         eprintln!(

@@ -32,17 +32,15 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_warning { "warning" } else { "error" };
         writeln!(f, "{kind}: {}", self.message)?;
-        writeln!(f, "  --> {}:{}:{}", self.file, self.line, self.column)?;
         let number = self.line.to_string();
         let gap = " ".repeat(number.len());
+        writeln!(f, "{gap}--> {}:{}:{}", self.file, self.line, self.column)?;
         writeln!(f, "{gap} |")?;
         writeln!(f, "{number} | {}", self.excerpt)?;
-        writeln!(
-            f,
-            "{gap} | {}{}",
-            " ".repeat(self.column.saturating_sub(1)),
-            "^".repeat(self.width.max(1))
-        )?;
+        // A tab before the caret stays a tab below it, so that both rows are shifted alike.
+        let before = self.excerpt.chars().take(self.column.saturating_sub(1));
+        let indent: String = before.map(|c| if c == '\t' { c } else { ' ' }).collect();
+        writeln!(f, "{gap} | {indent}{}", "^".repeat(self.width.max(1)))?;
         write!(f, "{gap} = help: {}", self.remedy)
     }
 }
