@@ -91,8 +91,8 @@ fn write(out: &mut impl Write, batch: Vec<(Now, Input)>) -> std::io::Result<()> 
 }
 
 /// Tells the engine an input and gives what the log keeps of it: a key that is part of a secret is
-/// kept as `0`, `*` and `#` as themselves. A key that brought the call to a secret question counts as
-/// its first digit, for typed ahead it is just that.
+/// kept as `0`, `*` and `#` as themselves. A key that brought the call to a secret question may be
+/// part of it too: people type ahead.
 pub fn handle(engine: &mut Engine, now: Now, input: Input, out: &mut EngineOutbox) -> (Now, Input) {
     let Input::DigitPressed { leg, digit } = input else {
         engine.handle(now, input.clone(), out);
@@ -276,8 +276,8 @@ mod tests {
                 called: "2".into(),
             },
         );
-        // The first key is pressed into the greeting already.
-        for (n, digit) in "8967#53".chars().enumerate() {
+        // The first key is pressed into the greeting already; typed ahead, a secret is asked for again.
+        for (n, digit) in "89674#53".chars().enumerate() {
             tell(1_000 + n as u64 * 300, Input::DigitPressed { leg, digit });
         }
         drop(journal);
@@ -289,7 +289,7 @@ mod tests {
             .skip(1)
             .filter_map(|line| line.split_once("\"digit\":\"")?.1.chars().next())
             .collect();
-        assert_eq!(digits, "0000#53");
+        assert_eq!(digits, "00000#53");
         let collected =
             |event: &&model::Event| matches!(event.fact, model::Fact::IvrDigitsCollected { .. });
         assert_eq!(

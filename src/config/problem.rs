@@ -419,7 +419,7 @@ mod tests {
             list: Vec<File>,
         }
         let mut checked = Checked::default();
-        let text = "oen = 1\n[two.a]\none = 'x'\n[two.b]\none = 5\nthree = 1\n[[list]]\none = 1\n[[list]]\nsix = 1\n";
+        let text = "onee = 1\n[two.a]\none = 'x'\n[two.b]\none = 5\nthree = 1\n[[list]]\none = 1\n[[list]]\nsix = 1\n";
         let text = Text {
             file: "x.toml".into(),
             text: text.into(),
