@@ -564,7 +564,7 @@ fn trunks(
             Some(user) => Some(Credentials {
                 user: user.clone(),
                 password: trunk
-                    .password
+                    .password()
                     .secret()
                     .map_err(|why| anyhow::anyhow!("trunk {id}: {why}"))?,
             }),

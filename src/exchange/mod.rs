@@ -13,6 +13,7 @@ mod take_in;
 
 pub use leg_table::LegTable;
 
+use crate::journal;
 use crate::media_io::ports::Ports;
 use crate::media_io::prompts::PromptLibrary;
 use crate::media_io::{LegCounters, Media, Order, Report};
@@ -302,8 +303,8 @@ impl Exchange {
             if let Some(command) = self.sip_out.commands.pop_front() {
                 self.take_in_sip(now, command);
             } else if let Some(input) = self.inputs.pop_front() {
-                self.turn.inputs.push((now, input.clone()));
-                self.engine.handle(now, input, &mut self.engine_out);
+                let kept = journal::handle(&mut self.engine, now, input, &mut self.engine_out);
+                self.turn.inputs.push(kept);
                 self.turn.events.append(&mut self.engine_out.events);
                 while let Some(command) = self.engine_out.commands.pop_front() {
                     self.carry_out(now, command);
