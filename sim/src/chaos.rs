@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// Seconds of a chaotic shift. A few hundred of them are run in every test run.
-const SHIFT_S: u64 = 360;
+const SHIFT_S: u64 = 240;
 /// The best level there is. Everybody who has a skill has it so: events tell no levels.
 const LEVEL: u8 = 5;
 
@@ -214,7 +214,7 @@ pub fn setting(seed: u64) -> Setting {
             delay: Duration::from_millis(pick(&mut rng, &[0, 20, 800])),
             claim_fails: pick(&mut rng, &[0.0, 0.03]),
         },
-        crash_at: if rng.below(3) == 0 { vec![Duration::from_secs(60 + rng.below(200))] } else { Vec::new() },
+        crash_at: if rng.below(3) == 0 { vec![Duration::from_secs(40 + rng.below(150))] } else { Vec::new() },
         config,
     }
 }

@@ -733,15 +733,17 @@ impl Checker {
             {
                 found.push((Invariant::AgentFollowsCall, format!("{id} is {:?}, and {call} is over", view.state)));
             }
-            if engine.acd().agent_state(*id) != Some(view.state) {
-                let what = format!("{id} is {:?} by the events, {:?} in the ACD", view.state, engine.acd().agent_state(*id));
-                found.push((Invariant::FoldIsSnapshot, what));
-            }
             if view.state == AgentState::Available {
                 let idle_for = self.waiting.iter().find(|(_, visit)| visit.offers.is_empty() && !visit.answered && self.may_serve(view, visit));
                 if let Some((call, visit)) = idle_for {
                     found.push((Invariant::WorkConservation, format!("{id} is available while {call} waits in {}", visit.queue)));
                 }
+            }
+        }
+        for (id, view) in &self.agents {
+            if engine.acd().agent_state(*id) != Some(view.state) {
+                let what = format!("{id} is {:?} by the events, {:?} in the ACD", view.state, engine.acd().agent_state(*id));
+                found.push((Invariant::FoldIsSnapshot, what));
             }
         }
         for queue in self.queues.keys() {

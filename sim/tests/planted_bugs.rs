@@ -125,16 +125,13 @@ fn an_arriving_call_that_nobody_takes_is_found() {
 
 #[test]
 fn a_dial_outside_the_window_is_found() {
-    // The engine believes that it is six hours earlier than it is: night for some, noon for it.
+    // 18:00 UTC and eight hours is the middle of the night where the forged dial goes.
     let mut setting = calm();
     setting.start = setting.start + Duration::from_secs(8 * 3_600);
-    let mut now_of_engine = None;
+    let mut forged = false;
     let saboteur = Saboteur {
-        // A forged dial at night, as an engine with a wrong clock would place it.
         commands: Some(Box::new(move |now, commands| {
-            let night = now.mono > Mono::from_micros(10_000_000);
-            if night && now_of_engine.is_none() {
-                now_of_engine = Some(now);
+            if now.mono > Mono::from_micros(10_000_000) && !std::mem::replace(&mut forged, true) {
                 commands.push_back(forged_dial());
             }
         })),
@@ -191,18 +188,9 @@ fn a_claim_that_is_answered_and_not_stored_is_found() {
 
 #[test]
 fn a_number_on_the_list_that_is_dialled_is_found() {
-    // The engine never hears of the list.
-    let inputs = |now: model::Now, input: call::Input| match input {
-        call::Input::Started { .. } => vec![input],
-        call::Input::DoNotCall { .. } | call::Input::DoNotCallLoaded { .. } => Vec::new(),
-        other => {
-            assert!(now.mono >= Mono::ZERO);
-            vec![other]
-        }
-    };
+    // The number is put on the list while its dial is on the way.
     let mut stored = false;
     let saboteur = Saboteur {
-        inputs: Some(Box::new(inputs)),
         commands: Some(Box::new(move |_, commands| {
             if let Some(Command::DialCustomer { number, .. }) = commands.iter().find(|c| matches!(c, Command::DialCustomer { .. }))
                 && !stored
@@ -212,7 +200,7 @@ fn a_number_on_the_list_that_is_dialled_is_found() {
                 commands.push_front(Command::StoreDoNotCall { number });
             }
         })),
-        events: None,
+        ..Saboteur::default()
     };
     assert_eq!(found(calm(), saboteur), Some(Invariant::DoNotCall));
 }

@@ -47,10 +47,10 @@ fn no_listed_seed_breaks_an_invariant() {
 #[test]
 fn a_seed_has_one_trace() {
     let mut hashes = BTreeSet::new();
-    for seed in 1..=12 {
+    for seed in 1..=6 {
         let (first, second) = (sim::chaos::run(seed, true), sim::chaos::run(seed, true));
         assert!(first.trace.is_some() && first == second, "seed {seed}: {first:?} {second:?}");
         hashes.insert(first.trace);
     }
-    assert_eq!(hashes.len(), 12, "other seeds are other shifts");
+    assert_eq!(hashes.len(), 6, "other seeds are other shifts");
 }
