@@ -17,14 +17,28 @@ const RUNS: u64 = 5;
 fn main() {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let loads: [(&str, fn() -> Setting); 4] = [
-        ("inbound, 100 agents", || sim::throughput::inbound(100, Duration::from_secs(4 * 3_600))),
-        ("inbound, 500 agents", || sim::throughput::inbound(500, Duration::from_secs(3_600))),
-        ("outbound, 100 agents", || sim::throughput::outbound(100, Duration::from_secs(4 * 3_600))),
-        ("outbound, 500 agents", || sim::throughput::outbound(500, Duration::from_secs(3_600))),
+        ("inbound, 100 agents", || {
+            sim::throughput::inbound(100, Duration::from_secs(4 * 3_600))
+        }),
+        ("inbound, 500 agents", || {
+            sim::throughput::inbound(500, Duration::from_secs(3_600))
+        }),
+        ("outbound, 100 agents", || {
+            sim::throughput::outbound(100, Duration::from_secs(4 * 3_600))
+        }),
+        ("outbound, 500 agents", || {
+            sim::throughput::outbound(500, Duration::from_secs(3_600))
+        }),
     ];
-    println!("{:<22} {:>9} {:>9} {:>9} {:>12} {:>14}", "load", "calls", "inputs", "µs/input", "µs/call", "calls/minute");
+    println!(
+        "{:<22} {:>9} {:>9} {:>9} {:>12} {:>14}",
+        "load", "calls", "inputs", "µs/input", "µs/call", "calls/minute"
+    );
     for (name, setting) in loads {
-        if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+        if only
+            .as_ref()
+            .is_some_and(|only| !name.contains(only.as_str()))
+        {
             continue;
         }
         let (calls, inputs, us) = (0..RUNS)
@@ -32,8 +46,16 @@ fn main() {
             .min_by(|a, b| (a.2 / a.0 as f64).total_cmp(&(b.2 / b.0 as f64)))
             .expect("at least one run");
         let per_call = us / calls as f64;
-        let goal = if per_call <= GOAL_US { "" } else { "  (goal: 60 µs)" };
-        println!("{name:<22} {calls:>9} {inputs:>9} {:>9.2} {per_call:>12.2} {:>14.0}{goal}", us / inputs as f64, 6e7 / per_call);
+        let goal = if per_call <= GOAL_US {
+            ""
+        } else {
+            "  (goal: 60 µs)"
+        };
+        println!(
+            "{name:<22} {calls:>9} {inputs:>9} {:>9.2} {per_call:>12.2} {:>14.0}{goal}",
+            us / inputs as f64,
+            6e7 / per_call
+        );
     }
 }
 

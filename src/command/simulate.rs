@@ -57,7 +57,11 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
         return run_seeds(args.seed.unwrap_or(1), seeds, args.json);
     }
     let scenario = scenario(&args)?;
-    let controller = args.controller.as_deref().or(scenario.controller.as_deref()).unwrap_or("predictive");
+    let controller = args
+        .controller
+        .as_deref()
+        .or(scenario.controller.as_deref())
+        .unwrap_or("predictive");
     let controller: Controller = controller.parse()?;
     let report = sim::judge(&scenario, controller, args.check)?;
     if args.json {
@@ -72,8 +76,10 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
     let mut scenario = match &args.scenario {
         None => Scenario::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the scenario {}", path.display()))?;
-            toml::from_str(&text).with_context(|| format!("the scenario {} is not one", path.display()))?
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the scenario {}", path.display()))?;
+            toml::from_str(&text)
+                .with_context(|| format!("the scenario {} is not one", path.display()))?
         }
     };
     if let Some(agents) = args.agents {
@@ -102,13 +108,22 @@ fn run_seeds(first: u64, seeds: u64, json: bool) -> anyhow::Result<()> {
         }
     }
     if json {
-        let broken: Vec<_> = broken.iter().map(|verdict| (verdict.seed, &verdict.broken)).collect();
-        println!("{}", serde_json::json!({ "seeds": seeds, "first": first, "calls": calls, "broken": broken }));
+        let broken: Vec<_> = broken
+            .iter()
+            .map(|verdict| (verdict.seed, &verdict.broken))
+            .collect();
+        println!(
+            "{}",
+            serde_json::json!({ "seeds": seeds, "first": first, "calls": calls, "broken": broken })
+        );
     } else {
         for verdict in &broken {
             println!("seed {}: {}", verdict.seed, verdict.broken.join("\n  "));
         }
-        println!("{seeds} seeds from {first}, {calls} calls, {} broke something", broken.len());
+        println!(
+            "{seeds} seeds from {first}, {calls} calls, {} broke something",
+            broken.len()
+        );
     }
     if !broken.is_empty() {
         bail!("{} of {seeds} seeds broke something", broken.len());
