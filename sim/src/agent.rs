@@ -1,8 +1,9 @@
 //! Agents and their phones: they pick up, refuse, let it ring, put on hold, hang up, wrap up, and
 //! now and then do something nobody asked for.
 
+use crate::happens::{Far, Happens};
 use crate::setting::AgentSetting;
-use crate::world::{Far, Happens, World};
+use crate::world::World;
 use call::Input;
 use call::input::{AgentAction, Origin};
 use model::screen_pop::PopPhase;
@@ -26,7 +27,13 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub fn new(setting: AgentSetting) -> Agent {
-        Agent { id: setting.agent, pace: setting.pace, leg: None, epoch: 0, phone_lost: false }
+        Agent {
+            id: setting.agent,
+            pace: setting.pace,
+            leg: None,
+            epoch: 0,
+            phone_lost: false,
+        }
     }
 
     /// The process forgot the phone's dialog.
@@ -43,9 +50,18 @@ impl World {
             return;
         }
         let agent = self.agents[ix].id;
-        self.tell(Input::PhoneReachable { agent, reachable: true });
-        self.tell(Input::Agent { agent, action: AgentAction::SignIn });
-        self.tell(Input::Agent { agent, action: AgentAction::Ready });
+        self.tell(Input::PhoneReachable {
+            agent,
+            reachable: true,
+        });
+        self.tell(Input::Agent {
+            agent,
+            action: AgentAction::SignIn,
+        });
+        self.tell(Input::Agent {
+            agent,
+            action: AgentAction::Ready,
+        });
     }
 
     /// The pop is on the screen, or the screen is not connected.
@@ -53,24 +69,51 @@ impl World {
         match pop.phase {
             PopPhase::Offer => {
                 let on_socket = self.perfect || self.agent_rng.below(10) > 0;
-                let delay = if self.perfect { Duration::ZERO } else { self.network.delay() };
-                self.answer(delay, Input::ScreenPopped { offer: pop.offer, on_socket });
+                let delay = if self.perfect {
+                    Duration::ZERO
+                } else {
+                    self.network.delay()
+                };
+                self.answer(
+                    delay,
+                    Input::ScreenPopped {
+                        offer: pop.offer,
+                        on_socket,
+                    },
+                );
             }
             PopPhase::Answer => {}
             PopPhase::Preview => {
                 let accept = self.agent_rng.below(4) > 0;
                 let wait = 0.5 + 5.0 * self.agent_rng.unit();
-                self.answer(Duration::from_secs_f64(wait), Input::Agent { agent: pop.agent, action: AgentAction::Preview { accept } });
+                self.answer(
+                    Duration::from_secs_f64(wait),
+                    Input::Agent {
+                        agent: pop.agent,
+                        action: AgentAction::Preview { accept },
+                    },
+                );
             }
         }
     }
 
     /// An agent's phone is called.
-    pub(crate) fn phone_rings(&mut self, leg: LegId, call: CallId, agent: AgentId, auto_answer: bool) {
-        let Some(ix) = self.agent_of(agent) else { return };
+    pub(crate) fn phone_rings(
+        &mut self,
+        leg: LegId,
+        call: CallId,
+        agent: AgentId,
+        auto_answer: bool,
+    ) {
+        let Some(ix) = self.agent_of(agent) else {
+            return;
+        };
         self.far.insert(leg, Far::new(Some(call), Some(ix), false));
         self.awkward_moment(call);
-        if self.agents[ix].leg.is_some_and(|other| self.far.contains_key(&other)) {
+        if self.agents[ix]
+            .leg
+            .is_some_and(|other| self.far.contains_key(&other))
+        {
             self.phone_fails(leg, Cause::Busy);
             return;
         }
@@ -106,7 +149,9 @@ impl World {
     }
 
     pub(crate) fn phone_answers(&mut self, leg: LegId) {
-        let Some(far) = self.far.get_mut(&leg) else { return };
+        let Some(far) = self.far.get_mut(&leg) else {
+            return;
+        };
         far.up = true;
         let call = far.call;
         self.say(leg, Input::LegAnswered { leg });
@@ -128,8 +173,12 @@ impl World {
             Some(far) if far.agent.is_some() => (b, a),
             Some(_) | None => (a, b),
         };
-        let Some(ix) = self.far.get(&phone).and_then(|far| far.agent) else { return };
-        let Some(far) = self.far.get_mut(&customer) else { return };
+        let Some(ix) = self.far.get(&phone).and_then(|far| far.agent) else {
+            return;
+        };
+        let Some(far) = self.far.get_mut(&customer) else {
+            return;
+        };
         far.playing = None;
         if std::mem::replace(&mut far.talked, true) {
             return;
@@ -137,7 +186,12 @@ impl World {
         far.epoch += 1;
         let epoch = far.epoch;
         let people = &self.setting.people;
-        let (talk, other, hold, agent_first) = (people.talk, people.other_talk, people.hold, people.agent_hangs_up);
+        let (talk, other, hold, agent_first) = (
+            people.talk,
+            people.other_talk,
+            people.hold,
+            people.agent_hangs_up,
+        );
         let rng = &mut self.agent_rng;
         let kind = match other {
             Some((share, other)) if rng.chance(share) => other,
@@ -146,8 +200,14 @@ impl World {
         let lasts = kind.draw(rng) * self.agents[ix].pace;
         if hold > 0.0 && rng.chance(hold) {
             let (from, to) = (lasts * rng.unit() * 0.5, lasts * (0.5 + rng.unit() * 0.4));
-            self.later_s(from, Happens::AgentOnCall(phone, AgentAction::Hold { held: true }));
-            self.later_s(to, Happens::AgentOnCall(phone, AgentAction::Hold { held: false }));
+            self.later_s(
+                from,
+                Happens::AgentOnCall(phone, AgentAction::Hold { held: true }),
+            );
+            self.later_s(
+                to,
+                Happens::AgentOnCall(phone, AgentAction::Hold { held: false }),
+            );
         }
         if agent_first > 0.0 && self.agent_rng.chance(agent_first) {
             if self.agent_rng.below(2) == 0 {
@@ -167,14 +227,22 @@ impl World {
 
     pub(crate) fn agent_hangs_up(&mut self, leg: LegId) {
         if self.far.contains_key(&leg) {
-            self.say(leg, Input::LegEnded { leg, cause: Cause::Normal });
+            self.say(
+                leg,
+                Input::LegEnded {
+                    leg,
+                    cause: Cause::Normal,
+                },
+            );
             self.leg_hung_up(leg);
         }
     }
 
     /// The leg is over at its far end; an agent who talked begins after-call work.
     pub(crate) fn leg_hung_up(&mut self, leg: LegId) {
-        let Some(far) = self.far.remove(&leg) else { return };
+        let Some(far) = self.far.remove(&leg) else {
+            return;
+        };
         let Some(ix) = far.agent else { return };
         let agent = &mut self.agents[ix];
         if agent.leg == Some(leg) {
@@ -193,7 +261,10 @@ impl World {
             return;
         }
         let agent = self.agents[ix].id;
-        let (whims, do_not_call) = (self.setting.people.whim_s.is_some(), self.setting.people.do_not_call);
+        let (whims, do_not_call) = (
+            self.setting.people.whim_s.is_some(),
+            self.setting.people.do_not_call,
+        );
         let action = if whims && self.agent_rng.below(2) == 0 {
             AgentAction::Dispose {
                 disposition: crate::scenario::name("done"),
@@ -245,13 +316,18 @@ impl World {
             11 => AgentAction::SignOut,
             12..=13 => AgentAction::SignIn,
             14 => AgentAction::WrapUpDone,
-            15 => AgentAction::ExtendWrapUp { by: Duration::from_secs(5) },
+            15 => AgentAction::ExtendWrapUp {
+                by: Duration::from_secs(5),
+            },
             16 => AgentAction::Decline,
             17 => {
                 self.agents[ix].phone_lost = true;
                 let wait = self.agent_rng.unit() * PHONE_BACK_S;
                 self.later_s(wait, Happens::PhoneBack(ix));
-                return self.tell(Input::PhoneReachable { agent, reachable: false });
+                return self.tell(Input::PhoneReachable {
+                    agent,
+                    reachable: false,
+                });
             }
             18 => return self.dial_feature_code(agent),
             _ => return self.supervise(),
@@ -263,7 +339,13 @@ impl World {
         let code = ["*11", "*12", "*13", "*14", "*99"][self.agent_rng.below(5) as usize];
         let leg = self.mint_arrived();
         self.far.insert(leg, Far::new(None, None, false));
-        let input = Input::LegArrived { leg, from: Origin::Agent(agent), caller: agent.to_string(), caller_name: None, called: code.into() };
+        let input = Input::LegArrived {
+            leg,
+            from: Origin::Agent(agent),
+            caller: agent.to_string(),
+            caller_name: None,
+            called: code.into(),
+        };
         self.say(leg, input);
         self.later_s(4.0, Happens::CustomerHangsUp(leg, 0));
     }
@@ -276,8 +358,14 @@ impl World {
         }
         let campaign = campaigns[self.agent_rng.below(campaigns.len() as u64) as usize];
         let input = match self.agent_rng.below(6) {
-            0 => Input::SetCampaignRunning { campaign, running: false },
-            1 | 2 => Input::SetCampaignRunning { campaign, running: true },
+            0 => Input::SetCampaignRunning {
+                campaign,
+                running: false,
+            },
+            1 | 2 => Input::SetCampaignRunning {
+                campaign,
+                running: true,
+            },
             3 => Input::LeadsMayBeReady { campaign },
             4 => match self.store.some_lead() {
                 Some(lead) => Input::LeadWithdrawn { lead },
@@ -286,7 +374,10 @@ impl World {
             _ => {
                 let queue = self.setting.config.acd.queues.keys().next().copied();
                 match queue {
-                    Some(queue) => Input::SetQueueOpen { queue, open: self.agent_rng.below(3) > 0 },
+                    Some(queue) => Input::SetQueueOpen {
+                        queue,
+                        open: self.agent_rng.below(3) > 0,
+                    },
                     None => return,
                 }
             }

@@ -3,7 +3,10 @@
 //! who hang up at the worst moment. Whatever happens, the [`Checker`](crate::Checker) must not object.
 
 use crate::scenario::{Profile, START_US, Spread, name};
-use crate::setting::{AgentSetting, CallerSetting, CarrierSetting, Leave, NetworkSetting, PeopleSetting, Setting, StoreSetting};
+use crate::setting::{
+    AgentSetting, CallerSetting, CarrierSetting, Leave, NetworkSetting, PeopleSetting, Setting,
+    StoreSetting,
+};
 use crate::world::World;
 use acd::config::{Overflow, OverflowTo, QueueKind, Ring, Rona, Strategy};
 use acd::input::SkillNeed;
@@ -17,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// Seconds of a chaotic shift. A few hundred of them are run in every test run.
-const SHIFT_S: u64 = 360;
+const SHIFT_S: u64 = 240;
 /// The best level there is. Everybody who has a skill has it so: events tell no levels.
 const LEVEL: u8 = 5;
 
@@ -71,7 +74,11 @@ prompt = "bye"
 
 /// North American prefixes whose hours differ from UTC by the same all year: Puerto Rico, Arizona,
 /// Hawaii.
-const PREFIXES: [(&str, Option<i64>); 3] = [("+1787", Some(-4)), ("+1602", Some(-7)), ("+1808", Some(-10))];
+const PREFIXES: [(&str, Option<i64>); 3] = [
+    ("+1787", Some(-4)),
+    ("+1602", Some(-7)),
+    ("+1808", Some(-10)),
+];
 
 fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
     of[rng.below(of.len() as u64) as usize]
@@ -80,12 +87,23 @@ fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
 /// The shift of a seed.
 pub fn setting(seed: u64) -> Setting {
     let mut rng = Rng::new(seed ^ 0xc4a0_5000);
-    let agents: Vec<AgentId> = (0..3 + rng.below(8)).map(|n| name(&format!("a{n}"))).collect();
-    let (sales, support, trunk): (QueueId, QueueId, TrunkId) = (name("sales"), name("support"), name("carrier"));
+    let agents: Vec<AgentId> = (0..3 + rng.below(8))
+        .map(|n| name(&format!("a{n}")))
+        .collect();
+    let (sales, support, trunk): (QueueId, QueueId, TrunkId) =
+        (name("sales"), name("support"), name("carrier"));
     let campaign: CampaignId = name("spring");
     let spanish: SkillId = name("spanish");
 
-    let strategies = [Strategy::LongestIdle, Strategy::LongestIdle, Strategy::LongestIdle, Strategy::RingAll, Strategy::RoundRobin, Strategy::LeastOccupied, Strategy::Random];
+    let strategies = [
+        Strategy::LongestIdle,
+        Strategy::LongestIdle,
+        Strategy::LongestIdle,
+        Strategy::RingAll,
+        Strategy::RoundRobin,
+        Strategy::LeastOccupied,
+        Strategy::Random,
+    ];
     let rona = [Rona::NotReady, Rona::Available];
     let queue = |rng: &mut Rng| acd::QueueConfig {
         strategy: pick(rng, &strategies),
@@ -98,17 +116,42 @@ pub fn setting(seed: u64) -> Setting {
     let mut sales_queue = queue(&mut rng);
     if rng.below(2) == 0 {
         sales_queue.max_wait_ms = Some(20_000);
-        sales_queue.overflow = Some(Overflow { to: pick(&mut rng, &[OverflowTo::Queue(support), OverflowTo::HangUp, OverflowTo::Flow(name("main"))]), prompt: Some("sorry".into()) });
+        sales_queue.overflow = Some(Overflow {
+            to: pick(
+                &mut rng,
+                &[
+                    OverflowTo::Queue(support),
+                    OverflowTo::HangUp,
+                    OverflowTo::Flow(name("main")),
+                ],
+            ),
+            prompt: Some("sorry".into()),
+        });
         sales_queue.max_waiting = Some(4);
     }
     let mut support_queue = queue(&mut rng);
     if rng.below(2) == 0 {
-        support_queue.skills = vec![SkillNeed { skill: spanish, level: LEVEL }];
-        support_queue.rings = vec![Ring { after_ms: 10_000, skills: Vec::new() }];
+        support_queue.skills = vec![SkillNeed {
+            skill: spanish,
+            level: LEVEL,
+        }];
+        support_queue.rings = vec![Ring {
+            after_ms: 10_000,
+            skills: Vec::new(),
+        }];
     }
     let mut queues = BTreeMap::from([(sales, sales_queue), (support, support_queue)]);
 
-    let mode = pick(&mut rng, &[Mode::Predictive, Mode::Predictive, Mode::Progressive, Mode::Power, Mode::Preview]);
+    let mode = pick(
+        &mut rng,
+        &[
+            Mode::Predictive,
+            Mode::Predictive,
+            Mode::Progressive,
+            Mode::Power,
+            Mode::Preview,
+        ],
+    );
     let mut spring = CampaignConfig::new(mode, "+17875550100");
     spring.lists = vec![name("spring")];
     spring.trunks = vec![trunk];
@@ -118,9 +161,19 @@ pub fn setting(seed: u64) -> Setting {
     spring.detect_machines = rng.below(3) == 0;
     spring.calls_per_second = 5.0;
     spring.preview_timeout_s = 4;
-    spring.agents = agents.iter().copied().filter(|_| rng.below(3) > 0).collect();
+    spring.agents = agents
+        .iter()
+        .copied()
+        .filter(|_| rng.below(3) > 0)
+        .collect();
     let mut dialler = dialer::Config {
-        trunks: BTreeMap::from([(trunk, TrunkLimits { concurrent_calls: 40, calls_per_second: 5.0 })]),
+        trunks: BTreeMap::from([(
+            trunk,
+            TrunkLimits {
+                concurrent_calls: 40,
+                calls_per_second: 5.0,
+            },
+        )]),
         ..dialer::Config::default()
     };
     if rng.below(6) > 0 && !spring.agents.is_empty() {
@@ -149,14 +202,33 @@ pub fn setting(seed: u64) -> Setting {
     };
     let agent_configs = agents.iter().map(|id| (*id, agent(&mut rng))).collect();
     let config = call::Config {
-        acd: acd::Config { queues, agents: agent_configs },
+        acd: acd::Config {
+            queues,
+            agents: agent_configs,
+        },
         dialer: dialler,
         flows: vec![("main.toml".into(), FLOW.into())],
         routes: vec![
-            Route { number: "100".into(), trunk: None, flow: Some(name("main")), queue: None },
-            Route { number: "*".into(), trunk: None, flow: None, queue: Some(sales) },
+            Route {
+                number: "100".into(),
+                trunk: None,
+                flow: Some(name("main")),
+                queue: None,
+            },
+            Route {
+                number: "*".into(),
+                trunk: None,
+                flow: None,
+                queue: Some(sales),
+            },
         ],
-        treatment: BTreeMap::from([(support, Treatment { record: false, ..Treatment::default() })]),
+        treatment: BTreeMap::from([(
+            support,
+            Treatment {
+                record: false,
+                ..Treatment::default()
+            },
+        )]),
         feature_codes: default_feature_codes(),
         live_calls_max: pick(&mut rng, &[6, 500]),
         call_ms_max: pick(&mut rng, &[60_000, 600_000]),
@@ -166,32 +238,68 @@ pub fn setting(seed: u64) -> Setting {
     let start_h = pick(&mut rng, &[18, 18, 18, 0, 3, 11]);
     let edge_us = if start_h == 18 { 0 } else { 57 * 60_000_000 };
     Setting {
-        agents: agents.into_iter().map(|agent| AgentSetting { agent, pace: 0.5 + 1.5 * rng.unit() }).collect(),
+        agents: agents
+            .into_iter()
+            .map(|agent| AgentSetting {
+                agent,
+                pace: 0.5 + 1.5 * rng.unit(),
+            })
+            .collect(),
         start: Utc::from_micros(START_US - 12 * 3_600_000_000 + start_h * 3_600_000_000 + edge_us),
         shift: Duration::from_secs(SHIFT_S),
         drain: true,
         carrier: CarrierSetting {
             answer_rate: Profile::Always(pick(&mut rng, &[0.2, 0.5, 0.9])),
-            ring: Spread { mean_s: 6.0, cv: 0.5, min_s: 0.2, max_s: 26.0 },
+            ring: Spread {
+                mean_s: 6.0,
+                cv: 0.5,
+                min_s: 0.2,
+                max_s: 26.0,
+            },
             quick_fail_share: 0.3,
             rings_after_s: Some(0.6),
             machine_share: 0.3,
-            patience_s: Spread { mean_s: 5.0, cv: 1.0, min_s: 0.2, max_s: 60.0 },
+            patience_s: Spread {
+                mean_s: 5.0,
+                cv: 1.0,
+                min_s: 0.2,
+                max_s: 60.0,
+            },
             number_prefixes: PREFIXES.to_vec(),
         },
         callers: (rng.below(8) > 0).then(|| CallerSetting {
             per_hour: pick(&mut rng, &[200.0, 600.0, 1_200.0]),
             called: pick(&mut rng, &["100", "100", "200"]).into(),
-            patience_s: Spread { mean_s: 40.0, cv: 1.0, min_s: 0.5, max_s: 600.0 },
+            patience_s: Spread {
+                mean_s: 40.0,
+                cv: 1.0,
+                min_s: 0.5,
+                max_s: 600.0,
+            },
             digit_chance: 0.7,
             awkward: 0.15,
         }),
         people: PeopleSetting {
-            talk: Spread { mean_s: 15.0, cv: 1.0, min_s: 0.0, max_s: 200.0 },
+            talk: Spread {
+                mean_s: 15.0,
+                cv: 1.0,
+                min_s: 0.0,
+                max_s: 200.0,
+            },
             other_talk: Some((0.05, Spread::fixed(0.001))),
-            wrap_up: Spread { mean_s: 5.0, cv: 0.8, min_s: 0.0, max_s: 60.0 },
+            wrap_up: Spread {
+                mean_s: 5.0,
+                cv: 0.8,
+                min_s: 0.0,
+                max_s: 60.0,
+            },
             prompt_s: 1.5,
-            pick_up: Spread { mean_s: 3.0, cv: 0.6, min_s: 0.1, max_s: 14.0 },
+            pick_up: Spread {
+                mean_s: 3.0,
+                cv: 0.6,
+                min_s: 0.1,
+                max_s: 14.0,
+            },
             reluctance: 0.2,
             hold: 0.2,
             agent_hangs_up: 0.4,
@@ -200,12 +308,20 @@ pub fn setting(seed: u64) -> Setting {
             clock_steps: if rng.below(3) == 0 { 0.02 } else { 0.0 },
         },
         leave: if rng.below(4) == 0 {
-            vec![Leave { at: Duration::from_secs(100), share: 0.5, away: Duration::from_secs(60) }]
+            vec![Leave {
+                at: Duration::from_secs(100),
+                share: 0.5,
+                away: Duration::from_secs(60),
+            }]
         } else {
             Vec::new()
         },
         network: if rough {
-            NetworkSetting { delay: Duration::from_millis(pick(&mut rng, &[5, 60, 300])), loss: 0.03, repeat: 0.03 }
+            NetworkSetting {
+                delay: Duration::from_millis(pick(&mut rng, &[5, 60, 300])),
+                loss: 0.03,
+                repeat: 0.03,
+            }
         } else {
             NetworkSetting::perfect()
         },
@@ -214,7 +330,11 @@ pub fn setting(seed: u64) -> Setting {
             delay: Duration::from_millis(pick(&mut rng, &[0, 20, 800])),
             claim_fails: pick(&mut rng, &[0.0, 0.03]),
         },
-        crash_at: if rng.below(3) == 0 { vec![Duration::from_secs(60 + rng.below(200))] } else { Vec::new() },
+        crash_at: if rng.below(3) == 0 {
+            vec![Duration::from_secs(40 + rng.below(150))]
+        } else {
+            Vec::new()
+        },
         config,
     }
 }
@@ -235,14 +355,21 @@ pub struct Verdict {
 /// Runs a seed under the checker.
 pub fn run(seed: u64, traced: bool) -> Verdict {
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(setting(seed), seed).map_err(|error| error.to_string())?.with_checker();
+        let mut world = World::new(setting(seed), seed)
+            .map_err(|error| error.to_string())?
+            .with_checker();
         if traced {
             world = world.with_trace();
         }
         world.run();
         Ok::<_, String>(world)
     }));
-    let mut verdict = Verdict { seed, broken: Vec::new(), trace: None, calls: 0 };
+    let mut verdict = Verdict {
+        seed,
+        broken: Vec::new(),
+        trace: None,
+        calls: 0,
+    };
     match ran {
         Ok(Ok(world)) => {
             verdict.broken = world.violations().iter().map(ToString::to_string).collect();
@@ -251,8 +378,13 @@ pub fn run(seed: u64, traced: bool) -> Verdict {
         }
         Ok(Err(error)) => verdict.broken.push(error),
         Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
-            verdict.broken.push(format!("an assertion failed: {}", text.unwrap_or_default()));
+            let text = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
+            verdict
+                .broken
+                .push(format!("an assertion failed: {}", text.unwrap_or_default()));
         }
     }
     verdict

@@ -5,18 +5,19 @@
 //! It keeps its own picture of legs, agents, waiting calls and claims and never asks the engine for
 //! an opinion, only for facts to compare that picture with.
 
+mod commands;
+mod events;
+
 use crate::setting::Setting;
 use crate::store::Store;
 use acd::config::Strategy;
 use call::config::FeatureCode;
 use call::input::{AgentAction, Origin};
 use call::{Command, Engine, Input};
-use model::event::Withdrawal;
 use model::ledger::Ledger;
-use model::screen_pop::PopPhase;
 use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, Event, Fact, LeadId, LegId, Mono, Now, OfferId,
-    PhoneNumber, QueueId, RecordingId, SkillId,
+    AgentId, AgentState, AttemptId, CallId, Event, LeadId, LegId, Mono, Now, OfferId, PhoneNumber,
+    QueueId, RecordingId, SkillId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -99,7 +100,13 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {:.6} s: {}", self.invariant, self.at.as_secs_f64(), self.what)
+        write!(
+            f,
+            "{:?} at {:.6} s: {}",
+            self.invariant,
+            self.at.as_secs_f64(),
+            self.what
+        )
     }
 }
 
@@ -193,7 +200,15 @@ impl Checker {
         let queues = acd
             .queues
             .iter()
-            .map(|(id, queue)| (*id, QueueView { strategy: queue.strategy, wrap_up_ms: queue.wrap_up_ms }))
+            .map(|(id, queue)| {
+                (
+                    *id,
+                    QueueView {
+                        strategy: queue.strategy,
+                        wrap_up_ms: queue.wrap_up_ms,
+                    },
+                )
+            })
             .collect();
         let agents = acd
             .agents
@@ -215,7 +230,10 @@ impl Checker {
                 (*id, view)
             })
             .collect();
-        let levels = acd.agents.values().flat_map(|agent| agent.skills.values().copied());
+        let levels = acd
+            .agents
+            .values()
+            .flat_map(|agent| agent.skills.values().copied());
         Checker {
             start_skills_all: levels.max().unwrap_or(0),
             queues,
@@ -250,7 +268,11 @@ impl Checker {
 
     pub(crate) fn say(&mut self, invariant: Invariant, at: Mono, what: impl Into<String>) {
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation { invariant, at, what: what.into() });
+            self.violations.push(Violation {
+                invariant,
+                at,
+                what: what.into(),
+            });
         }
     }
 
@@ -273,7 +295,15 @@ impl Checker {
     }
 
     /// Looks at one step.
-    pub(crate) fn step(&mut self, now: Now, input: &Input, commands: &VecDeque<Command>, events: &[Event], engine: &Engine, store: &Store) {
+    pub(crate) fn step(
+        &mut self,
+        now: Now,
+        input: &Input,
+        commands: &VecDeque<Command>,
+        events: &[Event],
+        engine: &Engine,
+        store: &Store,
+    ) {
         let t = now.mono;
         let heard = self.hear(t, input);
         let mut bridges = BTreeSet::new();
@@ -288,12 +318,23 @@ impl Checker {
         if let Some(leg) = heard
             && self.live_legs.contains(&leg)
         {
-            self.say(Invariant::FarEndHeard, t, format!("{leg} ended at its far end, and lives on: {input:?}"));
+            self.say(
+                Invariant::FarEndHeard,
+                t,
+                format!("{leg} ended at its far end, and lives on: {input:?}"),
+            );
         }
         if let Input::LegArrived { leg, .. } = input {
-            let untouched = self.legs.get(leg).is_some_and(|view| view.state == LegState::Arrived);
+            let untouched = self
+                .legs
+                .get(leg)
+                .is_some_and(|view| view.state == LegState::Arrived);
             if untouched && !self.live_legs.contains(leg) {
-                self.say(Invariant::OneOutcome, t, format!("{leg} arrived, and is neither a call nor refused"));
+                self.say(
+                    Invariant::OneOutcome,
+                    t,
+                    format!("{leg} arrived, and is neither a call nor refused"),
+                );
             }
         }
         for call in calls_over {
@@ -305,11 +346,19 @@ impl Checker {
     /// What the far end said. Gives a leg that must be over after this step.
     fn hear(&mut self, t: Mono, input: &Input) -> Option<LegId> {
         match input {
-            Input::LegArrived { leg, from, called, .. } => {
+            Input::LegArrived {
+                leg, from, called, ..
+            } => {
                 if let (Origin::Agent(agent), Some(action)) = (from, feature(called)) {
                     self.wish(*agent, &action);
                 }
-                let leg_view = Leg { state: LegState::Arrived, call: None, agent: None, outbound: false, bridged: None };
+                let leg_view = Leg {
+                    state: LegState::Arrived,
+                    call: None,
+                    agent: None,
+                    outbound: false,
+                    bridged: None,
+                };
                 self.legs.insert(*leg, leg_view);
                 None
             }
@@ -346,7 +395,9 @@ impl Checker {
     }
 
     fn wish(&mut self, agent: AgentId, action: &AgentAction) {
-        let Some(view) = self.agents.get_mut(&agent) else { return };
+        let Some(view) = self.agents.get_mut(&agent) else {
+            return;
+        };
         let busy = view.state.call().is_some();
         match action {
             AgentAction::NotReady { .. } | AgentAction::SignOut => view.wishes = busy,
@@ -366,7 +417,9 @@ impl Checker {
     /// Whether it was live.
     fn end_leg(&mut self, leg: LegId) -> bool {
         self.must_speak.remove(&leg);
-        let Some(view) = self.legs.remove(&leg) else { return false };
+        let Some(view) = self.legs.remove(&leg) else {
+            return false;
+        };
         if let Some(other) = view.bridged.and_then(|other| self.legs.get_mut(&other)) {
             other.bridged = None;
         }
@@ -378,347 +431,26 @@ impl Checker {
         true
     }
 
-    fn need_leg(&mut self, t: Mono, leg: LegId, states: &[LegState], what: &str) {
-        match self.legs.get(&leg).map(|view| view.state) {
-            None => self.say(Invariant::MediaOrder, t, format!("{what} of {leg}, which is not live")),
-            Some(state) if !states.contains(&state) => {
-                self.say(Invariant::MediaOrder, t, format!("{what} of {leg}, which is {state:?}"));
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn command(&mut self, now: Now, command: &Command, store: &Store, bridges: &mut BTreeSet<(LegId, LegId)>) {
-        use LegState::{Arrived, Dialled, Up};
-        let t = now.mono;
-        match command {
-            Command::RingLeg { leg } => self.need_leg(t, *leg, &[Arrived], "ringing"),
-            Command::AnswerLeg { leg } => {
-                self.need_leg(t, *leg, &[Arrived], "an answer");
-                if let Some(view) = self.legs.get_mut(leg) {
-                    view.state = Up;
-                }
-            }
-            Command::RejectLeg { leg, .. } => {
-                self.need_leg(t, *leg, &[Arrived], "a refusal");
-                self.end_leg(*leg);
-            }
-            Command::DialCustomer { leg, call, number, attempt, .. } => {
-                let view = Leg { state: Dialled, call: Some(*call), agent: None, outbound: true, bridged: None };
-                if self.legs.insert(*leg, view).is_some() {
-                    self.say(Invariant::MediaOrder, t, format!("{leg} is used twice"));
-                }
-                self.calls.entry(*call).or_default().legs.insert(*leg);
-                self.dial(now, *attempt, *number, store);
-            }
-            Command::DialAgent { leg, call, agent, .. } => self.dial_agent(t, *leg, *call, *agent),
-            Command::HangUpLeg { leg, .. } => {
-                self.need_leg(t, *leg, &[Arrived, Dialled, Up], "a hang-up");
-                self.end_leg(*leg);
-            }
-            Command::Play { leg, repeat, .. } => {
-                self.need_leg(t, *leg, &[Up], "a prompt");
-                if !repeat {
-                    self.must_speak.remove(leg);
-                }
-            }
-            Command::StopPlay { leg, .. } => self.need_leg(t, *leg, &[Up], "silence"),
-            Command::Bridge { a, b } => {
-                bridges.insert((*a, *b));
-                for (this, other) in [(*a, *b), (*b, *a)] {
-                    self.need_leg(t, this, &[Up], "a bridge");
-                    self.must_speak.remove(&this);
-                    let before = self.legs.get_mut(&this).and_then(|view| view.bridged.replace(other));
-                    if let Some(before) = before {
-                        self.say(Invariant::MediaOrder, t, format!("{this} is bridged to {before} and to {other}"));
-                    }
-                }
-            }
-            Command::Unbridge { a, b } => {
-                for (this, other) in [(*a, *b), (*b, *a)] {
-                    self.need_leg(t, this, &[Up], "parting");
-                    if let Some(view) = self.legs.get_mut(&this)
-                        && view.bridged.take() != Some(other)
-                    {
-                        self.say(Invariant::MediaOrder, t, format!("{this} was not bridged to {other}"));
-                    }
-                }
-            }
-            Command::StartRecording { recording, call, customer, agent } => {
-                self.need_leg(t, *customer, &[Up], "a recording");
-                self.need_leg(t, *agent, &[Up], "a recording");
-                self.recordings.insert(*recording);
-                self.calls.entry(*call).or_default().recordings.insert(*recording);
-            }
-            Command::StopRecording { recording } => {
-                if !self.recordings.remove(recording) {
-                    self.say(Invariant::RecordingStopped, t, format!("{recording} is stopped, and does not run"));
-                }
-            }
-            Command::PopScreen(pop) => {
-                if let Some(agent) = self.agents.get_mut(&pop.agent)
-                    && matches!(pop.phase, PopPhase::Offer | PopPhase::Preview)
-                {
-                    agent.popped = Some(pop.call);
-                }
-            }
-            Command::Lookup { .. } | Command::FetchLeads { .. } | Command::ReturnLeads { .. } | Command::StoreDisposition { .. } => {}
-            Command::Claim { attempt, .. } => {
-                if self.resolved.contains(attempt) {
-                    self.say(Invariant::ResolvedOnce, t, format!("{attempt} is claimed after its end"));
-                }
-            }
-            Command::Resolve { attempt, .. } => {
-                self.dialled.remove(attempt);
-                if !self.resolved.insert(*attempt) {
-                    self.say(Invariant::ResolvedOnce, t, format!("{attempt} is resolved twice"));
-                }
-            }
-            Command::StoreDoNotCall { number } => {
-                self.do_not_call.insert(*number);
-            }
-        }
-    }
-
-    /// The law at the instant of dialling.
-    fn dial(&mut self, now: Now, attempt: AttemptId, number: PhoneNumber, store: &Store) {
-        let t = now.mono;
-        if let Some(hours) = store.hours_from_utc(number) {
-            let hour = (now.utc.as_micros().div_euclid(3_600_000_000) + hours).rem_euclid(24);
-            if !LEGAL_HOURS.contains(&hour) {
-                self.say(Invariant::CallingWindow, t, format!("{attempt} is dialled at {hour} h local time"));
-            }
-        }
-        if self.do_not_call.contains(&number) {
-            self.say(Invariant::DoNotCall, t, format!("{attempt} dials {}", number.masked()));
-        }
-        let Some(lead) = store.lead_of_claim(attempt) else {
-            return self.say(Invariant::ClaimFirst, t, format!("{attempt} is dialled without a durable claim"));
-        };
-        if let Some((other, _)) = self.dialled.iter().find(|(_, dialled)| **dialled == lead) {
-            let what = format!("{lead} is dialled for {attempt} while {other} dials it");
-            self.say(Invariant::LeadOnce, t, what);
-        }
-        self.dialled.insert(attempt, lead);
-    }
-
-    fn dial_agent(&mut self, t: Mono, leg: LegId, call: CallId, agent: AgentId) {
-        let view = Leg { state: LegState::Dialled, call: Some(call), agent: Some(agent), outbound: false, bridged: None };
-        if self.legs.insert(leg, view).is_some() {
-            self.say(Invariant::MediaOrder, t, format!("{leg} is used twice"));
-        }
-        self.calls.entry(call).or_default().legs.insert(leg);
-        let Some(view) = self.agents.get_mut(&agent) else { return };
-        let (popped, before) = (view.popped, view.leg.replace(leg));
-        if popped != Some(call) {
-            self.say(Invariant::PopBeforePhone, t, format!("{agent}'s phone is called for {call}; the screen knows {popped:?}"));
-        }
-        if let Some(before) = before {
-            self.say(Invariant::OneCallPerAgent, t, format!("{agent} is called on {leg} while on {before}"));
-        }
-    }
-
-    fn event(&mut self, event: &Event, acted: Option<AgentId>, bridges: &BTreeSet<(LegId, LegId)>, calls_over: &mut Vec<CallId>) {
-        let t = event.at.mono;
-        if event.seq != self.last_seq + 1 {
-            self.say(Invariant::SeqGapless, t, format!("{} follows {}", event.seq, self.last_seq));
-        }
-        self.last_seq = event.seq;
-        match &event.fact {
-            Fact::CallArrived { call, leg, .. } => {
-                self.calls.entry(*call).or_default().legs.insert(*leg);
-                if let Some(view) = self.legs.get_mut(leg) {
-                    view.call = Some(*call);
-                }
-            }
-            Fact::CallBridged { call, customer_leg, agent_leg, .. } => {
-                if !bridges.contains(&(*customer_leg, *agent_leg)) && !bridges.contains(&(*agent_leg, *customer_leg)) {
-                    self.say(Invariant::MediaOrder, t, format!("{call} is said to be bridged, and nobody asked for it"));
-                }
-            }
-            Fact::CallEnded { call, .. } => {
-                if !self.over.insert(*call) {
-                    self.say(Invariant::OneOutcome, t, format!("{call} ends twice"));
-                }
-                calls_over.push(*call);
-            }
-            Fact::LegStarted { leg, .. } => {
-                self.live_legs.insert(*leg);
-            }
-            Fact::LegEnded { leg, .. } => {
-                if !self.live_legs.remove(leg) {
-                    self.say(Invariant::OneOutcome, t, format!("{leg} ends, and is not live"));
-                }
-            }
-            Fact::QueueEntered { call, queue, priority, skills, .. } => {
-                let credited = self.left_queue_at.get(call) == Some(&t);
-                let waiting = Waiting {
-                    queue: *queue,
-                    priority: *priority,
-                    skills: skills.clone(),
-                    entered: t,
-                    credited,
-                    offers: BTreeSet::new(),
-                    answered: false,
-                };
-                if self.waiting.insert(*call, waiting).is_some() {
-                    self.say(Invariant::OneOutcome, t, format!("{call} waits twice"));
-                }
-            }
-            Fact::QueueLeft { call, waited_us, .. } => {
-                self.left_queue_at.insert(*call, t);
-                match self.waiting.remove(call) {
-                    None => self.say(Invariant::OneOutcome, t, format!("{call} leaves a queue it is not in")),
-                    Some(visit) => self.wait_is(t, *call, &visit, *waited_us),
-                }
-            }
-            Fact::OfferMade { offer, call, agent, queue, waited_us } => self.offer(t, *offer, *call, *agent, *queue, *waited_us),
-            Fact::OfferAnswered { offer, call, .. } => {
-                if let Some(visit) = self.waiting.get_mut(call) {
-                    visit.answered = visit.offers.contains(offer);
-                }
-            }
-            Fact::OfferFailed { offer, call, agent, .. } => self.offer_over(t, *offer, *call, *agent, false),
-            Fact::OfferWithdrawn { offer, call, agent, why } => {
-                let withdrawn = matches!(why, Withdrawal::CallerLeft | Withdrawal::AnsweredElsewhere | Withdrawal::CallRemoved);
-                self.offer_over(t, *offer, *call, *agent, withdrawn);
-            }
-            Fact::AgentStateChanged { agent, was, is, .. } => self.agent_changed(t, *agent, *was, *is, acted),
-            Fact::AttemptEnded { attempt, outcome, .. } => {
-                if *outcome != AttemptOutcome::UnknownRestart && !self.ended.insert(*attempt) {
-                    self.say(Invariant::ResolvedOnce, t, format!("{attempt} ends twice"));
-                }
-            }
-            // The books look at the rest.
-            _ => {}
-        }
-        let before = self.ledger.violations_total();
-        self.ledger.apply(event);
-        if self.ledger.violations_total() > before {
-            let what = self.ledger.violations().last().map_or_else(String::new, |violation| {
-                format!("{:?} of {} at event {} ({})", violation.rule, violation.about, violation.seq, violation.kind)
-            });
-            self.say(Invariant::Books, t, what);
-        }
-    }
-
-    fn wait_is(&mut self, t: Mono, call: CallId, visit: &Waiting, waited_us: u64) {
-        let waited = t.since(visit.entered).as_micros() as u64;
-        if waited != waited_us {
-            let what = format!("{call} waited {waited} µs in {} and is said to have waited {waited_us}", visit.queue);
-            self.say(Invariant::WaitKept, t, what);
-        }
-    }
-
-    fn may_serve(&self, agent: &AgentView, visit: &Waiting) -> bool {
-        // Levels are not in the events; who has the best level there is has every level.
-        agent.queues.contains(&visit.queue)
-            && visit.skills.iter().all(|skill| agent.skills.get(skill) == Some(&self.start_skills_all))
-    }
-
-    fn offer(&mut self, t: Mono, offer: OfferId, call: CallId, agent: AgentId, queue: QueueId, waited_us: u64) {
-        let strategy = self.queues.get(&queue).map(|queue| queue.strategy);
-        let Some(visit) = self.waiting.get(&call).cloned() else {
-            return self.say(Invariant::OneOutcome, t, format!("{call} is offered and does not wait"));
-        };
-        self.wait_is(t, call, &visit, waited_us);
-        if strategy != Some(Strategy::RingAll) && !visit.offers.is_empty() {
-            self.say(Invariant::OneAgentPerCall, t, format!("{call} is offered to {agent} and others: {:?}", visit.offers));
-        }
-        let earlier = self.waiting.iter().find(|(other, of)| {
-            **other != call
-                && of.queue == visit.queue
-                && of.priority == visit.priority
-                && of.skills == visit.skills
-                && of.offers.is_empty()
-                && !of.answered
-                && !of.credited
-                && !visit.credited
-                && of.entered < visit.entered
-        });
-        if let Some((other, of)) = earlier {
-            let what = format!("{call} is offered before {other}, which waits in {} since {:.6}", of.queue, of.entered.as_secs_f64());
-            self.say(Invariant::Fifo, t, what);
-        }
-        let Some(chosen) = self.agents.get(&agent).cloned() else { return };
-        if chosen.state != AgentState::Available || chosen.offer.is_some() {
-            let what = format!("{agent} is offered {call} while {:?}, with {:?}", chosen.state, chosen.offer);
-            self.say(Invariant::OneCallPerAgent, t, what);
-        }
-        if strategy == Some(Strategy::LongestIdle) {
-            let longer = self.agents.iter().find(|(_, other)| {
-                other.state == AgentState::Available
-                    && other.offer.is_none()
-                    && self.may_serve(other, &visit)
-                    && other.idle_since < chosen.idle_since
-            });
-            if let Some((other, of)) = longer {
-                let what = format!(
-                    "{agent}, idle since {:.6}, is offered {call} before {other}, idle since {:.6}",
-                    chosen.idle_since.as_secs_f64(),
-                    of.idle_since.as_secs_f64()
-                );
-                self.say(Invariant::LongestIdle, t, what);
-            }
-        }
-        self.waiting.get_mut(&call).expect("looked up above").offers.insert(offer);
-        self.agents.get_mut(&agent).expect("looked up above").offer = Some(offer);
-    }
-
-    fn offer_over(&mut self, t: Mono, offer: OfferId, call: CallId, agent: AgentId, withdrawn: bool) {
-        if let Some(visit) = self.waiting.get_mut(&call) {
-            visit.offers.remove(&offer);
-            visit.answered = false;
-        }
-        let Some(view) = self.agents.get_mut(&agent) else { return };
-        view.withdrawn = withdrawn;
-        if view.offer.take() != Some(offer) {
-            self.say(Invariant::OneCallPerAgent, t, format!("{offer} to {agent} ends, who has another"));
-        }
-    }
-
-    fn agent_changed(&mut self, t: Mono, agent: AgentId, was: AgentState, is: AgentState, acted: Option<AgentId>) {
-        let wrap_up_of_queue = self.queues.values().map(|queue| queue.wrap_up_ms).min().unwrap_or(0);
-        let Some(view) = self.agents.get_mut(&agent) else { return };
-        let wrap_up = view.wrap_up_ms.unwrap_or(wrap_up_of_queue.min(acd::config::WRAP_UP_MS_DEFAULT));
-        let cut = matches!(was, AgentState::WrapUp(_))
-            && is == AgentState::Available
-            && acted != Some(agent)
-            && t.since(view.since) < Duration::from_millis(wrap_up);
-        let ignored = is == AgentState::Available && view.wishes;
-        match is {
-            AgentState::Available => {
-                // An offer through no fault of the agent, and a preview, leave the rank alone.
-                let keeps = matches!(was, AgentState::Offered(_)) && view.withdrawn;
-                if !keeps {
-                    view.idle_since = t;
-                }
-            }
-            AgentState::Offered(_) => view.withdrawn = true,
-            AgentState::OnCall(_) => view.offer = None,
-            AgentState::WrapUp(_) => {}
-            AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => view.wishes = false,
-        }
-        view.state = is;
-        view.since = t;
-        if cut {
-            self.say(Invariant::WrapUpKept, t, format!("{agent} is available before wrap-up is over"));
-        }
-        if ignored {
-            self.say(Invariant::PendingApplied, t, format!("{agent} asked for something else and is available"));
-        }
-    }
-
     fn call_is_over(&mut self, t: Mono, call: CallId) {
-        let Some(view) = self.calls.remove(&call) else { return };
+        let Some(view) = self.calls.remove(&call) else {
+            return;
+        };
         for leg in view.legs {
             if self.legs.contains_key(&leg) {
-                self.say(Invariant::NoLegLeftBehind, t, format!("{call} is over, {leg} lives on"));
+                self.say(
+                    Invariant::NoLegLeftBehind,
+                    t,
+                    format!("{call} is over, {leg} lives on"),
+                );
             }
         }
         for recording in view.recordings {
             if self.recordings.contains(&recording) {
-                self.say(Invariant::RecordingStopped, t, format!("{call} is over, {recording} runs on"));
+                self.say(
+                    Invariant::RecordingStopped,
+                    t,
+                    format!("{call} is over, {recording} runs on"),
+                );
             }
         }
         self.left_queue_at.remove(&call);
@@ -731,40 +463,74 @@ impl Checker {
             if let AgentState::OnCall(call) | AgentState::Offered(call) = view.state
                 && engine.stage_of(call).is_none()
             {
-                found.push((Invariant::AgentFollowsCall, format!("{id} is {:?}, and {call} is over", view.state)));
-            }
-            if engine.acd().agent_state(*id) != Some(view.state) {
-                let what = format!("{id} is {:?} by the events, {:?} in the ACD", view.state, engine.acd().agent_state(*id));
-                found.push((Invariant::FoldIsSnapshot, what));
+                found.push((
+                    Invariant::AgentFollowsCall,
+                    format!("{id} is {:?}, and {call} is over", view.state),
+                ));
             }
             if view.state == AgentState::Available {
-                let idle_for = self.waiting.iter().find(|(_, visit)| visit.offers.is_empty() && !visit.answered && self.may_serve(view, visit));
+                let idle_for = self.waiting.iter().find(|(_, visit)| {
+                    visit.offers.is_empty() && !visit.answered && self.may_serve(view, visit)
+                });
                 if let Some((call, visit)) = idle_for {
-                    found.push((Invariant::WorkConservation, format!("{id} is available while {call} waits in {}", visit.queue)));
+                    found.push((
+                        Invariant::WorkConservation,
+                        format!("{id} is available while {call} waits in {}", visit.queue),
+                    ));
                 }
             }
         }
+        for (id, view) in &self.agents {
+            if engine.acd().agent_state(*id) != Some(view.state) {
+                let what = format!(
+                    "{id} is {:?} by the events, {:?} in the ACD",
+                    view.state,
+                    engine.acd().agent_state(*id)
+                );
+                found.push((Invariant::FoldIsSnapshot, what));
+            }
+        }
         for queue in self.queues.keys() {
-            let folded = self.waiting.values().filter(|visit| visit.queue == *queue).count();
+            let folded = self
+                .waiting
+                .values()
+                .filter(|visit| visit.queue == *queue)
+                .count();
             let shown = engine.acd().waiting_now(*queue);
             if folded != shown {
-                found.push((Invariant::FoldIsSnapshot, format!("{folded} calls wait in {queue} by the events, {shown} in the ACD")));
+                found.push((
+                    Invariant::FoldIsSnapshot,
+                    format!("{folded} calls wait in {queue} by the events, {shown} in the ACD"),
+                ));
             }
         }
         // Legs of feature codes are in no customer's story, and so in no event.
-        let of_service = self.legs.values().filter(|leg| leg.call.is_none() && leg.state == LegState::Up).count();
+        let of_service = self
+            .legs
+            .values()
+            .filter(|leg| leg.call.is_none() && leg.state == LegState::Up)
+            .count();
         let legs = self.live_legs.len() + of_service;
         if legs != engine.live_legs() {
-            let what = format!("{legs} legs by the events, {} in the engine", engine.live_legs());
+            let what = format!(
+                "{legs} legs by the events, {} in the engine",
+                engine.live_legs()
+            );
             found.push((Invariant::FoldIsSnapshot, what));
         }
         let overdue = self.must_speak.iter().find(|(_, until)| t > **until);
         if let Some((leg, _)) = overdue {
-            found.push((Invariant::ConnectedInTime, format!("{leg} answered two seconds ago and hears nobody")));
+            found.push((
+                Invariant::ConnectedInTime,
+                format!("{leg} answered two seconds ago and hears nobody"),
+            ));
         }
         for (book, residual) in self.ledger.residuals() {
             if residual != 0 {
-                found.push((Invariant::Books, format!("the residual of {book} is {residual}")));
+                found.push((
+                    Invariant::Books,
+                    format!("the residual of {book} is {residual}"),
+                ));
             }
         }
         for (invariant, what) in found {
@@ -786,7 +552,14 @@ impl Checker {
         ];
         for (what, n) in left {
             if n > 0 {
-                self.say(Invariant::Drained, t, format!("{n} {what} are left: {:?}", self.legs.keys().take(3).collect::<Vec<_>>()));
+                self.say(
+                    Invariant::Drained,
+                    t,
+                    format!(
+                        "{n} {what} are left: {:?}",
+                        self.legs.keys().take(3).collect::<Vec<_>>()
+                    ),
+                );
             }
         }
     }
@@ -798,7 +571,9 @@ fn feature(code: &str) -> Option<AgentAction> {
         FeatureCode::SignIn => Some(AgentAction::SignIn),
         FeatureCode::SignOut => Some(AgentAction::SignOut),
         FeatureCode::Ready => Some(AgentAction::Ready),
-        FeatureCode::NotReady => Some(AgentAction::NotReady { reason: crate::scenario::name("break") }),
+        FeatureCode::NotReady => Some(AgentAction::NotReady {
+            reason: crate::scenario::name("break"),
+        }),
     }
 }
 
@@ -806,7 +581,11 @@ fn feature(code: &str) -> Option<AgentAction> {
 fn acted(input: &Input) -> Option<AgentId> {
     match input {
         Input::Agent { agent, .. } => Some(*agent),
-        Input::LegArrived { from: Origin::Agent(agent), .. } => Some(*agent),
+        Input::LegArrived {
+            from: Origin::Agent(agent),
+            ..
+        } => Some(*agent),
+        // Whatever else is told is nobody's wish about themselves.
         _ => None,
     }
 }

@@ -14,23 +14,27 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod scenario;
-pub mod setting;
-pub mod world;
 mod agent;
 mod caller;
 mod carrier;
-mod network;
-mod store;
-pub mod checker;
-pub mod trace;
 pub mod chaos;
+pub mod checker;
+mod exchange;
+mod happens;
+mod network;
 pub mod open_dialer;
 pub mod report;
+pub mod scenario;
+pub mod setting;
+mod store;
+mod tally;
 pub mod throughput;
+pub mod trace;
+pub mod world;
 
 pub use checker::{Checker, Invariant, Violation};
 pub use report::{Report, judge};
 pub use scenario::{Controller, Scenario};
 pub use setting::Setting;
-pub use world::{Saboteur, Tally, World};
+pub use tally::Tally;
+pub use world::{Saboteur, World};

@@ -15,7 +15,11 @@ pub(crate) struct Network {
 
 impl Network {
     pub fn new(setting: NetworkSetting, rng: Rng) -> Network {
-        Network { setting, rng, commands_until: Mono::ZERO }
+        Network {
+            setting,
+            rng,
+            commands_until: Mono::ZERO,
+        }
     }
 
     /// Whether everything arrives at once, so that nothing need be kept.

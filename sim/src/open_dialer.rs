@@ -6,7 +6,7 @@
 //! they are not ours to run in production, and the judged people are drawn the same way.
 
 use crate::scenario::{Brake, Controller, Scenario, ScenarioError};
-use crate::world::Tally;
+use crate::tally::Tally;
 use model::{Mono, Rng};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -88,7 +88,11 @@ struct Run<'a> {
 /// # Errors
 /// The controller is not one of the common open dialer's, or the scenario has inbound calls, which
 /// this small world does not know.
-pub fn shift(scenario: &Scenario, controller: Controller, seed: u64) -> Result<Tally, ScenarioError> {
+pub fn shift(
+    scenario: &Scenario,
+    controller: Controller,
+    seed: u64,
+) -> Result<Tally, ScenarioError> {
     let level = match controller {
         Controller::Ratio(level) => level,
         Controller::Adapt(_) => 1.0,
@@ -97,7 +101,9 @@ pub fn shift(scenario: &Scenario, controller: Controller, seed: u64) -> Result<T
         }
     };
     if scenario.inbound_per_hour > 0.0 {
-        return Err(ScenarioError::Problem(format!("{controller} knows no inbound calls: set inbound_per_hour = 0")));
+        return Err(ScenarioError::Problem(format!(
+            "{controller} knows no inbound calls: set inbound_per_hour = 0"
+        )));
     }
     let slow = (scenario.slow_share * scenario.agents as f64).round() as usize;
     let mut run = Run {
@@ -108,7 +114,13 @@ pub fn shift(scenario: &Scenario, controller: Controller, seed: u64) -> Result<T
         heap: BinaryHeap::new(),
         order: 0,
         agents: (0..scenario.agents)
-            .map(|n| (State::Ready(Mono::ZERO), if n < slow { scenario.slow_factor } else { 1.0 }, false))
+            .map(|n| {
+                (
+                    State::Ready(Mono::ZERO),
+                    if n < slow { scenario.slow_factor } else { 1.0 },
+                    false,
+                )
+            })
             .collect(),
         ready: (0..scenario.agents).collect(),
         waiting: VecDeque::new(),
@@ -220,7 +232,8 @@ impl Run<'_> {
             }
             Happens::Sample => {
                 self.later(SAMPLE_EVERY, Happens::Sample);
-                self.samples.push(self.ready.len() as f64 - self.waiting.len() as f64);
+                self.samples
+                    .push(self.ready.len() as f64 - self.waiting.len() as f64);
                 if self.samples.len() == SAMPLES {
                     self.adapt();
                 }
@@ -228,7 +241,8 @@ impl Run<'_> {
             Happens::Day => {
                 self.later(DAY_EVERY, Happens::Day);
                 let calls = self.tally.connected + self.tally.abandoned;
-                self.day_over = calls >= DAY_CALLS_MIN && self.tally.abandoned as f64 > LIMIT_PCT / 100.0 * calls as f64;
+                self.day_over = calls >= DAY_CALLS_MIN
+                    && self.tally.abandoned as f64 > LIMIT_PCT / 100.0 * calls as f64;
             }
         }
     }
@@ -240,7 +254,9 @@ impl Run<'_> {
 
     /// A waiting person looks for a ready agent, or has waited long enough.
     fn poll(&mut self, person: u64) {
-        let Some(at) = self.waiting.iter().position(|(waits, _)| *waits == person) else { return };
+        let Some(at) = self.waiting.iter().position(|(waits, _)| *waits == person) else {
+            return;
+        };
         let waited = self.now.since(self.waiting[at].1);
         if let Some(ix) = self.ready.pop_front() {
             self.waiting.remove(at);
@@ -258,7 +274,11 @@ impl Run<'_> {
             self.tally.abandoned += 1;
             self.recent.push_back((self.now, true));
         } else {
-            let every = if waited < POLL_FAST_FOR { POLL_EVERY } else { POLL_SLOW_EVERY };
+            let every = if waited < POLL_FAST_FOR {
+                POLL_EVERY
+            } else {
+                POLL_SLOW_EVERY
+            };
             let left = Duration::from_secs_f64(self.scenario.patience_s) - waited;
             self.later(every.min(left), Happens::Polled(person));
         }
@@ -266,17 +286,29 @@ impl Run<'_> {
 
     fn adapt(&mut self) {
         let mean = self.samples.drain(..).sum::<f64>() / SAMPLES as f64;
-        let signed_in = self.agents.iter().filter(|(state, ..)| *state != State::Away).count();
+        let signed_in = self
+            .agents
+            .iter()
+            .filter(|(state, ..)| *state != State::Away)
+            .count();
         if let Controller::Adapt(_) = self.controller
             && signed_in > 0
         {
             let step = mean / signed_in as f64;
             self.adapted = (self.adapted * (1.0 + step)).clamp(1.0, LEVEL_MAX);
         }
-        while self.recent.front().is_some_and(|(at, _)| self.now.since(*at) > Duration::from_secs(60)) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|(at, _)| self.now.since(*at) > Duration::from_secs(60))
+        {
             self.recent.pop_front();
         }
-        let abandoned = self.recent.iter().filter(|(_, abandoned)| *abandoned).count();
+        let abandoned = self
+            .recent
+            .iter()
+            .filter(|(_, abandoned)| *abandoned)
+            .count();
         if let Controller::Adapt(_) = self.controller
             && self.recent.len() > BURST_CALLS
             && abandoned as f64 > BURST_SHARE * self.recent.len() as f64
@@ -303,15 +335,27 @@ impl Run<'_> {
     }
 
     fn decide(&mut self) {
-        let counted = self.agents.iter().filter(|(state, ..)| matches!(state, State::Ready(_) | State::OnCall(_))).count();
-        let talking = self.agents.iter().filter(|(state, ..)| matches!(state, State::OnCall(_))).count() as u64;
+        let counted = self
+            .agents
+            .iter()
+            .filter(|(state, ..)| matches!(state, State::Ready(_) | State::OnCall(_)))
+            .count();
+        let talking = self
+            .agents
+            .iter()
+            .filter(|(state, ..)| matches!(state, State::OnCall(_)))
+            .count() as u64;
         let goal = (self.level * counted as f64).round() as u64;
         let in_flight = self.ringing + self.waiting.len() as u64 + talking;
         let per_second = self.scenario.calls_per_second;
-        self.tokens = (self.tokens + self.now.since(self.tokens_at).as_secs_f64() * per_second).min(per_second.max(1.0) * DECIDE_EVERY.as_secs_f64());
+        self.tokens = (self.tokens + self.now.since(self.tokens_at).as_secs_f64() * per_second)
+            .min(per_second.max(1.0) * DECIDE_EVERY.as_secs_f64());
         self.tokens_at = self.now;
         let lines = u64::from(self.scenario.lines).saturating_sub(in_flight);
-        let new = goal.saturating_sub(in_flight).min(lines).min(self.tokens as u64);
+        let new = goal
+            .saturating_sub(in_flight)
+            .min(lines)
+            .min(self.tokens as u64);
         self.tokens -= new as f64;
         for _ in 0..new {
             self.tally.dials += 1;
@@ -336,7 +380,11 @@ mod tests {
 
     #[test]
     fn a_higher_ratio_dials_more_and_abandons_more() {
-        let scenario = Scenario { agents: 10, hours: 1.0, ..Scenario::default() };
+        let scenario = Scenario {
+            agents: 10,
+            hours: 1.0,
+            ..Scenario::default()
+        };
         let low = shift(&scenario, Controller::Ratio(1.0), 1).unwrap();
         let high = shift(&scenario, Controller::Ratio(6.0), 1).unwrap();
         assert!(high.dials > low.dials && high.handling_us > low.handling_us);
@@ -345,7 +393,11 @@ mod tests {
 
     #[test]
     fn the_brake_acts_once_the_day_is_over_the_limit() {
-        let scenario = Scenario { agents: 25, hours: 2.0, ..Scenario::default() };
+        let scenario = Scenario {
+            agents: 25,
+            hours: 2.0,
+            ..Scenario::default()
+        };
         let hard = shift(&scenario, Controller::Adapt(Brake::Hard), 3).unwrap();
         let pct = 100.0 * hard.abandoned as f64 / (hard.abandoned + hard.connected) as f64;
         assert!(pct < 8.0, "{pct}");

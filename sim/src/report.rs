@@ -4,7 +4,8 @@
 use crate::checker::Violation;
 use crate::open_dialer;
 use crate::scenario::{Controller, Scenario, ScenarioError};
-use crate::world::{Tally, World};
+use crate::tally::Tally;
+use crate::world::World;
 use model::event::Mode;
 use serde::Serialize;
 use std::fmt;
@@ -84,7 +85,11 @@ pub enum JudgeError {
 ///
 /// # Errors
 /// The scenario cannot be run, or the checker found a broken invariant.
-pub fn judge(scenario: &Scenario, controller: Controller, checked: bool) -> Result<Report, JudgeError> {
+pub fn judge(
+    scenario: &Scenario,
+    controller: Controller,
+    checked: bool,
+) -> Result<Report, JudgeError> {
     if let Some(problem) = scenario.problems().into_iter().next() {
         return Err(ScenarioError::Problem(problem).into());
     }
@@ -92,18 +97,34 @@ pub fn judge(scenario: &Scenario, controller: Controller, checked: bool) -> Resu
     for shift in 0..scenario.shifts {
         let seed = scenario.seed.wrapping_add(u64::from(shift));
         let tally = match controller {
-            Controller::Predictive => through_engine(scenario, Mode::Predictive, 1.5, seed, shift, checked)?,
-            Controller::Progressive => through_engine(scenario, Mode::Progressive, 1.5, seed, shift, checked)?,
-            Controller::Power(level) => through_engine(scenario, Mode::Power, level, seed, shift, checked)?,
-            Controller::Ratio(_) | Controller::Adapt(_) => open_dialer::shift(scenario, controller, seed)?,
+            Controller::Predictive => {
+                through_engine(scenario, Mode::Predictive, 1.5, seed, shift, checked)?
+            }
+            Controller::Progressive => {
+                through_engine(scenario, Mode::Progressive, 1.5, seed, shift, checked)?
+            }
+            Controller::Power(level) => {
+                through_engine(scenario, Mode::Power, level, seed, shift, checked)?
+            }
+            Controller::Ratio(_) | Controller::Adapt(_) => {
+                open_dialer::shift(scenario, controller, seed)?
+            }
         };
         shifts.push(tally);
     }
     Ok(add_up(scenario, controller, &shifts))
 }
 
-fn through_engine(scenario: &Scenario, mode: Mode, level: f64, seed: u64, shift: u32, checked: bool) -> Result<Tally, JudgeError> {
-    let mut world = World::new(scenario.setting(mode, level), seed).map_err(|error| ScenarioError::Config(error.to_string()))?;
+fn through_engine(
+    scenario: &Scenario,
+    mode: Mode,
+    level: f64,
+    seed: u64,
+    shift: u32,
+    checked: bool,
+) -> Result<Tally, JudgeError> {
+    let mut world = World::new(scenario.setting(mode, level), seed)
+        .map_err(|error| ScenarioError::Config(error.to_string()))?;
     if checked {
         world = world.with_checker();
     }
@@ -115,13 +136,19 @@ fn through_engine(scenario: &Scenario, mode: Mode, level: f64, seed: u64, shift:
 }
 
 fn add_up(scenario: &Scenario, controller: Controller, shifts: &[Tally]) -> Report {
-    let each = |of: &dyn Fn(&Tally) -> Option<f64>| -> Vec<f64> { shifts.iter().filter_map(of).collect() };
-    let utilisation = each(&|tally| ratio(tally.handling_us, tally.signed_in_us).map(|x| 100.0 * x));
-    let abandonment = each(&|tally| ratio(tally.abandoned, tally.abandoned + tally.connected).map(|x| 100.0 * x));
+    let each =
+        |of: &dyn Fn(&Tally) -> Option<f64>| -> Vec<f64> { shifts.iter().filter_map(of).collect() };
+    let utilisation =
+        each(&|tally| ratio(tally.handling_us, tally.signed_in_us).map(|x| 100.0 * x));
+    let abandonment =
+        each(&|tally| ratio(tally.abandoned, tally.abandoned + tally.connected).map(|x| 100.0 * x));
     let idle = each(&|tally| ratio(tally.idle_us, tally.idle_spells).map(|us| us / 1e6));
     let sum = |of: &dyn Fn(&Tally) -> u64| shifts.iter().map(of).sum::<u64>();
     let (connected, abandoned) = (sum(&|tally| tally.connected), sum(&|tally| tally.abandoned));
-    let over = abandonment.iter().filter(|pct| **pct > ABANDONMENT_LIMIT_PCT).count() as u64;
+    let over = abandonment
+        .iter()
+        .filter(|pct| **pct > ABANDONMENT_LIMIT_PCT)
+        .count() as u64;
     let judged = abandonment.len() as u64;
     Report {
         controller: controller.to_string(),
@@ -170,13 +197,16 @@ fn interval(of: &[f64]) -> Option<[f64; 2]> {
 /// The 97.5 % quantile of Student's t: the table to 10 degrees of freedom, the expansion in 1/ν of
 /// Cornish and Fisher beyond, where it is right to three digits.
 fn t_quantile(freedom: usize) -> f64 {
-    const TABLE: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    const TABLE: [f64; 10] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    ];
     let z: f64 = 1.959_964;
     match TABLE.get(freedom - 1) {
         Some(t) => *t,
         None => {
             let nu = freedom as f64;
-            z + (z.powi(3) + z) / (4.0 * nu) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * nu * nu)
+            z + (z.powi(3) + z) / (4.0 * nu)
+                + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * nu * nu)
         }
     }
 }
@@ -188,24 +218,62 @@ fn wilson(hits: u64, of: u64) -> Option<[f64; 2]> {
     let centre = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 100.0 / (1.0 + z * z / n);
-    Some([(scale * (centre - half)).max(0.0), (scale * (centre + half)).min(100.0)])
+    Some([
+        (scale * (centre - half)).max(0.0),
+        (scale * (centre + half)).min(100.0),
+    ])
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, name: &str, value: Option<f64>, ci: Option<[f64; 2]>| {
-            let value = value.map_or("no data".into(), |x| format!("{x:.2}"));
-            let ci = ci.map_or(String::new(), |[low, high]| format!("  [{low:.2}, {high:.2}]"));
-            writeln!(f, "  {name:<22} {value:>9}{ci}")
-        };
-        writeln!(f, "{} agents, {} × {} h, {}, seed {}", self.agents, self.shifts, self.hours, self.controller, self.seed)?;
-        line(f, "utilisation %", self.utilisation_pct, self.ci95.utilisation_pct)?;
-        line(f, "abandonment %", self.abandonment_pct, self.ci95.abandonment_pct)?;
-        line(f, "shifts over limit %", self.shifts_over_limit_pct, self.ci95.shifts_over_limit_pct)?;
-        line(f, "idle seconds, mean", self.idle_seconds_mean, self.ci95.idle_seconds_mean)?;
-        writeln!(f, "  {} dials, {} connected, {} abandoned", self.dials, self.connected, self.abandoned)?;
+        let line =
+            |f: &mut fmt::Formatter<'_>, name: &str, value: Option<f64>, ci: Option<[f64; 2]>| {
+                let value = value.map_or("no data".into(), |x| format!("{x:.2}"));
+                let ci = ci.map_or(String::new(), |[low, high]| {
+                    format!("  [{low:.2}, {high:.2}]")
+                });
+                writeln!(f, "  {name:<22} {value:>9}{ci}")
+            };
+        writeln!(
+            f,
+            "{} agents, {} × {} h, {}, seed {}",
+            self.agents, self.shifts, self.hours, self.controller, self.seed
+        )?;
+        line(
+            f,
+            "utilisation %",
+            self.utilisation_pct,
+            self.ci95.utilisation_pct,
+        )?;
+        line(
+            f,
+            "abandonment %",
+            self.abandonment_pct,
+            self.ci95.abandonment_pct,
+        )?;
+        line(
+            f,
+            "shifts over limit %",
+            self.shifts_over_limit_pct,
+            self.ci95.shifts_over_limit_pct,
+        )?;
+        line(
+            f,
+            "idle seconds, mean",
+            self.idle_seconds_mean,
+            self.ci95.idle_seconds_mean,
+        )?;
+        writeln!(
+            f,
+            "  {} dials, {} connected, {} abandoned",
+            self.dials, self.connected, self.abandoned
+        )?;
         if self.inbound > 0 {
-            writeln!(f, "  {} customers called, {} got an agent", self.inbound, self.inbound_answered)?;
+            writeln!(
+                f,
+                "  {} customers called, {} got an agent",
+                self.inbound, self.inbound_answered
+            )?;
         }
         write!(f, "  [95 % intervals over shifts]")
     }
@@ -219,7 +287,10 @@ mod tests {
     fn intervals_need_two_values_and_cover_the_mean() {
         assert_eq!(interval(&[1.0]), None);
         let [low, high] = interval(&[1.0, 2.0, 3.0]).unwrap();
-        assert!((low - (2.0 - 4.303 / 3.0_f64.sqrt())).abs() < 1e-9 && high > 2.0, "{low} {high}");
+        assert!(
+            (low - (2.0 - 4.303 / 3.0_f64.sqrt())).abs() < 1e-9 && high > 2.0,
+            "{low} {high}"
+        );
         assert!((t_quantile(30) - 2.042).abs() < 1e-3);
         let [low, high] = wilson(0, 10).unwrap();
         assert!(low.abs() < 1e-9 && (27.0..28.0).contains(&high), "{high}");
@@ -227,10 +298,23 @@ mod tests {
 
     #[test]
     fn a_shift_without_answers_has_no_abandonment() {
-        let scenario = Scenario { agents: 1, hours: 0.05, shifts: 2, answer_rate: crate::scenario::Profile::Always(0.0), ..Scenario::default() };
+        let scenario = Scenario {
+            agents: 1,
+            hours: 0.05,
+            shifts: 2,
+            answer_rate: crate::scenario::Profile::Always(0.0),
+            ..Scenario::default()
+        };
         let report = judge(&scenario, Controller::Progressive, true).unwrap();
-        assert_eq!((report.abandonment_pct, report.shifts_over_limit_pct), (None, None));
+        assert_eq!(
+            (report.abandonment_pct, report.shifts_over_limit_pct),
+            (None, None)
+        );
         assert!(report.dials > 0);
-        assert!(serde_json::to_string(&report).unwrap().contains("\"abandonment_pct\":null"));
+        assert!(
+            serde_json::to_string(&report)
+                .unwrap()
+                .contains("\"abandonment_pct\":null")
+        );
     }
 }

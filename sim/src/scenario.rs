@@ -2,7 +2,8 @@
 //! Nothing of it is known to the dialer. Without a file it is the judge's world of `docs/pacing.md`.
 
 use crate::setting::{
-    AgentSetting, CallerSetting, CarrierSetting, Leave, NetworkSetting, PeopleSetting, Setting, StoreSetting,
+    AgentSetting, CallerSetting, CarrierSetting, Leave, NetworkSetting, PeopleSetting, Setting,
+    StoreSetting,
 };
 use dialer::config::CampaignConfig;
 use dialer::trunk::TrunkLimits;
@@ -73,12 +74,27 @@ impl Default for Scenario {
         Scenario {
             agents: 10,
             answer_rate: Profile::Always(0.3),
-            ring: Spread { mean_s: 10.0, cv: 0.53, min_s: 1.5, max_s: 26.0 },
+            ring: Spread {
+                mean_s: 10.0,
+                cv: 0.53,
+                min_s: 1.5,
+                max_s: 26.0,
+            },
             quick_fail_share: 0.15,
             ring_timeout_s: 26.0,
-            talk: Spread { mean_s: 150.0, cv: 1.0, min_s: 0.0, max_s: f64::INFINITY },
+            talk: Spread {
+                mean_s: 150.0,
+                cv: 1.0,
+                min_s: 0.0,
+                max_s: f64::INFINITY,
+            },
             other_talk: None,
-            wrap_up: Spread { mean_s: 20.0, cv: 0.7, min_s: 0.0, max_s: f64::INFINITY },
+            wrap_up: Spread {
+                mean_s: 20.0,
+                cv: 0.7,
+                min_s: 0.0,
+                max_s: f64::INFINITY,
+            },
             patience_s: 2.0,
             slow_share: 0.0,
             slow_factor: 2.0,
@@ -119,24 +135,42 @@ fn unbounded() -> f64 {
 impl Spread {
     /// Always this.
     pub const fn fixed(mean_s: f64) -> Spread {
-        Spread { mean_s, cv: 0.0, min_s: 0.0, max_s: f64::INFINITY }
+        Spread {
+            mean_s,
+            cv: 0.0,
+            min_s: 0.0,
+            max_s: f64::INFINITY,
+        }
     }
 
     /// One length of time, in seconds.
     pub fn draw(&self, rng: &mut model::Rng) -> f64 {
-        let drawn = if self.cv > 0.0 { rng.log_normal(self.mean_s, self.cv) } else { self.mean_s };
+        let drawn = if self.cv > 0.0 {
+            rng.log_normal(self.mean_s, self.cv)
+        } else {
+            self.mean_s
+        };
         drawn.clamp(self.min_s, self.max_s)
     }
 
     fn problem(&self, name: &str) -> Option<String> {
-        let fine = self.mean_s > 0.0 && self.mean_s < 1e6 && (0.0..=10.0).contains(&self.cv) && self.min_s >= 0.0 && self.max_s >= self.min_s;
-        (!fine).then(|| format!("{name}: a mean above 0, a cv from 0 to 10, and min_s no more than max_s"))
+        let fine = self.mean_s > 0.0
+            && self.mean_s < 1e6
+            && (0.0..=10.0).contains(&self.cv)
+            && self.min_s >= 0.0
+            && self.max_s >= self.min_s;
+        (!fine).then(|| {
+            format!("{name}: a mean above 0, a cv from 0 to 10, and min_s no more than max_s")
+        })
     }
 }
 
 /// A number, or steps over the shift.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number from 0 to 1, or steps [{ from_h = 0.0, rate = 0.3 }, …]")]
+#[serde(
+    untagged,
+    expecting = "a number from 0 to 1, or steps [{ from_h = 0.0, rate = 0.3 }, …]"
+)]
 pub enum Profile {
     /// The same all shift long.
     Always(f64),
@@ -161,7 +195,11 @@ impl Profile {
             Profile::Always(rate) => *rate,
             Profile::Steps(steps) => {
                 let hour = at.as_secs_f64() / 3_600.0;
-                steps.iter().rev().find(|step| step.from_h <= hour).map_or(0.0, |step| step.rate)
+                steps
+                    .iter()
+                    .rev()
+                    .find(|step| step.from_h <= hour)
+                    .map_or(0.0, |step| step.rate)
             }
         }
     }
@@ -229,7 +267,9 @@ pub enum ScenarioError {
     #[error("{0}")]
     Problem(String),
     /// No controller of that name.
-    #[error("there is no controller \"{0}\": use predictive, progressive, power:X, ratio:X, adapt-hard, adapt-average or adapt-tapered")]
+    #[error(
+        "there is no controller \"{0}\": use predictive, progressive, power:X, ratio:X, adapt-hard, adapt-average or adapt-tapered"
+    )]
     Controller(String),
     /// The campaign was not accepted by the engine.
     #[error("the engine refuses the configuration: {0}")]
@@ -241,7 +281,12 @@ impl FromStr for Controller {
 
     fn from_str(text: &str) -> Result<Controller, ScenarioError> {
         let unknown = || ScenarioError::Controller(text.into());
-        let level = |x: &str| x.parse::<f64>().ok().filter(|level| (1.0..=50.0).contains(level)).ok_or_else(unknown);
+        let level = |x: &str| {
+            x.parse::<f64>()
+                .ok()
+                .filter(|level| (1.0..=50.0).contains(level))
+                .ok_or_else(unknown)
+        };
         match text.split_once(':') {
             Some(("power", x)) => level(x).map(Controller::Power),
             Some(("ratio", x)) => level(x).map(Controller::Ratio),
@@ -289,24 +334,60 @@ impl Scenario {
                 found.push(what.to_string());
             }
         };
-        need((1..=AGENTS_MAX).contains(&self.agents), "agents: from 1 to 20000");
-        need(self.answer_rate.rates().iter().all(|rate| share(*rate)), "answer_rate: from 0 to 1");
+        need(
+            (1..=AGENTS_MAX).contains(&self.agents),
+            "agents: from 1 to 20000",
+        );
+        need(
+            self.answer_rate.rates().iter().all(|rate| share(*rate)),
+            "answer_rate: from 0 to 1",
+        );
         need(
             !matches!(&self.answer_rate, Profile::Steps(steps) if !steps.first().is_some_and(|first| first.from_h == 0.0)
                 || !steps.is_sorted_by(|a, b| a.from_h < b.from_h)),
             "answer_rate: steps in the order of time, the first with from_h = 0.0",
         );
-        need(share(self.quick_fail_share), "quick_fail_share: from 0 to 1");
-        need((15.0..=59.0).contains(&self.ring_timeout_s), "ring_timeout_s: from 15 to 59");
+        need(
+            share(self.quick_fail_share),
+            "quick_fail_share: from 0 to 1",
+        );
+        need(
+            (15.0..=59.0).contains(&self.ring_timeout_s),
+            "ring_timeout_s: from 15 to 59",
+        );
         need(self.patience_s > 0.0, "patience_s: above 0");
-        need(self.other_talk.is_none_or(|other| share(other.share) && other.talk.problem("").is_none()), "other_talk: a share from 0 to 1 and a talk as above");
-        need(share(self.slow_share) && (0.1..=100.0).contains(&self.slow_factor), "slow_share: from 0 to 1; slow_factor: from 0.1 to 100");
-        need(self.leave.iter().all(|leave| share(leave.share) && leave.at_h >= 0.0 && leave.for_h >= 0.0), "leave: a share from 0 to 1, hours from 0");
-        need((0.0..=1e6).contains(&self.inbound_per_hour) && self.inbound_patience_s > 0.0, "inbound_per_hour: from 0 to a million; inbound_patience_s: above 0");
+        need(
+            self.other_talk
+                .is_none_or(|other| share(other.share) && other.talk.problem("").is_none()),
+            "other_talk: a share from 0 to 1 and a talk as above",
+        );
+        need(
+            share(self.slow_share) && (0.1..=100.0).contains(&self.slow_factor),
+            "slow_share: from 0 to 1; slow_factor: from 0.1 to 100",
+        );
+        need(
+            self.leave
+                .iter()
+                .all(|leave| share(leave.share) && leave.at_h >= 0.0 && leave.for_h >= 0.0),
+            "leave: a share from 0 to 1, hours from 0",
+        );
+        need(
+            (0.0..=1e6).contains(&self.inbound_per_hour) && self.inbound_patience_s > 0.0,
+            "inbound_per_hour: from 0 to a million; inbound_patience_s: above 0",
+        );
         need(self.lines > 0, "lines: at least 1");
-        need(self.calls_per_second > 0.0 && self.calls_per_second <= 10_000.0, "calls_per_second: above 0, at most 10000");
-        need(self.hours > 0.0 && self.hours <= HOURS_MAX, "hours: above 0, at most 24");
-        need((1..=100_000).contains(&self.shifts), "shifts: from 1 to 100000");
+        need(
+            self.calls_per_second > 0.0 && self.calls_per_second <= 10_000.0,
+            "calls_per_second: above 0, at most 10000",
+        );
+        need(
+            self.hours > 0.0 && self.hours <= HOURS_MAX,
+            "hours: above 0, at most 24",
+        );
+        need(
+            (1..=100_000).contains(&self.shifts),
+            "shifts: from 1 to 100000",
+        );
         found
     }
 
@@ -328,7 +409,10 @@ impl Scenario {
         campaign.abandon_prompt = Some("abandon".into());
         campaign.calls_per_second = self.calls_per_second;
         campaign.max_in_flight = self.lines.min(20_000);
-        let limits = TrunkLimits { concurrent_calls: self.lines, calls_per_second: self.calls_per_second };
+        let limits = TrunkLimits {
+            concurrent_calls: self.lines,
+            calls_per_second: self.calls_per_second,
+        };
         let dialer = dialer::Config {
             campaigns: BTreeMap::from([(campaign_id, campaign)]),
             trunks: BTreeMap::from([(trunk, limits)]),
@@ -340,9 +424,19 @@ impl Scenario {
             wrap_up_ms: WRAP_UP_MS,
             ..acd::QueueConfig::default()
         };
-        let inbound = acd::QueueConfig { auto_answer: true, wrap_up_ms: WRAP_UP_MS, ..acd::QueueConfig::default() };
-        let agent = acd::AgentConfig { queues: vec![hotline.into(), queue.into()], ..acd::AgentConfig::default() };
-        let silent = call::config::Treatment { record: false, ..call::config::Treatment::default() };
+        let inbound = acd::QueueConfig {
+            auto_answer: true,
+            wrap_up_ms: WRAP_UP_MS,
+            ..acd::QueueConfig::default()
+        };
+        let agent = acd::AgentConfig {
+            queues: vec![hotline.into(), queue.into()],
+            ..acd::AgentConfig::default()
+        };
+        let silent = call::config::Treatment {
+            record: false,
+            ..call::config::Treatment::default()
+        };
         let config = call::Config {
             acd: acd::Config {
                 queues: BTreeMap::from([(queue, outbound), (hotline, inbound)]),
@@ -350,7 +444,12 @@ impl Scenario {
             },
             dialer,
             flows: Vec::new(),
-            routes: vec![call::config::Route { number: "*".into(), trunk: None, flow: None, queue: Some(hotline) }],
+            routes: vec![call::config::Route {
+                number: "*".into(),
+                trunk: None,
+                flow: None,
+                queue: Some(hotline),
+            }],
             treatment: BTreeMap::from([(queue, silent.clone()), (hotline, silent)]),
             feature_codes: BTreeMap::new(),
             live_calls_max: 100_000,
@@ -362,7 +461,10 @@ impl Scenario {
             agents: agents
                 .into_iter()
                 .enumerate()
-                .map(|(n, agent)| AgentSetting { agent, pace: if n < slow { self.slow_factor } else { 1.0 } })
+                .map(|(n, agent)| AgentSetting {
+                    agent,
+                    pace: if n < slow { self.slow_factor } else { 1.0 },
+                })
                 .collect(),
             start: Utc::from_micros(START_US),
             shift: Duration::from_secs_f64(self.hours * 3_600.0),
@@ -379,7 +481,12 @@ impl Scenario {
             callers: (self.inbound_per_hour > 0.0).then(|| CallerSetting {
                 per_hour: self.inbound_per_hour,
                 called: "+4930100".into(),
-                patience_s: Spread { mean_s: self.inbound_patience_s, cv: 1.0, min_s: 0.0, max_s: f64::INFINITY },
+                patience_s: Spread {
+                    mean_s: self.inbound_patience_s,
+                    cv: 1.0,
+                    min_s: 0.0,
+                    max_s: f64::INFINITY,
+                },
                 digit_chance: 0.0,
                 awkward: 0.0,
             }),

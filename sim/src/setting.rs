@@ -149,7 +149,11 @@ pub struct NetworkSetting {
 impl NetworkSetting {
     /// Everything arrives at once, once.
     pub const fn perfect() -> NetworkSetting {
-        NetworkSetting { delay: Duration::ZERO, loss: 0.0, repeat: 0.0 }
+        NetworkSetting {
+            delay: Duration::ZERO,
+            loss: 0.0,
+            repeat: 0.0,
+        }
     }
 }
 
@@ -167,6 +171,10 @@ pub struct StoreSetting {
 impl StoreSetting {
     /// Leads without end, at once.
     pub const fn endless() -> StoreSetting {
-        StoreSetting { leads: None, delay: Duration::ZERO, claim_fails: 0.0 }
+        StoreSetting {
+            leads: None,
+            delay: Duration::ZERO,
+            claim_fails: 0.0,
+        }
     }
 }

@@ -32,7 +32,12 @@ pub struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(setting: StoreSetting, prefixes: Vec<(&'static str, Option<i64>)>, list: ListId, rng: Rng) -> Store {
+    pub(crate) fn new(
+        setting: StoreSetting,
+        prefixes: Vec<(&'static str, Option<i64>)>,
+        list: ListId,
+        rng: Rng,
+    ) -> Store {
         let mut store = Store {
             setting,
             prefixes,
@@ -57,10 +62,12 @@ impl Store {
         let number = |n: u64| {
             // A North American number has seven digits behind its area code.
             let width = if prefix.starts_with("+1") { 7 } else { 10 };
-            format!("{prefix}{:0width$}", 2_000_000 + n % 7_000_000).parse().expect("prefix and digits are a number")
+            format!("{prefix}{:0width$}", 2_000_000 + n % 7_000_000)
+                .parse()
+                .expect("prefix and digits are a number")
         };
         let mut numbers = vec![number(n)];
-        if self.setting.leads.is_some() && n % 3 == 0 {
+        if self.setting.leads.is_some() && n.is_multiple_of(3) {
             numbers.push(number(n + 3_000_000));
         }
         Lead {
@@ -82,7 +89,10 @@ impl Store {
     /// By how many hours the local time of a number differs from UTC, where that matters.
     pub(crate) fn hours_from_utc(&self, number: PhoneNumber) -> Option<i64> {
         let digits = number.digits();
-        self.prefixes.iter().find(|(prefix, _)| digits.starts_with(&prefix[1..])).and_then(|(_, hours)| *hours)
+        self.prefixes
+            .iter()
+            .find(|(prefix, _)| digits.starts_with(&prefix[1..]))
+            .and_then(|(_, hours)| *hours)
     }
 
     pub(crate) fn fetch(&mut self, count: u32, now: Utc) -> (Vec<Lead>, bool) {
@@ -104,7 +114,8 @@ impl Store {
     }
 
     fn row(&mut self, lead: LeadId) -> Option<&mut (Row, Lead)> {
-        self.rows.get_mut(usize::try_from(lead.0).ok()?.checked_sub(1)?)
+        self.rows
+            .get_mut(usize::try_from(lead.0).ok()?.checked_sub(1)?)
     }
 
     /// Makes the claim durable; `None` where the store failed, `false` where someone else has it.
@@ -132,7 +143,13 @@ impl Store {
         self.claims.len()
     }
 
-    pub(crate) fn resolve(&mut self, attempt: AttemptId, lead: LeadId, outcome: AttemptOutcome, next: LeadNext) {
+    pub(crate) fn resolve(
+        &mut self,
+        attempt: AttemptId,
+        lead: LeadId,
+        outcome: AttemptOutcome,
+        next: LeadNext,
+    ) {
         self.claims.remove(&attempt);
         if let Some((row, lead)) = self.row(lead) {
             lead.attempts += u16::from(outcome != AttemptOutcome::Blocked);

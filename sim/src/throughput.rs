@@ -31,15 +31,29 @@ pub fn inbound(agents: usize, shift: Duration) -> Setting {
     let scenario = Scenario {
         agents,
         answer_rate: Profile::Always(0.0),
-        talk: Spread { mean_s: 60.0, cv: 1.0, min_s: 0.0, max_s: f64::INFINITY },
-        wrap_up: Spread { mean_s: 10.0, cv: 0.7, min_s: 0.0, max_s: f64::INFINITY },
+        talk: Spread {
+            mean_s: 60.0,
+            cv: 1.0,
+            min_s: 0.0,
+            max_s: f64::INFINITY,
+        },
+        wrap_up: Spread {
+            mean_s: 10.0,
+            cv: 0.7,
+            min_s: 0.0,
+            max_s: f64::INFINITY,
+        },
         inbound_per_hour: 1.0,
         ..Scenario::default()
     };
     let mut setting = scenario.setting(Mode::Progressive, 1.0);
     setting.shift = shift;
     setting.config.dialer.campaigns.clear();
-    setting.config.acd.queues.retain(|_, queue| queue.kind == QueueKind::Inbound);
+    setting
+        .config
+        .acd
+        .queues
+        .retain(|_, queue| queue.kind == QueueKind::Inbound);
     setting.config.flows = vec![("main.toml".into(), FLOW.into())];
     setting.config.routes[0].queue = None;
     setting.config.routes[0].flow = Some(name("main"));
@@ -50,7 +64,12 @@ pub fn inbound(agents: usize, shift: Duration) -> Setting {
     setting.callers = Some(CallerSetting {
         per_hour: 0.9 * agents as f64 * 3_600.0 / 70.5,
         called: "+4930100".into(),
-        patience_s: Spread { mean_s: 300.0, cv: 1.0, min_s: 0.0, max_s: f64::INFINITY },
+        patience_s: Spread {
+            mean_s: 300.0,
+            cv: 1.0,
+            min_s: 0.0,
+            max_s: f64::INFINITY,
+        },
         digit_chance: 1.0,
         awkward: 0.0,
     });
@@ -59,7 +78,11 @@ pub fn inbound(agents: usize, shift: Duration) -> Setting {
 
 /// The judge's world, dialled predictively for `agents`.
 pub fn outbound(agents: usize, shift: Duration) -> Setting {
-    let mut setting = Scenario { agents, ..Scenario::default() }.setting(Mode::Predictive, 1.0);
+    let mut setting = Scenario {
+        agents,
+        ..Scenario::default()
+    }
+    .setting(Mode::Predictive, 1.0);
     setting.shift = shift;
     setting
 }

@@ -16,7 +16,10 @@ pub struct Trace {
 
 impl Default for Trace {
     fn default() -> Trace {
-        Trace { hash: 0xcbf2_9ce4_8422_2325, inputs: 0 }
+        Trace {
+            hash: 0xcbf2_9ce4_8422_2325,
+            inputs: 0,
+        }
     }
 }
 
@@ -28,13 +31,22 @@ impl Trace {
     }
 
     /// Adds an input and what followed.
-    pub(crate) fn step<'a>(&mut self, now: Now, input: &Input, commands: impl Iterator<Item = &'a Command>, events: &[Event]) {
+    pub(crate) fn step<'a>(
+        &mut self,
+        now: Now,
+        input: &Input,
+        commands: impl Iterator<Item = &'a Command>,
+        events: &[Event],
+    ) {
         self.inputs += 1;
-        serde_json::to_writer(&mut *self, &(now, input)).expect("inputs serialise, and the fingerprint takes every byte");
+        serde_json::to_writer(&mut *self, &(now, input))
+            .expect("inputs serialise, and the fingerprint takes every byte");
         for command in commands {
-            fmt::Write::write_fmt(self, format_args!("{command:?}\n")).expect("the fingerprint takes every byte");
+            fmt::Write::write_fmt(self, format_args!("{command:?}\n"))
+                .expect("the fingerprint takes every byte");
         }
-        serde_json::to_writer(&mut *self, events).expect("events serialise, and the fingerprint takes every byte");
+        serde_json::to_writer(&mut *self, events)
+            .expect("events serialise, and the fingerprint takes every byte");
     }
 
     /// The fingerprint so far.

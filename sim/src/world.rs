@@ -6,16 +6,16 @@
 
 use crate::agent::Agent;
 use crate::checker::{Checker, Invariant, Violation};
+use crate::happens::{Entry, Far, Happens};
 use crate::network::Network;
 use crate::scenario::name;
 use crate::setting::Setting;
 use crate::store::Store;
+use crate::tally::{Tally, tally_state};
 use crate::trace::Trace;
 use call::input::AgentAction;
 use call::{Command, ConfigError, Engine, EngineOutbox, Input};
-use model::{AgentId, AgentState, CallId, CampaignId, Event, Fact, LegId, Mint, Mono, Now, PlayId, Rng, Utc};
-use model::{AttemptOutcome, QueueOutcome};
-use std::cmp::Ordering;
+use model::{AgentId, AgentState, CallId, CampaignId, Event, LegId, Mint, Mono, Now, Rng, Utc};
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -30,90 +30,6 @@ const ARRIVED_LEGS_FROM: u64 = 1 << 39;
 const MEDIA_LOST_AFTER: Duration = Duration::from_secs(10);
 /// A supervisor process starts a killed engine again after this.
 const RESTART_AFTER: Duration = Duration::from_millis(800);
-
-/// What happens of itself, later.
-#[derive(Clone, Debug)]
-pub(crate) enum Happens {
-    /// A fact arrives at the engine.
-    Tell(Box<Input>),
-    /// A command arrives where it is carried out.
-    Carry(Box<Command>),
-    /// A customer calls.
-    CallerArrives,
-    /// A called customer's phone rings, answers or fails.
-    CarrierRings(LegId),
-    CarrierAnswers(LegId),
-    CarrierFails(LegId, model::Cause),
-    CarrierClassifies(LegId, model::event::Verdict),
-    /// A customer hangs up, unless something happened since (`epoch`).
-    CustomerHangsUp(LegId, u32),
-    PressesDigit(LegId, char),
-    PromptEnds(LegId, PlayId),
-    /// An agent's phone answers, refuses.
-    PhoneAnswers(LegId),
-    PhoneFails(LegId, model::Cause),
-    /// An agent acts on the call of this leg, if it still lives.
-    AgentOnCall(LegId, AgentAction),
-    AgentHangsUp(LegId),
-    AgentWrapsUp(usize, u32),
-    AgentWhim(usize),
-    AgentLeaves(usize),
-    AgentSignsIn(usize),
-    PhoneBack(usize),
-    /// The process is killed; starts again.
-    Crash,
-    Restart,
-    EndOfShift,
-    EndOfDrain,
-}
-
-struct Entry {
-    at: Mono,
-    order: u64,
-    what: Happens,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Entry {
-    /// The earliest is the greatest, as a heap gives the greatest first.
-    fn cmp(&self, other: &Entry) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-/// The far end of a leg.
-#[derive(Clone, Debug)]
-pub(crate) struct Far {
-    pub call: Option<CallId>,
-    /// The agent whose phone it is; a customer otherwise.
-    pub agent: Option<usize>,
-    pub up: bool,
-    pub outbound: bool,
-    /// Whether a talk was begun, and how often the plans of the person changed.
-    pub talked: bool,
-    pub epoch: u32,
-    pub playing: Option<PlayId>,
-    /// The dialler's caller is being told that nobody is there.
-    pub classify: bool,
-    /// When the last fact of this leg arrives.
-    pub facts_until: Mono,
-}
-
-impl Far {
-    pub fn new(call: Option<CallId>, agent: Option<usize>, outbound: bool) -> Far {
-        Far { call, agent, up: false, outbound, talked: false, epoch: 0, playing: None, classify: false, facts_until: Mono::ZERO }
-    }
-}
 
 /// A look at the inputs before the engine gets them: gives what it gets instead.
 type OnInput = Box<dyn FnMut(Now, Input) -> Vec<Input>>;
@@ -131,35 +47,6 @@ pub struct Saboteur {
     pub commands: Option<OnCommands>,
     /// Tampers with what it says has happened.
     pub events: Option<OnEvents>,
-}
-
-/// What was counted in one shift, up to its end.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
-    /// µs that agents were signed in.
-    pub signed_in_us: u64,
-    /// µs that they talked, held or wrapped up.
-    pub handling_us: u64,
-    /// Spells of being available that ended in a call, and their µs.
-    pub idle_spells: u64,
-    /// See `idle_spells`.
-    pub idle_us: u64,
-    /// Customers dialled.
-    pub dials: u64,
-    /// Dials that were bridged to an agent.
-    pub connected: u64,
-    /// Dials that were answered and got no agent.
-    pub abandoned: u64,
-    /// Calls of customers.
-    pub inbound: u64,
-    /// Of them bridged to an agent.
-    pub inbound_answered: u64,
-    /// Of them hung up while waiting.
-    pub inbound_abandoned: u64,
-    /// Inputs told.
-    pub inputs: u64,
-    /// Events established.
-    pub events: u64,
 }
 
 /// See the module.
@@ -181,7 +68,7 @@ pub struct World {
     /// Look-ups only; never iterated.
     pub(crate) customer_of_call: HashMap<CallId, LegId>,
     pub(crate) agents: Vec<Agent>,
-    agent_ix: HashMap<AgentId, usize>,
+    pub(crate) agent_ix: HashMap<AgentId, usize>,
     pub(crate) arrived_legs: Mint,
     pub(crate) store: Store,
     pub(crate) network: Network,
@@ -192,8 +79,8 @@ pub struct World {
     pub(crate) shift_over: bool,
     finished: bool,
     inputs_at_instant: u32,
-    states: Vec<(AgentState, Mono)>,
-    tally: Tally,
+    pub(crate) states: Vec<(AgentState, Mono)>,
+    pub(crate) tally: Tally,
     checker: Option<Checker>,
     trace: Option<Trace>,
     saboteur: Option<Saboteur>,
@@ -214,7 +101,11 @@ impl World {
             .values()
             .find_map(|campaign| campaign.lists.first().copied())
             .unwrap_or_else(|| name("all"));
-        let agents: Vec<Agent> = setting.agents.iter().map(|agent| Agent::new(*agent)).collect();
+        let agents: Vec<Agent> = setting
+            .agents
+            .iter()
+            .map(|agent| Agent::new(*agent))
+            .collect();
         let network = Network::new(setting.network, rng.fork());
         Ok(World {
             engine,
@@ -229,11 +120,20 @@ impl World {
             out: EngineOutbox::default(),
             far: HashMap::new(),
             customer_of_call: HashMap::new(),
-            agent_ix: agents.iter().enumerate().map(|(ix, agent)| (agent.id, ix)).collect(),
+            agent_ix: agents
+                .iter()
+                .enumerate()
+                .map(|(ix, agent)| (agent.id, ix))
+                .collect(),
             states: vec![(AgentState::SignedOut, Mono::ZERO); agents.len()],
             agents,
             arrived_legs: Mint::new(0),
-            store: Store::new(setting.store, setting.carrier.number_prefixes.clone(), list, rng.fork()),
+            store: Store::new(
+                setting.store,
+                setting.carrier.number_prefixes.clone(),
+                list,
+                rng.fork(),
+            ),
             perfect: network.is_perfect(),
             network,
             carrier_rng: rng.fork(),
@@ -276,7 +176,11 @@ impl World {
             if self.finished || self.checker.as_ref().is_some_and(Checker::found) {
                 break;
             }
-            let due = if self.alive { self.engine.next_deadline().map_or(Mono::MAX, |(at, _)| at) } else { Mono::MAX };
+            let due = if self.alive {
+                self.engine.next_deadline().map_or(Mono::MAX, |(at, _)| at)
+            } else {
+                Mono::MAX
+            };
             match self.heap.peek() {
                 Some(entry) if entry.at <= due => {
                     let entry = self.heap.pop().expect("just seen");
@@ -324,7 +228,11 @@ impl World {
     fn begin(&mut self) {
         let arrived = Mint::new(0);
         self.arrived_legs = arrived;
-        self.pending.push_back(Input::Started { boot: self.boot, version: "sim".into(), attempts_unknown: 0 });
+        self.pending.push_back(Input::Started {
+            boot: self.boot,
+            version: "sim".into(),
+            attempts_unknown: 0,
+        });
         for ix in 0..self.agents.len() {
             self.sign_in(ix);
             self.plan_whim(ix);
@@ -346,7 +254,10 @@ impl World {
     /// Both clocks.
     pub(crate) fn clock(&self) -> Now {
         let us = self.now.as_micros() as i64 + self.stepped_us;
-        Now { mono: self.now, utc: Utc::from_micros(self.setting.start.as_micros() + us) }
+        Now {
+            mono: self.now,
+            utc: Utc::from_micros(self.setting.start.as_micros() + us),
+        }
     }
 
     pub(crate) fn mint_arrived(&mut self) -> LegId {
@@ -366,12 +277,19 @@ impl World {
     }
 
     pub(crate) fn later_s(&mut self, seconds: f64, what: Happens) {
-        self.at(self.now + Duration::from_micros((seconds.clamp(0.0, 1e9) * 1e6) as u64), what);
+        self.at(
+            self.now + Duration::from_micros((seconds.clamp(0.0, 1e9) * 1e6) as u64),
+            what,
+        );
     }
 
     fn at(&mut self, at: Mono, what: Happens) {
         self.order += 1;
-        self.heap.push(Entry { at, order: self.order, what });
+        self.heap.push(Entry {
+            at,
+            order: self.order,
+            what,
+        });
     }
 
     /// Tells the engine what was seen on a leg, by way of the network.
@@ -382,7 +300,10 @@ impl World {
         }
         if self.network.loses(&input) {
             if matches!(input, Input::LegEnded { .. }) {
-                self.later(MEDIA_LOST_AFTER, Happens::Tell(Box::new(Input::MediaLost { leg })));
+                self.later(
+                    MEDIA_LOST_AFTER,
+                    Happens::Tell(Box::new(Input::MediaLost { leg })),
+                );
             }
             return;
         }
@@ -392,7 +313,10 @@ impl World {
             far.facts_until = at;
         }
         if self.network.repeats(&input) {
-            self.at(at + Duration::from_millis(1), Happens::Tell(Box::new(input.clone())));
+            self.at(
+                at + Duration::from_millis(1),
+                Happens::Tell(Box::new(input.clone())),
+            );
         }
         self.at(at, Happens::Tell(Box::new(input)));
     }
@@ -407,7 +331,10 @@ impl World {
             return;
         }
         if self.network.repeats(&input) {
-            self.later(delay + Duration::from_millis(3), Happens::Tell(Box::new(input.clone())));
+            self.later(
+                delay + Duration::from_millis(3),
+                Happens::Tell(Box::new(input.clone())),
+            );
         }
         self.later(delay, Happens::Tell(Box::new(input)));
     }
@@ -434,13 +361,20 @@ impl World {
         self.inputs_at_instant += 1;
         self.tally.inputs += 1;
         if self.inputs_at_instant > INPUTS_PER_INSTANT_MAX {
-            let what = format!("{INPUTS_PER_INSTANT_MAX} inputs at one instant, the last {input:?}");
-            self.checker.get_or_insert_with(|| Checker::new(&self.setting)).say(Invariant::Livelock, self.now, what);
+            let what =
+                format!("{INPUTS_PER_INSTANT_MAX} inputs at one instant, the last {input:?}");
+            self.checker
+                .get_or_insert_with(|| Checker::new(&self.setting))
+                .say(Invariant::Livelock, self.now, what);
             return;
         }
         let seen = self.checker.as_ref().map(|_| input.clone());
         let traced = self.trace.as_ref().map(|_| input.clone());
-        match self.saboteur.as_mut().and_then(|saboteur| saboteur.inputs.as_mut()) {
+        match self
+            .saboteur
+            .as_mut()
+            .and_then(|saboteur| saboteur.inputs.as_mut())
+        {
             None => self.engine.handle(now, input, &mut self.out),
             Some(tamper) => {
                 for input in tamper(now, input) {
@@ -460,7 +394,14 @@ impl World {
             trace.step(now, input, self.out.commands.iter(), &self.out.events);
         }
         if let (Some(checker), Some(input)) = (&mut self.checker, &seen) {
-            checker.step(now, input, &self.out.commands, &self.out.events, &self.engine, &self.store);
+            checker.step(
+                now,
+                input,
+                &self.out.commands,
+                &self.out.events,
+                &self.engine,
+                &self.store,
+            );
         }
         let events = std::mem::take(&mut self.out.events);
         self.tally.events += events.len() as u64;
@@ -476,50 +417,6 @@ impl World {
                 let at = self.network.command_arrives(self.now);
                 self.at(at, Happens::Carry(Box::new(command)));
             }
-        }
-    }
-
-    /// Counts, and learns which call an arrived leg became.
-    fn notice(&mut self, event: &Event) {
-        match &event.fact {
-            Fact::CallArrived { call, leg, .. } => {
-                self.tally.inbound += u64::from(!self.shift_over);
-                self.customer_of_call.insert(*call, *leg);
-                if let Some(far) = self.far.get_mut(leg) {
-                    far.call = Some(*call);
-                }
-            }
-            Fact::CallDialled { .. } => self.tally.dials += u64::from(!self.shift_over),
-            Fact::CallEnded { call, .. } => {
-                self.customer_of_call.remove(call);
-            }
-            Fact::AttemptEnded { outcome, .. } if !self.shift_over => match outcome {
-                AttemptOutcome::AnsweredAgent => self.tally.connected += 1,
-                AttemptOutcome::Abandoned => self.tally.abandoned += 1,
-                AttemptOutcome::Machine
-                | AttemptOutcome::NoAnswer
-                | AttemptOutcome::Busy
-                | AttemptOutcome::Failed
-                | AttemptOutcome::DisconnectedNumber
-                | AttemptOutcome::Cancelled
-                | AttemptOutcome::Blocked
-                | AttemptOutcome::UnknownRestart => {}
-            },
-            Fact::QueueLeft { direction: model::screen_pop::Direction::Inbound, outcome, .. } if !self.shift_over => {
-                self.tally.inbound_answered += u64::from(*outcome == QueueOutcome::Answered);
-                self.tally.inbound_abandoned += u64::from(*outcome == QueueOutcome::Abandoned);
-            }
-            Fact::AgentStateChanged { agent, is, .. } => {
-                if let Some(&ix) = self.agent_ix.get(agent) {
-                    let (was, since) = self.states[ix];
-                    let to_call = matches!(is, AgentState::Offered(_) | AgentState::OnCall(_));
-                    if !self.shift_over {
-                        tally_state(&mut self.tally, was, self.now.since(since), to_call);
-                    }
-                    self.states[ix] = (*is, self.now);
-                }
-            }
-            _ => {}
         }
     }
 
@@ -543,7 +440,11 @@ impl World {
                 }
             }
             Happens::PromptEnds(leg, play) => {
-                if self.far.get_mut(&leg).is_some_and(|far| far.playing.take_if(|playing| *playing == play).is_some()) {
+                if self
+                    .far
+                    .get_mut(&leg)
+                    .is_some_and(|far| far.playing.take_if(|playing| *playing == play).is_some())
+                {
                     self.say(leg, Input::PromptFinished { leg, play });
                 }
             }
@@ -555,20 +456,31 @@ impl World {
             Happens::AgentWhim(ix) => self.agent_whim(ix),
             Happens::AgentLeaves(ix) => {
                 let agent = self.agents[ix].id;
-                self.tell(Input::Agent { agent, action: AgentAction::SignOut });
+                self.tell(Input::Agent {
+                    agent,
+                    action: AgentAction::SignOut,
+                });
             }
             Happens::AgentSignsIn(ix) => self.sign_in(ix),
             Happens::PhoneBack(ix) => {
                 self.agents[ix].phone_lost = false;
                 let agent = self.agents[ix].id;
-                self.tell(Input::PhoneReachable { agent, reachable: true });
+                self.tell(Input::PhoneReachable {
+                    agent,
+                    reachable: true,
+                });
             }
             Happens::Crash => self.crash(),
             Happens::Restart => self.restart(),
             Happens::EndOfShift => self.end_of_shift(),
             Happens::EndOfDrain => self.finished = true,
         }
-        if self.shift_over && self.setting.drain && self.alive && self.pending.is_empty() && self.is_quiet() {
+        if self.shift_over
+            && self.setting.drain
+            && self.alive
+            && self.pending.is_empty()
+            && self.is_quiet()
+        {
             self.finished = true;
         }
     }
@@ -577,7 +489,12 @@ impl World {
         self.engine.live_calls() == 0
             && self.engine.live_legs() == 0
             && self.engine.dialer().live_attempts() == 0
-            && !self.heap.iter().any(|entry| matches!(entry.what, Happens::Carry(_) | Happens::Tell(_) | Happens::Restart))
+            && !self.heap.iter().any(|entry| {
+                matches!(
+                    entry.what,
+                    Happens::Carry(_) | Happens::Tell(_) | Happens::Restart
+                )
+            })
     }
 
     fn end_of_shift(&mut self) {
@@ -591,7 +508,9 @@ impl World {
             self.states.clear();
             return;
         }
-        self.states.iter_mut().for_each(|(state, _)| *state = AgentState::SignedOut);
+        self.states
+            .iter_mut()
+            .for_each(|(state, _)| *state = AgentState::SignedOut);
         self.tell(Input::Drain);
         self.later(DRAIN_MAX, Happens::EndOfDrain);
     }
@@ -603,7 +522,8 @@ impl World {
         self.alive = false;
         self.pending.clear();
         // Whatever was on its way to or from the process died with it, and so do its legs.
-        self.heap.retain(|entry| !matches!(entry.what, Happens::Tell(_) | Happens::Carry(_)));
+        self.heap
+            .retain(|entry| !matches!(entry.what, Happens::Tell(_) | Happens::Carry(_)));
         self.far.clear();
         self.customer_of_call.clear();
         self.agents.iter_mut().for_each(Agent::phone_is_free);
@@ -613,8 +533,12 @@ impl World {
     fn restart(&mut self) {
         self.alive = true;
         self.boot += 1;
-        self.engine = Engine::new(self.setting.config.clone(), self.boot, self.seed ^ u64::from(self.boot))
-            .expect("the configuration was accepted before");
+        self.engine = Engine::new(
+            self.setting.config.clone(),
+            self.boot,
+            self.seed ^ u64::from(self.boot),
+        )
+        .expect("the configuration was accepted before");
         let now = self.clock();
         let attempts_unknown = self.store.restart(now.utc);
         if let Some(checker) = &mut self.checker {
@@ -624,8 +548,14 @@ impl World {
             tally_state(&mut self.tally, *state, now.mono.since(*since), false);
             (*state, *since) = (AgentState::SignedOut, now.mono);
         }
-        self.tell(Input::Started { boot: self.boot, version: "sim".into(), attempts_unknown });
-        self.tell(Input::DoNotCallLoaded { numbers: self.store.do_not_call.iter().copied().collect() });
+        self.tell(Input::Started {
+            boot: self.boot,
+            version: "sim".into(),
+            attempts_unknown,
+        });
+        self.tell(Input::DoNotCallLoaded {
+            numbers: self.store.do_not_call.iter().copied().collect(),
+        });
         for ix in 0..self.agents.len() {
             let wait = 1.0 + 2.0 * self.agent_rng.unit();
             self.later_s(wait, Happens::AgentSignsIn(ix));
@@ -635,86 +565,14 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::RingLeg { .. } => {}
-            Command::AnswerLeg { leg } => {
-                if let Some(far) = self.far.get_mut(&leg) {
-                    far.up = true;
-                }
-            }
-            Command::RejectLeg { leg, cause: _ } => {
-                self.far.remove(&leg);
-            }
-            Command::DialCustomer { leg, call, classify, number, .. } => self.carrier_dials(leg, call, number, classify),
-            Command::DialAgent { leg, call, agent, auto_answer, .. } => self.phone_rings(leg, call, agent, auto_answer),
-            Command::HangUpLeg { leg, cause: _ } => self.leg_hung_up(leg),
-            Command::Play { leg, play, pieces, repeat } => self.hears(leg, play, pieces.len(), repeat),
-            Command::StopPlay { leg, play } => {
-                if let Some(far) = self.far.get_mut(&leg) {
-                    far.playing.take_if(|playing| *playing == play);
-                }
-            }
-            Command::Bridge { a, b } => self.talk_begins(a, b),
-            Command::Unbridge { .. } | Command::StartRecording { .. } => {}
-            Command::StopRecording { recording } => {
-                let delay = if self.perfect { Duration::ZERO } else { Duration::from_millis(40) };
-                let input = if self.agent_rng.below(50) == 0 {
-                    Input::RecordingFailed { recording, why: "the disk is full".into() }
-                } else {
-                    Input::RecordingWritten { recording, file: "r.wav".into(), seconds: 1.0 }
-                };
-                self.answer(delay, input);
-            }
-            Command::PopScreen(pop) => self.screen_shows(*pop),
-            Command::Lookup { lookup, .. } => {
-                self.answer(Duration::from_millis(30), Input::LookupAnswered { lookup, result: Ok(Default::default()) });
-            }
-            Command::FetchLeads { campaign, count, .. } => {
-                let (leads, exhausted) = self.store.fetch(count, self.clock().utc);
-                let delay = self.store_delay();
-                self.answer(delay, Input::LeadsSupplied { campaign, leads, exhausted });
-            }
-            Command::Claim { attempt, lead, .. } => {
-                let input = match self.store.claim(attempt, lead) {
-                    Some(true) => Input::ClaimStored { attempt },
-                    Some(false) => Input::ClaimRefused { attempt, store_failed: false },
-                    None => Input::ClaimRefused { attempt, store_failed: true },
-                };
-                let delay = self.store_delay();
-                self.answer(delay, input);
-            }
-            Command::Resolve { attempt, lead, outcome, next, .. } => self.store.resolve(attempt, lead, outcome, next),
-            Command::ReturnLeads { leads, .. } => self.store.give_back(&leads),
-            Command::StoreDisposition { .. } => {}
-            Command::StoreDoNotCall { number } => {
-                self.store.do_not_call.insert(number);
-            }
-        }
-    }
-
-    fn store_delay(&mut self) -> Duration {
-        let longest = self.store.setting.delay.as_micros() as u64;
-        if longest == 0 { Duration::ZERO } else { Duration::from_micros(self.store.rng.below(longest + 1)) }
-    }
-
     /// The campaigns there are.
     pub(crate) fn campaigns(&self) -> Vec<CampaignId> {
-        self.setting.config.dialer.campaigns.keys().copied().collect()
-    }
-}
-
-/// Books a spell of one state.
-fn tally_state(tally: &mut Tally, was: AgentState, lasted: Duration, to_call: bool) {
-    let us = lasted.as_micros() as u64;
-    if was != AgentState::SignedOut {
-        tally.signed_in_us += us;
-    }
-    if was.is_handling() {
-        tally.handling_us += us;
-    }
-    if was == AgentState::Available && to_call {
-        tally.idle_spells += 1;
-        tally.idle_us += us;
+        self.setting
+            .config
+            .dialer
+            .campaigns
+            .keys()
+            .copied()
+            .collect()
     }
 }
