@@ -52,6 +52,9 @@ impl Inbox {
     }
 }
 
+/// Takes every call's record.
+pub type RecordSink = Box<dyn Fn(&Cdr) + Send>;
+
 /// What the bus feeds.
 pub struct BusParts {
     /// The log, one event as JSON per line; none keeps no log.
@@ -65,7 +68,7 @@ pub struct BusParts {
     /// Who wants which events by webhook.
     pub webhooks: Publisher,
     /// Told every record once: for the CRM's log of calls.
-    pub on_record: Option<Box<dyn Fn(&Cdr) + Send>>,
+    pub on_record: Option<RecordSink>,
 }
 
 /// Where the control thread hands events over.
@@ -279,3 +282,50 @@ impl Drop for Log {
 
 /// How long an end waits for the store to write what it was handed.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::board::Board;
+    use model::{Now, TrunkId};
+
+    #[test]
+    fn every_event_is_a_line_of_the_log_and_a_later_start_appends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.log");
+        let trunk: TrunkId = "carrier".parse().unwrap();
+        let events: Vec<Event> = (1..=500)
+            .map(|seq| Event {
+                seq,
+                at: Now::default(),
+                fact: Fact::TrunkChanged {
+                    trunk,
+                    up: seq % 2 == 0,
+                },
+            })
+            .collect();
+        for _ in 0..2 {
+            let parts = BusParts {
+                log: Some(path.clone()),
+                store: None,
+                metrics: Arc::new(Metrics::new()),
+                feed: Feed::new(1, Board::default()),
+                webhooks: Publisher::default(),
+                on_record: None,
+            };
+            let (bus, thread) = start(parts).unwrap();
+            for batch in events.chunks(7) {
+                bus.send(batch.to_vec());
+            }
+            drop(bus);
+            let books = thread.join().unwrap();
+            assert_eq!(books.violations(), &[]);
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let read: Vec<Event> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(read, [events.clone(), events].concat());
+    }
+}

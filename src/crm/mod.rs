@@ -194,7 +194,7 @@ fn percent_encode(text: &str, out: &mut String) {
 pub fn call_log(
     adapter: Arc<dyn CrmAdapter>,
     runtime: tokio::runtime::Handle,
-) -> Box<dyn Fn(&Cdr) + Send> {
+) -> crate::bus::RecordSink {
     /// Calls being logged at once; beyond it the CRM is slower than the calls, and activities are
     /// left out rather than piled up.
     const LOGS_AT_ONCE_MAX: usize = 64;
