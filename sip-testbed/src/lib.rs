@@ -7,6 +7,7 @@
 
 pub mod audio;
 pub mod lab;
+pub mod load;
 pub mod plan;
 pub mod station;
 
