@@ -66,7 +66,6 @@ pub struct LabReport {
 struct Call {
     station: StationId,
     leg: LegId,
-    is_ours: bool,
     socket: Option<UdpSocket>,
     rtp: SocketAddr,
     our_offer: Option<Vec<u8>>,
@@ -91,7 +90,6 @@ enum Due {
 struct Media {
     session: Negotiated,
     tone: Tone,
-    since: Mono,
     next_packet: Mono,
     packets: u64,
     ssrc: u32,
@@ -203,7 +201,7 @@ impl Lab {
         let call = Call {
             station,
             leg,
-            is_ours: true,
+           
             socket: Some(socket),
             rtp,
             our_offer: Some(offer),
@@ -381,7 +379,7 @@ impl Lab {
                 let call = Call {
                     station,
                     leg: arrived.leg,
-                    is_ours: false,
+                   
                     socket: Some(socket),
                     rtp,
                     our_offer: None,
@@ -457,7 +455,6 @@ impl Lab {
         call.media = Some(Media {
             session,
             tone: Tone::new(script.tone_hz),
-            since: now.mono,
             next_packet: now.mono + phase,
             packets: 0,
             ssrc,
