@@ -262,7 +262,7 @@ mod tests {
         let mut events: Vec<model::Event> = Vec::new();
         let mut tell = |ms, input| {
             let kept = handle(&mut engine, now(ms), input, &mut out);
-            events.extend(out.events.drain(..));
+            events.append(&mut out.events);
             journal.send(vec![kept]);
         };
         let from = Origin::Trunk("carrier".parse().unwrap());

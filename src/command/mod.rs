@@ -7,6 +7,7 @@ pub mod ivr;
 pub mod leads;
 pub mod replay;
 pub mod serve;
+pub mod simulate;
 
 use crate::config::Rejected;
 use clap::{Parser, Subcommand};
@@ -30,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   tandem check --config config/tandem.toml  read all configuration, show every problem
   tandem ivr check config/ivr               check flows alone
   tandem leads import spring.csv --list spring --dry-run
+  tandem simulate --agents 10 --answer-rate 0.3 --shifts 4 --seed 1
   tandem replay data/inputs.jsonl --compare data/events.jsonl
   tandem audit data/events.jsonl            recount the books of a log
 
@@ -47,6 +49,8 @@ enum Command {
     Ivr(ivr::IvrArgs),
     /// Bring leads in.
     Leads(leads::LeadsArgs),
+    /// Run shifts of a simulated contact centre through the production engine.
+    Simulate(simulate::SimulateArgs),
     /// Run a recorded day again.
     Replay(replay::ReplayArgs),
     /// Recount the books of an event log.
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Ivr(args) => ivr::run(args),
         Command::Leads(args) => leads::run(args),
+        Command::Simulate(args) => simulate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args),
         Command::Audit(args) => audit::run(args),
     };
