@@ -315,16 +315,18 @@ impl Run<'_> {
         {
             self.adapted = (self.adapted / 2.0).max(1.0);
         }
-        self.level = match self.controller {
-            Controller::Adapt(brake) if self.day_over => match brake {
+        // The brake acts on the level that is kept: over the limit, it shrinks every time.
+        if let Controller::Adapt(brake) = self.controller
+            && self.day_over
+        {
+            let braked = match brake {
                 Brake::Hard => 1.0,
-                Brake::Average => (self.adapted / 2.0).max(1.0),
-                Brake::Tapered => (self.adapted * self.taper()).max(1.0),
-            },
-            Controller::Adapt(_) => self.adapted,
-            Controller::Ratio(level) => level,
-            Controller::Predictive | Controller::Progressive | Controller::Power(_) => self.level,
-        };
+                Brake::Average => self.adapted / 2.0,
+                Brake::Tapered => self.adapted * self.taper(),
+            };
+            self.adapted = braked.max(1.0);
+        }
+        self.level = self.adapted;
     }
 
     /// What is left of the day: the latest time minus now, both as HHMM, per thousand, at most 1.

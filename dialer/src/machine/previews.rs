@@ -39,6 +39,8 @@ impl Dialer {
                 .expect("chosen among the agents")
                 .preview = Some(attempt_id);
             self.attempts.insert(attempt_id, attempt);
+            self.previews_until
+                .extend(until.map(|until| (until, attempt_id)));
         }
     }
 
