@@ -343,12 +343,17 @@ impl Metrics {
                 self.agent_seconds
                     .with_label_values(&[was.name()])
                     .add(seconds(*was_for_us));
+                // A gauge that was never set is not exported: the first change shows all states.
                 let mut seen = self.seen.lock();
-                seen.agents.insert(*agent, *is);
-                for state in AGENT_STATES {
-                    let count = seen.agents.values().filter(|s| s.name() == *state).count();
-                    self.agents.with_label_values(&[*state]).set(count as i64);
+                if seen.agents.is_empty() {
+                    for state in AGENT_STATES {
+                        self.agents.with_label_values(&[*state]).set(0);
+                    }
                 }
+                if let Some(before) = seen.agents.insert(*agent, *is) {
+                    self.agents.with_label_values(&[before.name()]).dec();
+                }
+                self.agents.with_label_values(&[is.name()]).inc();
             }
 
             Fact::AttemptClaimed { campaign, .. } => {

@@ -30,6 +30,11 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// Metrics and boards see the snapshot this often.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
+/// Events and inputs are handed on together, at most so late: waking the bus and the journal for each
+/// costs more than deciding. Screen pops are errands and leave at once.
+const PUBLISH_EVERY: Duration = Duration::from_millis(20);
+/// Or when so many events wait.
+const PUBLISH_EVENTS: usize = 512;
 
 /// What the reactor hands on besides packets.
 pub trait Outside {
@@ -69,6 +74,9 @@ pub struct Reactor<O> {
     options_every: Option<Duration>,
     next_options: Mono,
     next_snapshot: Mono,
+    /// What is to be published, and when.
+    unpublished: Turn,
+    publish_at: Option<Mono>,
 }
 
 /// Why the loop ended.
@@ -122,6 +130,8 @@ impl<O: Outside> Reactor<O> {
             options_every,
             next_options: now,
             next_snapshot: now,
+            unpublished: Turn::default(),
+            publish_at: None,
         })
     }
 
@@ -155,6 +165,7 @@ impl<O: Outside> Reactor<O> {
                 if is_quiet || now.mono >= at {
                     self.exchange.on_input(now, Input::CutOff);
                     self.flush()?;
+                    self.publish();
                     self.outside.snapshot(now, &self.exchange);
                     let ended = if calls == 0 {
                         Ended::Drained
@@ -238,6 +249,9 @@ impl<O: Outside> Reactor<O> {
             self.next_options = now.mono + every;
             self.exchange.ping_trunks(now);
         }
+        if self.publish_at.is_some_and(|at| now.mono >= at) {
+            self.publish();
+        }
         if now.mono >= self.next_snapshot {
             self.next_snapshot = now.mono + SNAPSHOT_EVERY;
             self.outside.snapshot(now, &self.exchange);
@@ -276,9 +290,21 @@ impl<O: Outside> Reactor<O> {
             }
         }
         if !(turn.events.is_empty() && turn.inputs.is_empty() && turn.legs.is_empty()) {
-            self.outside.publish(&mut turn);
+            self.unpublished.events.append(&mut turn.events);
+            self.unpublished.inputs.append(&mut turn.inputs);
+            self.unpublished.legs.append(&mut turn.legs);
+            if self.unpublished.events.len() >= PUBLISH_EVENTS {
+                self.publish();
+            } else if self.publish_at.is_none() {
+                self.publish_at = Some(self.clock.now().mono + PUBLISH_EVERY);
+            }
         }
         Ok(())
+    }
+
+    fn publish(&mut self) {
+        self.publish_at = None;
+        self.outside.publish(&mut self.unpublished);
     }
 
     fn sleep(&mut self, cut_off: Option<Mono>) -> std::io::Result<()> {
@@ -288,6 +314,7 @@ impl<O: Outside> Reactor<O> {
             self.exchange.next_deadline(),
             Some(self.next_snapshot),
             cut_off,
+            self.publish_at,
             self.options_every.map(|_| self.next_options),
         ];
         for at in deadlines.into_iter().flatten() {

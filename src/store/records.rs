@@ -3,8 +3,9 @@
 use super::{LeadState, OutboxMessage, bits};
 use model::cdr::Cdr;
 use model::screen_pop::Direction;
-use model::{AgentId, AgentState, CallId, DispositionId, LeadId, PhoneNumber, Utc};
+use model::{AgentId, CallId, DispositionId, LeadId, PhoneNumber, Utc};
 use sqlx::SqliteConnection;
+use std::collections::BTreeMap;
 
 /// Writes a call's record. `replace` is false where a fuller one may already be there.
 pub(super) async fn save_cdr(
@@ -20,23 +21,39 @@ pub(super) async fn save_cdr(
             "INSERT OR IGNORE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         }
     };
-    let direction = match cdr.direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-    };
-    let record = serde_json::to_string(cdr).expect("a record has no map with other keys than text");
+    let (call, started, ended, direction, campaign, attempt, outcome, record) = row(cdr);
     sqlx::query(sql)
-        .bind(bits(cdr.call.0))
-        .bind(cdr.started.as_micros())
-        .bind(cdr.ended.as_micros())
+        .bind(call)
+        .bind(started)
+        .bind(ended)
         .bind(direction)
-        .bind(cdr.campaign.map(|c| c.to_string()))
-        .bind(cdr.attempt.map(|a| bits(a.0)))
-        .bind(cdr.outcome.name())
+        .bind(campaign)
+        .bind(attempt)
+        .bind(outcome)
         .bind(record)
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The columns of `calls`, in their order.
+type Row = (i64, i64, i64, &'static str, Option<String>, Option<i64>, &'static str, String);
+
+fn row(cdr: &Cdr) -> Row {
+    let direction = match cdr.direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    };
+    (
+        bits(cdr.call.0),
+        cdr.started.as_micros(),
+        cdr.ended.as_micros(),
+        direction,
+        cdr.campaign.map(|c| c.to_string()),
+        cdr.attempt.map(|a| bits(a.0)),
+        cdr.outcome.name(),
+        serde_json::to_string(cdr).expect("a record has no map with other keys than text"),
+    )
 }
 
 /// One disposition as it is written down.
@@ -87,18 +104,47 @@ pub(super) async fn save_disposition(
     Ok(())
 }
 
-pub(super) async fn save_agent(
+/// Writes records together; of one call, the last one stays.
+pub(super) async fn save_cdrs(
     connection: &mut SqliteConnection,
-    agent: AgentId,
-    state: AgentState,
-    since: Utc,
+    cdrs: &[&Cdr],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT OR REPLACE INTO agents (agent, state, since) VALUES (?, ?, ?)")
-        .bind(agent.as_str())
-        .bind(state.name())
-        .bind(since.as_micros())
-        .execute(connection)
-        .await?;
+    if let [only] = cdrs {
+        return save_cdr(connection, only, true).await;
+    }
+    if cdrs.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = cdrs.iter().map(|cdr| row(cdr)).collect();
+    let rows = serde_json::to_string(&rows).expect("a row has no map with other keys than text");
+    sqlx::query(
+        "INSERT OR REPLACE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) \
+         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7 FROM json_each(?)",
+    )
+    .bind(rows)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes what agents do now.
+pub(super) async fn save_agents(
+    connection: &mut SqliteConnection,
+    agents: &BTreeMap<AgentId, (&str, Utc)>,
+) -> Result<(), sqlx::Error> {
+    if agents.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> =
+        agents.iter().map(|(agent, (state, since))| (agent.as_str(), *state, since.as_micros())).collect();
+    let rows = serde_json::to_string(&rows).expect("text and numbers are JSON");
+    sqlx::query(
+        "INSERT OR REPLACE INTO agents (agent, state, since) \
+         SELECT value->>0, value->>1, value->>2 FROM json_each(?)",
+    )
+    .bind(rows)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

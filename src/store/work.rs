@@ -8,15 +8,19 @@ use call::Input;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use model::{CampaignId, LeadId};
 use sqlx::SqliteConnection;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most requests of one transaction: enough that one fsync serves thousands of claims a second,
 /// few enough that the first of them does not wait noticeably for the last.
 pub const GROUP_MAX: usize = 1_024;
+
+/// Records alone wait this long for more of them, so that a busy engine pays for ten transactions a
+/// second and not for one per event. A claim, a fetch or a `Sync` is never kept waiting.
+const RECORDS_LINGER: Duration = Duration::from_millis(100);
 
 /// Claims and fetches are refused while this much waits: the store is stalled, and dialling into a
 /// stalled store is not allowed. Records are always taken.
@@ -160,6 +164,22 @@ fn is_record(request: &StoreRequest) -> bool {
     }
 }
 
+/// Whether nobody waits for a request to be durable.
+fn may_linger(request: &StoreRequest) -> bool {
+    match request {
+        StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => true,
+        StoreRequest::FetchLeads { .. }
+        | StoreRequest::Claim { .. }
+        | StoreRequest::Resolve { .. }
+        | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::StoreDisposition { .. }
+        | StoreRequest::StoreDoNotCall { .. }
+        | StoreRequest::Enqueue(_)
+        | StoreRequest::Unclaim { .. }
+        | StoreRequest::Sync(_) => false,
+    }
+}
+
 /// What a request that the store cannot serve is answered.
 fn refusal(request: &StoreRequest) -> Option<Input> {
     match request {
@@ -222,10 +242,15 @@ impl Worker {
             }
             let mut group: Vec<StoreRequest> = self.spool.drain(..).collect();
             group.extend(first);
+            let mut waits = group.iter().any(|request| !may_linger(request)) || gone;
+            let until = Instant::now() + RECORDS_LINGER;
             while group.len() < GROUP_MAX {
-                let Ok(request) = receiver.try_recv() else {
-                    break;
+                let next = match waits {
+                    true => receiver.try_recv().ok(),
+                    false => receiver.recv_deadline(until).ok(),
                 };
+                let Some(request) = next else { break };
+                waits |= !may_linger(&request);
                 group.push(request);
             }
             match runtime.block_on(self.commit(&group)) {
@@ -259,9 +284,20 @@ impl Worker {
             .await?;
         let mut done = Done::default();
         let result = async {
+            // Every statement is two thread switches: rows of one kind go in one.
+            let (mut calls, mut agents) = (Vec::new(), BTreeMap::new());
             for request in group {
-                self.serve(request, &mut done).await?;
+                match request {
+                    StoreRequest::SaveCdr(cdr) => calls.push(&**cdr),
+                    // The last state of each agent is what an agent does now.
+                    StoreRequest::SaveAgent { agent, state, since } => {
+                        agents.insert(*agent, (state.name(), *since));
+                    }
+                    other => self.serve(other, &mut done).await?,
+                }
             }
+            records::save_cdrs(&mut self.connection, &calls).await?;
+            records::save_agents(&mut self.connection, &agents).await?;
             sqlx::query("COMMIT").execute(&mut self.connection).await
         }
         .await;
@@ -377,13 +413,8 @@ impl Worker {
                 self.held.do_not_call.insert(*number);
                 records::save_do_not_call(connection, *number, now).await?;
             }
-            StoreRequest::SaveCdr(cdr) => records::save_cdr(connection, cdr, true).await?,
-            StoreRequest::SaveAgent {
-                agent,
-                state,
-                since,
-            } => {
-                records::save_agent(connection, *agent, *state, *since).await?;
+            StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => {
+                unreachable!("the group's records are written together")
             }
             StoreRequest::Enqueue(messages) => {
                 records::enqueue(connection, messages, now).await?;

@@ -238,7 +238,7 @@ impl Load {
             }
             match &closed {
                 None => {
-                    let wanted = ((now - start.at) as f64 * self.plan.rate / 1e9) as u64;
+                    let wanted = (now.saturating_sub(start.at) as f64 * self.plan.rate / 1e9) as u64;
                     for _ in 0..CALLS_PER_TURN {
                         if begun >= wanted {
                             break;
@@ -252,7 +252,7 @@ impl Load {
                 }
                 Some((mark, _)) => {
                     let holds = self.plan.hold_ms == 0 || self.plan.hold_ms > OWN_HANG_UP_MAX_MS;
-                    let wanted = if holds { (now - mark.at) * HANG_UPS_PER_S / 1_000_000_000 } else { 0 };
+                    let wanted = if holds { now.saturating_sub(mark.at) * HANG_UPS_PER_S / 1_000_000_000 } else { 0 };
                     while hung_up < wanted && next_leg < self.legs.len() {
                         if self.legs[next_leg].side == CALLER && self.legs[next_leg].state == State::Up {
                             self.bye(next_leg, now);
