@@ -201,7 +201,7 @@ impl Lab {
         let call = Call {
             station,
             leg,
-           
+
             socket: Some(socket),
             rtp,
             our_offer: Some(offer),
@@ -379,7 +379,7 @@ impl Lab {
                 let call = Call {
                     station,
                     leg: arrived.leg,
-                   
+
                     socket: Some(socket),
                     rtp,
                     our_offer: None,

@@ -122,14 +122,21 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         }
     };
     watch_until(DIALLED_OUT.min(seconds / 2));
-    running.inbox.send(Input::SetCampaignRunning { campaign: campaign(), running: false });
+    running.inbox.send(Input::SetCampaignRunning {
+        campaign: campaign(),
+        running: false,
+    });
     watch_until(CALLED_OUT.min(seconds / 2));
     people.close();
     watch_until(Duration::ZERO);
     let drained = wait_for(PATIENCE, || {
         board.draw(&running.feed, began.elapsed(), seconds);
         running.feed.read(|board| {
-            board.calls.is_empty() && board.campaigns.values().all(|campaign| campaign.in_flight == 0)
+            board.calls.is_empty()
+                && board
+                    .campaigns
+                    .values()
+                    .all(|campaign| campaign.in_flight == 0)
         })
     });
     if !drained {
