@@ -14,9 +14,12 @@ const GOAL_US: f64 = 60.0;
 /// Each load is measured so often; the least disturbed run counts.
 const RUNS: u64 = 5;
 
+/// Makes the world of one measurement.
+type Load = fn() -> Setting;
+
 fn main() {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let loads: [(&str, fn() -> Setting); 4] = [
+    let loads: [(&str, Load); 4] = [
         ("inbound, 100 agents", || {
             sim::throughput::inbound(100, Duration::from_secs(4 * 3_600))
         }),

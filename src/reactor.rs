@@ -60,6 +60,16 @@ pub struct Inbox {
     pub waker: Waker,
 }
 
+/// What SIP is spoken on.
+pub struct Wires {
+    /// Bound and non-blocking.
+    pub udp: UdpSocket,
+    /// The address peers know it by.
+    pub local: SocketAddr,
+    /// The same address for streams.
+    pub tcp: Option<Tcp>,
+}
+
 /// The loop and what it owns.
 pub struct Reactor<O> {
     clock: Clock,
@@ -92,17 +102,16 @@ pub enum Ended {
 }
 
 impl<O: Outside> Reactor<O> {
-    /// A reactor around a bound, non-blocking socket.
+    /// A reactor around its sockets.
     pub fn new(
         clock: Clock,
         exchange: Exchange,
-        udp: UdpSocket,
-        local: SocketAddr,
-        tcp: Option<Tcp>,
+        wires: Wires,
         inbox: Inbox,
         outside: O,
         options_every: Option<Duration>,
     ) -> std::io::Result<Reactor<O>> {
+        let Wires { udp, local, tcp } = wires;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(
             &epoll,

@@ -298,9 +298,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let reactor = Reactor::new(
         clock,
         exchange,
-        udp,
-        local,
-        tcp,
+        reactor::Wires { udp, local, tcp },
         reactor::Inbox {
             inputs,
             reports,

@@ -29,6 +29,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// What the control thread hears of connections.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the variants say what the fields are")]
 pub enum TcpFact {
     /// One message.
     Received { hop: Hop, bytes: Vec<u8> },
