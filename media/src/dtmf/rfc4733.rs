@@ -19,6 +19,9 @@ pub const PRESSES_MEMORY: usize = 64;
 /// A press longer than this is told in segments (RFC 4733 §2.5.1.3).
 const SEGMENT_SAMPLES: u32 = 0xffff;
 
+/// A press that was seen to last so long, half a segment, may go on in the next one.
+const LONG_PRESS: u16 = 0x8000;
+
 /// Events packed into one payload that are looked at; more are not a telephone's doing.
 const EVENTS_PER_PACKET_MAX: usize = 8;
 
@@ -122,12 +125,21 @@ impl Iterator for Sender {
     }
 }
 
+/// A press, or a segment of a long one, as far as it was seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Press {
+    begin: u32,
+    code: u8,
+    /// The longest duration told.
+    duration: u16,
+}
+
 /// Tells each key press of one stream once.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     ssrc: Option<u32>,
-    /// Timestamps and codes of the last presses, a ring.
-    seen: [(u32, u8); PRESSES_MEMORY],
+    /// The last presses, a ring.
+    seen: [Press; PRESSES_MEMORY],
     used: usize,
     next: usize,
 }
@@ -136,7 +148,7 @@ impl Default for Receiver {
     fn default() -> Receiver {
         Receiver {
             ssrc: None,
-            seen: [(0, 0); PRESSES_MEMORY],
+            seen: [Press::default(); PRESSES_MEMORY],
             used: 0,
             next: 0,
         }
@@ -166,7 +178,7 @@ impl Receiver {
         {
             let event = Event::read(bytes).expect("chunks have the length of an event");
             if let Some(key) = key(event.code)
-                && self.is_new(begin, event.code)
+                && self.is_new(begin, event)
             {
                 press(key);
             }
@@ -174,19 +186,30 @@ impl Receiver {
         }
     }
 
-    fn is_new(&mut self, begin: u32, code: u8) -> bool {
-        let seen = &self.seen[..self.used];
-        if seen.contains(&(begin, code)) {
+    fn is_new(&mut self, begin: u32, event: Event) -> bool {
+        let seen = &mut self.seen[..self.used];
+        if let Some(press) = seen
+            .iter_mut()
+            .find(|press| (press.begin, press.code) == (begin, event.code))
+        {
+            press.duration = press.duration.max(event.duration);
             return false;
         }
         // A press held longer than a segment goes on under a new timestamp; if its first packets
-        // arrive late, the segment before looks like this one from the other side.
-        let continues = seen.iter().any(|&(ts, c)| {
-            c == code
-                && (begin.wrapping_sub(ts) == SEGMENT_SAMPLES
-                    || ts.wrapping_sub(begin) == SEGMENT_SAMPLES)
+        // arrive late, the segment before looks like this one from the other side. A short press that
+        // happens to begin a segment's length earlier is another press.
+        let continues = seen.iter().any(|press| {
+            press.code == event.code
+                && ((begin.wrapping_sub(press.begin) == SEGMENT_SAMPLES
+                    && press.duration >= LONG_PRESS)
+                    || (press.begin.wrapping_sub(begin) == SEGMENT_SAMPLES
+                        && event.duration >= LONG_PRESS))
         });
-        self.seen[self.next] = (begin, code);
+        self.seen[self.next] = Press {
+            begin,
+            code: event.code,
+            duration: event.duration,
+        };
         self.next = (self.next + 1) % PRESSES_MEMORY;
         self.used = (self.used + 1).min(PRESSES_MEMORY);
         !continues
@@ -255,6 +278,16 @@ mod tests {
         receiver.packet(1, 0, &[1, 0, 0, 160], |k| told.push(k));
         receiver.packet(2, 0, &[1, 0, 0, 160], |k| told.push(k));
         assert_eq!(told, ['1', '1']);
+    }
+
+    #[test]
+    fn the_same_key_pressed_a_segment_later_is_another_press() {
+        let mut receiver = Receiver::default();
+        let mut told = 0;
+        for ts in [1000, 1000 + SEGMENT_SAMPLES] {
+            receiver.packet(1, ts, &[5, 0x80, 3, 32], |_| told += 1);
+        }
+        assert_eq!(told, 2);
     }
 
     proptest! {
