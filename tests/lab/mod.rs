@@ -95,9 +95,19 @@ pub fn free_port(ip: IpAddr) -> u16 {
     found.expect("an address has free ports")
 }
 
-/// Whether somebody listens there.
+/// Whether somebody listens there, on UDP or TCP. Asked of the kernel's tables: a socket of ours,
+/// bound to find out, would be in the way of whoever is about to listen.
 pub fn is_taken(at: SocketAddr) -> bool {
-    UdpSocket::bind(at).is_err()
+    let IpAddr::V4(ip) = at.ip() else {
+        panic!("labs live on IPv4")
+    };
+    let address = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), at.port());
+    ["/proc/net/udp", "/proc/net/tcp"].iter().any(|table| {
+        let sockets = std::fs::read_to_string(table).unwrap_or_default();
+        sockets
+            .lines()
+            .any(|line| line.split_whitespace().nth(1) == Some(&address))
+    })
 }
 
 /// Files of a lab that is about to start.
