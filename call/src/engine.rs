@@ -60,6 +60,7 @@ impl Engine {
             config: Arc::new(config),
             flows,
             draining: false,
+            congested: false,
             out: EngineOutbox::default(),
             acd_out: Outbox::new(),
             dialer_out: Outbox::new(),
@@ -173,6 +174,13 @@ impl Engine {
             Input::LeadWithdrawn { lead } => self.floor.tell_dialer(dialer::Input::LeadWithdrawn { lead }),
             Input::DoNotCall { number } => self.do_not_call(number),
             Input::DoNotCallLoaded { numbers } => self.floor.tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
+            Input::DialerHistory { answers, dials } => {
+                self.floor.tell_dialer(dialer::Input::HistoryLoaded { answers, dials });
+            }
+            Input::Congested { on } => {
+                self.floor.congested = on;
+                self.floor.tell_dialer(dialer::Input::Congested { on });
+            }
             Input::SetCampaignRunning { campaign, running } => {
                 self.floor.tell_dialer(dialer::Input::SetRunning { campaign, running });
             }
@@ -213,7 +221,7 @@ impl Engine {
         call.caller_name = caller_name;
         match from {
             Origin::Trunk(trunk) => {
-                let full = self.calls.len() >= self.floor.config.live_calls_max;
+                let full = self.calls.len() >= self.floor.config.live_calls_max || self.floor.congested;
                 if full || self.floor.draining {
                     let cause = if full { Cause::Congestion } else { Cause::Shutdown };
                     self.floor.command(Command::RejectLeg { leg, cause });

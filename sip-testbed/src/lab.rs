@@ -34,6 +34,8 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 pub struct LabReport {
     /// INVITEs that arrived, by the SIP Call-ID, in order.
     pub invites_seen: Vec<String>,
+    /// The number each of them called, in the same order.
+    pub called_seen: Vec<String>,
     /// Calls that arrived and were answered.
     pub answered: u64,
     /// Calls begun here.
@@ -289,6 +291,7 @@ impl Lab {
             }
             Command::Arrived(arrived) => {
                 self.report.invites_seen.push(arrived.call_id.clone());
+                self.report.called_seen.push(arrived.called.clone());
                 self.report.last_invite.insert(station.0, Instant::now());
                 let plan = {
                     let rng = &mut self.rng;

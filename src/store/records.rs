@@ -6,26 +6,39 @@ use model::screen_pop::Direction;
 use model::{AgentId, AgentState, CallId, DispositionId, LeadId, PhoneNumber, Utc};
 use sqlx::SqliteConnection;
 
-/// Writes a call's record. `replace` is false where a fuller one may already be there.
+/// What becomes of a record that is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replace {
+    /// It is replaced.
+    Always,
+    /// It is replaced unless it says more: an end that nobody saw never replaces one that was seen.
+    Fuller,
+    /// It stays.
+    Never,
+}
+
+/// Writes a call's record.
 pub(super) async fn save_cdr(
     connection: &mut SqliteConnection,
     cdr: &Cdr,
-    replace: bool,
+    replace: Replace,
 ) -> Result<(), sqlx::Error> {
+    const COLUMNS: &str = "INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let sql = match replace {
-        true => {
-            "INSERT OR REPLACE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        }
-        false => {
-            "INSERT OR IGNORE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        }
+        Replace::Always => format!("INSERT OR REPLACE {COLUMNS}"),
+        Replace::Never => format!("INSERT OR IGNORE {COLUMNS}"),
+        Replace::Fuller => format!(
+            "INSERT {COLUMNS} ON CONFLICT (call) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at, \
+             outcome = excluded.outcome, record = excluded.record \
+             WHERE calls.outcome = 'unknown_restart' OR excluded.outcome <> 'unknown_restart'"
+        ),
     };
     let direction = match cdr.direction {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
     };
     let record = serde_json::to_string(cdr).expect("a record has no map with other keys than text");
-    sqlx::query(sql)
+    sqlx::query(&sql)
         .bind(bits(cdr.call.0))
         .bind(cdr.started.as_micros())
         .bind(cdr.ended.as_micros())
@@ -34,6 +47,18 @@ pub(super) async fn save_cdr(
         .bind(cdr.attempt.map(|a| bits(a.0)))
         .bind(cdr.outcome.name())
         .bind(record)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Every call of that boot has its record.
+pub(super) async fn save_folded(
+    connection: &mut SqliteConnection,
+    boot: u32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE boots SET folded = 1 WHERE boot = ?")
+        .bind(boot)
         .execute(connection)
         .await?;
     Ok(())

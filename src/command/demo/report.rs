@@ -50,8 +50,8 @@ struct Carrier {
 impl Report {
     /// Counts.
     pub fn of(finished: &Finished, street: &LabReport, crm: &Seen, elapsed: Duration) -> anyhow::Result<Report> {
-        let log = finished.folder.join("events.jsonl");
-        let file = std::fs::File::open(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let log = &finished.events;
+        let file = std::fs::File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
         let mut count = Counting::default();
         for (n, line) in BufReader::new(file).lines().enumerate() {
             let event: Event =
