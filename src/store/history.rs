@@ -22,7 +22,11 @@ pub struct History {
 }
 
 /// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned.
-pub(super) async fn load(connection: &mut SqliteConnection, now: Utc, cap_window: Duration) -> Result<History, StoreError> {
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    now: Utc,
+    cap_window: Duration,
+) -> Result<History, StoreError> {
     let rows = sqlx::query(
         "SELECT a.campaign, a.ended_at / ? AS hour, COUNT(*), \
          SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL)) \
@@ -47,7 +51,10 @@ pub(super) async fn load(connection: &mut SqliteConnection, now: Utc, cap_window
         })
         .collect();
     if cap_window.is_zero() {
-        return Ok(History { answers, dials: Vec::new() });
+        return Ok(History {
+            answers,
+            dials: Vec::new(),
+        });
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
     let rows = sqlx::query(
@@ -63,7 +70,9 @@ pub(super) async fn load(connection: &mut SqliteConnection, now: Utc, cap_window
             let lead = LeadId(row.get::<i64, _>(2).cast_unsigned());
             Some(PastDial {
                 number: row.get::<String, _>(0).parse().ok()?,
-                person: row.get::<Option<String>, _>(1).unwrap_or_else(|| lead.to_string()),
+                person: row
+                    .get::<Option<String>, _>(1)
+                    .unwrap_or_else(|| lead.to_string()),
                 at: Utc::from_micros(row.get(3)),
             })
         })

@@ -5,7 +5,7 @@ use crate::bus::Inbox;
 use call::Input;
 use dialer::input::PastAnswers;
 use model::Event;
-use model::cdr::{Cdr, CallOutcome, CdrFold};
+use model::cdr::{CallOutcome, Cdr, CdrFold};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -41,19 +41,31 @@ pub fn settle(boots: &[u32], folder: &Path, store: &StoreHandle, inbox: &Inbox) 
                     store.request(StoreRequest::BootFolded { boot: *boot });
                 }
             }
-            Err(error) => tracing::error!(%error, path = %path.display(), "the last event log cannot be read; calls lack records"),
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "the last event log cannot be read; calls lack records")
+            }
         }
         if !cut_off.is_empty() {
-            inbox.send(Input::DialerHistory { answers: cut_off, dials: Vec::new() });
+            inbox.send(Input::DialerHistory {
+                answers: cut_off,
+                dials: Vec::new(),
+            });
         }
     }
 }
 
 /// A person who had answered, had no agent, and heard the line go dead: measured conservatively.
 fn abandoned(cdr: &Cdr) -> Option<PastAnswers> {
-    let is_cut_off = cdr.outcome == CallOutcome::UnknownRestart && cdr.answered.is_some() && cdr.bridged.is_none();
+    let is_cut_off = cdr.outcome == CallOutcome::UnknownRestart
+        && cdr.answered.is_some()
+        && cdr.bridged.is_none();
     is_cut_off.then_some(())?;
-    Some(PastAnswers { campaign: cdr.campaign?, at: cdr.ended, answers: 1, abandons: 1 })
+    Some(PastAnswers {
+        campaign: cdr.campaign?,
+        at: cdr.ended,
+        answers: 1,
+        abandons: 1,
+    })
 }
 
 /// Every call's record; what was live at the end is aborted at the last instant the log knows.
@@ -96,7 +108,10 @@ mod tests {
     #[test]
     fn a_call_that_was_live_gets_its_record_though_the_last_line_is_torn() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let at = |s: u64| Now { mono: Mono::from_micros(s * 1_000_000), utc: Utc::from_micros(s as i64 * 1_000_000) };
+        let at = |s: u64| Now {
+            mono: Mono::from_micros(s * 1_000_000),
+            utc: Utc::from_micros(s as i64 * 1_000_000),
+        };
         let arrived = Fact::CallArrived {
             call: CallId(7),
             leg: LegId(1),
@@ -105,9 +120,22 @@ mod tests {
             caller_name: None,
             called: "+4930999".into(),
         };
-        let later = Fact::TrunkChanged { trunk: "carrier".parse().unwrap(), up: true };
+        let later = Fact::TrunkChanged {
+            trunk: "carrier".parse().unwrap(),
+            up: true,
+        };
         for (seq, s, fact) in [(1, 10, arrived), (2, 14, later)] {
-            writeln!(file.as_file(), "{}", serde_json::to_string(&Event { seq, at: at(s), fact }).unwrap()).unwrap();
+            writeln!(
+                file.as_file(),
+                "{}",
+                serde_json::to_string(&Event {
+                    seq,
+                    at: at(s),
+                    fact
+                })
+                .unwrap()
+            )
+            .unwrap();
         }
         write!(file.as_file(), "{{\"seq\":3,\"at\"").unwrap();
         let mut records = Vec::new();

@@ -16,14 +16,22 @@ pub(super) fn take(database: &Path) -> Result<Lock, StoreError> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)?;
     if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
         if error != rustix::io::Errno::WOULDBLOCK {
             return Err(std::io::Error::from(error).into());
         }
         let mut pid = String::new();
         file.read_to_string(&mut pid)?;
-        return Err(StoreError::Locked { path, pid: pid.trim().to_string() });
+        return Err(StoreError::Locked {
+            path,
+            pid: pid.trim().to_string(),
+        });
     }
     file.set_len(0)?;
     write!(file, "{}", std::process::id())?;

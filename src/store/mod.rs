@@ -18,8 +18,8 @@ mod tests;
 mod work;
 
 pub use history::History;
-pub use last_boot::settle;
 pub use import::{ImportError, ImportOptions, ImportReport, Progress, Rejection, import_csv};
+pub use last_boot::settle;
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
 use model::cdr::Cdr;

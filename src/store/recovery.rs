@@ -23,8 +23,15 @@ pub(super) async fn recover(
     for row in &unknown {
         let attempt: i64 = row.get("attempt");
         let lead: i64 = row.get("lead");
-        let rule = row.get::<String, _>("campaign").parse().ok().and_then(|campaign: CampaignId| config.unknown_of.get(&campaign));
-        let (wait_s, attempts_max) = rule.map_or((config.unknown_retry_s, config.unknown_attempts_max), |(wait_s, most)| (*wait_s, u32::from(*most)));
+        let rule = row
+            .get::<String, _>("campaign")
+            .parse()
+            .ok()
+            .and_then(|campaign: CampaignId| config.unknown_of.get(&campaign));
+        let (wait_s, attempts_max) = rule.map_or(
+            (config.unknown_retry_s, config.unknown_attempts_max),
+            |(wait_s, most)| (*wait_s, u32::from(*most)),
+        );
         let again_at = now + Duration::from_secs(wait_s.into());
         sqlx::query("UPDATE attempts SET outcome = ?, ended_at = ? WHERE attempt = ?")
             .bind(AttemptOutcome::UnknownRestart.name())
@@ -73,13 +80,14 @@ pub(super) async fn recover(
     .bind(bits(unknown.len() as u64))
     .execute(&mut *transaction)
     .await?;
-    let unfolded = sqlx::query("SELECT boot FROM boots WHERE folded = 0 AND boot < ? ORDER BY boot")
-        .bind(number)
-        .fetch_all(&mut *transaction)
-        .await?
-        .iter()
-        .filter_map(|row| u32::try_from(row.get::<i64, _>(0)).ok())
-        .collect();
+    let unfolded =
+        sqlx::query("SELECT boot FROM boots WHERE folded = 0 AND boot < ? ORDER BY boot")
+            .bind(number)
+            .fetch_all(&mut *transaction)
+            .await?
+            .iter()
+            .filter_map(|row| u32::try_from(row.get::<i64, _>(0)).ok())
+            .collect();
     transaction.commit().await?;
     let do_not_call = sqlx::query("SELECT number FROM do_not_call ORDER BY number")
         .fetch_all(connection)
@@ -96,7 +104,11 @@ pub(super) async fn recover(
 }
 
 /// A record that says all the claim knows, until the event log says more.
-async fn save_unknown(connection: &mut SqliteConnection, row: &SqliteRow, now: Utc) -> Result<(), sqlx::Error> {
+async fn save_unknown(
+    connection: &mut SqliteConnection,
+    row: &SqliteRow,
+    now: Utc,
+) -> Result<(), sqlx::Error> {
     let Ok(campaign) = row.get::<String, _>("campaign").parse() else {
         return Ok(());
     };

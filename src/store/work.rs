@@ -396,7 +396,9 @@ impl Worker {
                 self.held.do_not_call.insert(*number);
                 records::save_do_not_call(connection, *number, now).await?;
             }
-            StoreRequest::SaveCdr(cdr) => records::save_cdr(connection, cdr, Replace::Always).await?,
+            StoreRequest::SaveCdr(cdr) => {
+                records::save_cdr(connection, cdr, Replace::Always).await?
+            }
             StoreRequest::RecoverCdr(cdr) => {
                 records::save_cdr(connection, cdr, Replace::Fuller).await?;
             }
@@ -437,7 +439,10 @@ impl Worker {
             self.inbox.send(Input::LeadsMayBeReady { campaign });
         }
         if done.outbox_grew {
-            self.outbox_grew.lock().iter().for_each(|waiting| waiting.notify_one());
+            self.outbox_grew
+                .lock()
+                .iter()
+                .for_each(|waiting| waiting.notify_one());
         }
         for waiting in done.synced {
             if waiting.send(()).is_err() {
@@ -472,8 +477,6 @@ impl Worker {
                 | StoreRequest::SaveCdr(_)
                 | StoreRequest::RecoverCdr(_)
                 | StoreRequest::BootFolded { .. }
-        | StoreRequest::RecoverCdr(_)
-        | StoreRequest::BootFolded { .. }
                 | StoreRequest::SaveAgent { .. }
                 | StoreRequest::Enqueue(_)
                 | StoreRequest::Unclaim { .. }
