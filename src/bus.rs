@@ -17,7 +17,7 @@ use model::ledger::Ledger;
 use model::{Event, Fact};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,6 +28,11 @@ pub const BATCHES_MAX: usize = 65_536;
 
 /// Tries to reopen a log that cannot be written come this many batches apart.
 const LOG_RETRY_BATCHES: u64 = 256;
+
+/// The event log of a boot. Each has its own, so that one replayed input log gives one event log.
+pub fn log_path(folder: &Path, boot: u32) -> PathBuf {
+    folder.join(format!("events-{boot:06}.jsonl"))
+}
 
 /// Where answers and wishes enter the engine: its channel, and what wakes its thread.
 #[derive(Clone)]

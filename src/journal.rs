@@ -9,7 +9,7 @@ use model::Now;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 /// Batches that may wait for the disk; then the control thread waits with them, for a replay with a
@@ -37,6 +37,11 @@ struct Line {
     utc_us: i64,
     #[serde(rename = "i")]
     input: Input,
+}
+
+/// The input log of a boot.
+pub fn log_path(folder: &Path, boot: u32) -> PathBuf {
+    folder.join(format!("inputs-{boot:06}.jsonl"))
 }
 
 /// The writing end.

@@ -36,7 +36,7 @@ use sip::digest::{Algorithm, ha1};
 use sip::endpoint::{Account, Credentials, Endpoint, Hop, Transport, TrunkPeer};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -65,6 +65,9 @@ pub struct Running {
     /// Agents' tokens for their screens.
     pub agent_tokens: BTreeMap<AgentId, String>,
     folder: PathBuf,
+    boot: u32,
+    events: PathBuf,
+    settling: JoinHandle<()>,
     stop: Arc<Mutex<Option<Duration>>>,
     waker: Waker,
     control: JoinHandle<std::io::Result<(Ended, Exchange, Outlets)>>,
@@ -87,6 +90,8 @@ pub struct Finished {
     pub sip: sip::endpoint::Counters,
     /// The database, the recordings and the logs.
     pub folder: PathBuf,
+    /// The event log of this boot.
+    pub events: PathBuf,
 }
 
 /// Where the control thread hands things over.
@@ -97,6 +102,9 @@ pub struct Outlets {
     pops: ScreenPops,
     lookups: lookup::Lookups,
     metrics: Arc<Metrics>,
+    inbox: Inbox,
+    /// As the engine was told last.
+    is_congested: bool,
 }
 
 /// Brings everything up. The prompts come from `source`, the records go to the data folder.
@@ -109,12 +117,20 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         .with_context(|| format!("cannot create {}", recordings.display()))?;
 
     let database = folder.join("tandem.db");
-    let (store, boot) = Store::open(
-        &StoreConfig::at(&database),
+    let store_config = StoreConfig {
+        unknown_of: unknown_of(&configuration),
+        ..StoreConfig::at(&database)
+    };
+    let (mut store, boot) = Store::open(
+        &store_config,
         shared_clock.clone(),
         env!("CARGO_PKG_VERSION"),
     )
     .with_context(|| format!("cannot open {}", database.display()))?;
+    let cap_window = Duration::from_secs(configuration.call.dialer.cap_window_s().into());
+    let history = store
+        .history(cap_window)
+        .context("the last 30 days cannot be read")?;
 
     let waker = Waker::new().context("no eventfd")?;
     let (input_sender, inputs) = crossbeam_channel::unbounded();
@@ -158,8 +174,10 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         let (adapter, runtime) = (adapter.clone(), runtime.handle().clone());
         crate::crm::call_log(adapter, runtime)
     };
+    let events = bus::log_path(&folder, boot.number);
+    point_at(&folder.join("events.jsonl"), &events)?;
     let (bus, bus_thread) = bus::start(BusParts {
-        log: Some(folder.join("events.jsonl")),
+        log: Some(events.clone()),
         store: Some(store.clone()),
         metrics: metrics.clone(),
         feed: feed.clone(),
@@ -189,8 +207,10 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         seed,
         config: configuration.call.clone(),
     };
-    let (journal, journal_thread) = Journal::start(&folder.join("inputs.jsonl"), &header)
-        .context("the input log cannot be begun")?;
+    let inputs_log = crate::journal::log_path(&folder, boot.number);
+    point_at(&folder.join("inputs.jsonl"), &inputs_log)?;
+    let (journal, journal_thread) =
+        Journal::start(&inputs_log, &header).context("the input log cannot be begun")?;
     let engine = Engine::new(configuration.call.clone(), boot.number, seed)?;
 
     let udp = UdpSocket::bind(configuration.tandem.sip.listen)
@@ -277,6 +297,13 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
             numbers: boot.do_not_call,
         },
     );
+    exchange.on_input(
+        now,
+        Input::DialerHistory {
+            answers: history.answers,
+            dials: history.dials,
+        },
+    );
     for (trunk, user) in registrations {
         exchange.register(now, trunk, user, REGISTRATION_S);
     }
@@ -293,6 +320,8 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
             runtime.handle().clone(),
         ),
         metrics: metrics.clone(),
+        inbox: inbox.clone(),
+        is_congested: false,
     };
     let options_every = configuration.tandem.sip.options_every_s;
     let reactor = Reactor::new(
@@ -308,6 +337,12 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         outlets,
         (options_every > 0).then(|| Duration::from_secs(options_every.into())),
     )?;
+    let settling = {
+        let (folder, store, inbox) = (folder.clone(), store.clone(), inbox.clone());
+        std::thread::Builder::new()
+            .name("last-boot".into())
+            .spawn(move || crate::store::settle(&boot.unfolded, &folder, &store, &inbox))?
+    };
     let stop_of_loop = stop.clone();
     let control = std::thread::Builder::new()
         .name("control".into())
@@ -323,6 +358,9 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         token: tokens.admin,
         agent_tokens: tokens.agents,
         folder,
+        boot: boot.number,
+        events,
+        settling,
         stop,
         waker,
         control,
@@ -332,6 +370,31 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         journal: journal_thread,
         runtime,
     })
+}
+
+/// What becomes of a lead whose attempt a crash cut off, by the campaign's own rule.
+fn unknown_of(configuration: &Configuration) -> BTreeMap<model::CampaignId, (u32, u16)> {
+    let campaigns = &configuration.call.dialer.campaigns;
+    let rule = |campaign: &dialer::CampaignConfig| {
+        let rule = campaign.retry(model::AttemptOutcome::UnknownRestart);
+        (rule.wait_s, rule.attempts.min(campaign.max_attempts))
+    };
+    campaigns
+        .iter()
+        .map(|(id, campaign)| (*id, rule(campaign)))
+        .collect()
+}
+
+/// `link` names the log of the boot that runs, or ran last.
+fn point_at(link: &Path, log: &Path) -> anyhow::Result<()> {
+    let name = log.file_name().context("a log has a name")?;
+    let partial = link.with_extension("partial");
+    match std::fs::remove_file(&partial) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => std::os::unix::fs::symlink(name, &partial)
+            .and_then(|()| std::fs::rename(&partial, link)),
+    }
+    .with_context(|| format!("cannot write {}", link.display()))
 }
 
 /// Asked of carriers that want a registration.
@@ -389,6 +452,12 @@ impl Running {
         drop(outlets);
         drop(exchange);
         let ledger = self.bus.join().context("the bus thread panicked")?;
+        if self.settling.join().is_err() {
+            tracing::error!("the thread that folds earlier event logs panicked");
+        }
+        // With the bus at its end, every call of this boot has its record.
+        self.store
+            .request(StoreRequest::BootFolded { boot: self.boot });
         if !self.store.sync(STORE_PATIENCE) {
             tracing::error!("the store did not take all records in time");
         }
@@ -405,6 +474,7 @@ impl Running {
             media,
             sip,
             folder: self.folder,
+            events: self.events,
         })
     }
 }
@@ -412,9 +482,26 @@ impl Running {
 /// A stopping engine waits this long for its records to be durable.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
+impl Outlets {
+    /// Tells the engine when records pile up, and when they no longer do.
+    fn watch_congestion(&mut self) {
+        let is_congested = self.bus.is_congested();
+        if is_congested != self.is_congested {
+            self.is_congested = is_congested;
+            tracing::warn!(
+                lag = self.bus.lag(),
+                is_congested,
+                "the bus is behind, or no longer: new calls are refused meanwhile"
+            );
+            self.inbox.send(Input::Congested { on: is_congested });
+        }
+    }
+}
+
 impl Outside for Outlets {
     fn publish(&mut self, turn: &mut Turn) {
         self.bus.send(std::mem::take(&mut turn.events));
+        self.watch_congestion();
         for leg in turn.legs.drain(..) {
             self.metrics.add_leg(&leg);
         }
@@ -497,6 +584,8 @@ impl Outside for Outlets {
     }
 
     fn snapshot(&mut self, _now: Now, exchange: &Exchange) {
+        // Without traffic nothing is published: the end of a congestion is seen here.
+        self.watch_congestion();
         self.metrics.set_sip(&exchange.sip().counters());
         self.metrics
             .set_store(self.store.lag(), self.store.counters());

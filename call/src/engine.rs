@@ -62,6 +62,7 @@ impl Engine {
             config: Arc::new(config),
             flows,
             draining: false,
+            congested: false,
             out: EngineOutbox::default(),
             acd_out: Outbox::new(),
             dialer_out: Outbox::new(),
@@ -263,6 +264,14 @@ impl Engine {
             Input::DoNotCallLoaded { numbers } => self
                 .floor
                 .tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
+            Input::DialerHistory { answers, dials } => {
+                self.floor
+                    .tell_dialer(dialer::Input::HistoryLoaded { answers, dials });
+            }
+            Input::Congested { on } => {
+                self.floor.congested = on;
+                self.floor.tell_dialer(dialer::Input::Congested { on });
+            }
             Input::SetCampaignRunning { campaign, running } => {
                 self.floor
                     .tell_dialer(dialer::Input::SetRunning { campaign, running });
@@ -353,7 +362,8 @@ impl Engine {
         call.caller_name = caller_name;
         match from {
             Origin::Trunk(trunk) => {
-                let full = self.calls.len() >= self.floor.config.live_calls_max;
+                let full =
+                    self.calls.len() >= self.floor.config.live_calls_max || self.floor.congested;
                 if full || self.floor.draining {
                     let cause = if full {
                         Cause::Congestion

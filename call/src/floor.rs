@@ -41,6 +41,8 @@ pub(crate) struct Floor {
     pub dialer: Dialer,
     pub flows: BTreeMap<FlowId, Arc<Flow>>,
     pub draining: bool,
+    /// Records cannot be put away fast enough: no new calls.
+    pub congested: bool,
 
     pub out: EngineOutbox,
     pub acd_out: Outbox<acd::Command>,

@@ -85,6 +85,14 @@ pub enum Input {
     /// The stored list, at start.
     DoNotCallLoaded { numbers: Vec<PhoneNumber> },
 
+    /// What the law counts of the days before, at start.
+    DialerHistory {
+        answers: Vec<dialer::input::PastAnswers>,
+        dials: Vec<dialer::input::PastDial>,
+    },
+
+    /// Records cannot be put away fast enough, or can again: no new calls meanwhile.
+    Congested { on: bool },
     /// A supervisor starts or pauses a campaign.
     SetCampaignRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.

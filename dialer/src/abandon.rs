@@ -45,11 +45,11 @@ impl Ring {
         }
     }
 
-    fn count(&mut self, at: Utc, abandoned: bool) {
+    fn add(&mut self, at: Utc, answers: u64, abandons: u64) {
         self.roll(at);
         let bucket = self.buckets.back_mut().expect("roll opened one");
-        bucket.1 += 1;
-        bucket.2 += u64::from(abandoned);
+        bucket.1 += answers;
+        bucket.2 += abandons;
     }
 
     fn sums(&self) -> (u64, u64) {
@@ -79,8 +79,13 @@ impl AbandonBudget {
 
     /// A live person answered and was connected, or was abandoned.
     pub fn count(&mut self, at: Utc, abandoned: bool) {
-        self.days.count(at, abandoned);
-        self.hours.count(at, abandoned);
+        self.load(at, 1, u64::from(abandoned));
+    }
+
+    /// Live answers of one hour, oldest hour first: what was counted before a restart.
+    pub fn load(&mut self, at: Utc, answers: u64, abandons: u64) {
+        self.days.add(at, answers, abandons);
+        self.hours.add(at, answers, abandons);
     }
 
     /// Time passed: old buckets leave.

@@ -134,7 +134,8 @@ impl CampaignConfig {
         Duration::from_millis(self.ring_timeout_ms.into())
     }
 
-    pub(crate) fn retry(&self, outcome: AttemptOutcome) -> RetryRule {
+    /// Dialling again after this outcome.
+    pub fn retry(&self, outcome: AttemptOutcome) -> RetryRule {
         self.retry
             .get(&outcome)
             .copied()
@@ -189,6 +190,20 @@ pub struct ConfigProblem {
 }
 
 impl Config {
+    /// The longest window of a frequency cap that binds a campaign, in seconds; 0 where none does.
+    pub fn cap_window_s(&self) -> u32 {
+        let embedded = crate::rules::embedded();
+        self.campaigns
+            .values()
+            .flat_map(|campaign| &campaign.rules)
+            .filter_map(|name| self.rules.get(name).or_else(|| embedded.get(name)))
+            .flat_map(|set| &set.rules)
+            .filter_map(|rule| rule.cap)
+            .map(|cap| cap.within_s)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Everything that is wrong, empty where nothing is. `Dialer::new` expects none.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();

@@ -1,5 +1,5 @@
 //! Frequency caps: at most N dials in a window, per number and per person. Counts dials of all
-//! campaigns since the start of the process; older ones are the store's to hold back.
+//! campaigns; those before the start of the process are loaded from the store.
 
 use crate::rules::Cap;
 use model::{Lead, PhoneNumber, Utc};
@@ -35,12 +35,21 @@ fn keys(lead: &Lead, number: PhoneNumber) -> [Whom; 2] {
 impl Frequency {
     /// A call leaves.
     pub(crate) fn dialled(&mut self, lead: &Lead, number: PhoneNumber, now: Utc) {
-        for key in keys(lead, number) {
+        self.note(keys(lead, number), now);
+    }
+
+    /// A dial of the days before; oldest first.
+    pub(crate) fn load(&mut self, number: PhoneNumber, person: String, at: Utc) {
+        self.note([Whom::Number(number), Whom::Person(person)], at);
+    }
+
+    fn note(&mut self, keys: [Whom; 2], at: Utc) {
+        for key in keys {
             let dials = self.dials.entry(key).or_default();
             if dials.len() == DIALS_MAX {
                 dials.remove(0);
             }
-            dials.push(now);
+            dials.push(at);
         }
     }
 

@@ -1,8 +1,32 @@
 //! What the dialer is told.
 
 use model::event::{Mode, Verdict};
-use model::{AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber};
+use model::{AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber, Utc};
 use serde::{Deserialize, Serialize};
+
+/// Live answers of one campaign within one hour, as the store has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastAnswers {
+    /// Whose.
+    pub campaign: CampaignId,
+    /// An instant of that hour.
+    pub at: Utc,
+    /// Live persons who answered, the abandoned ones among them.
+    pub answers: u64,
+    /// The abandoned ones.
+    pub abandons: u64,
+}
+
+/// One dial of the days before, for the frequency caps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastDial {
+    /// Which number.
+    pub number: PhoneNumber,
+    /// Whose: the lead's customer key, or its id where it has none.
+    pub person: String,
+    /// When.
+    pub at: Utc,
+}
 
 /// One thing the dialer is told. The time of it is the `now` beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +75,14 @@ pub enum Input {
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.
     DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+    /// What the law counts of the days before, at start, oldest first: a restart forgets neither an
+    /// abandonment nor a dial.
+    HistoryLoaded {
+        answers: Vec<PastAnswers>,
+        dials: Vec<PastDial>,
+    },
+    /// Records cannot be put away fast enough, or can again: no new dials meanwhile.
+    Congested { on: bool },
     /// A supervisor starts or pauses a campaign.
     SetRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.

@@ -74,6 +74,8 @@ pub struct Dialer {
     mint: Mint,
     rng: Rng,
     draining: bool,
+    /// No new dials: records cannot be put away fast enough.
+    congested: bool,
     sweep_at: Option<Mono>,
     /// When previews run out; those that ended before are dropped when they come first.
     previews_until: BTreeSet<(Mono, AttemptId)>,
@@ -144,6 +146,7 @@ impl Dialer {
             mint: Mint::new(boot),
             rng: Rng::new(seed),
             draining: false,
+            congested: false,
             sweep_at: None,
             previews_until: BTreeSet::new(),
         }
@@ -197,6 +200,23 @@ impl Dialer {
                 numbers
                     .into_iter()
                     .for_each(|number| self.do_not_call.add(number));
+            }
+            Input::HistoryLoaded { answers, dials } => {
+                for past in answers {
+                    // A campaign that is no longer configured dials nobody.
+                    if let Some(campaign) = self.campaigns.get_mut(&past.campaign) {
+                        campaign.budget.load(past.at, past.answers, past.abandons);
+                    }
+                }
+                for past in dials {
+                    self.frequency.load(past.number, past.person, past.at);
+                }
+            }
+            Input::Congested { on } => {
+                self.congested = on;
+                for campaign in self.campaigns.values_mut().filter(|_| !on) {
+                    campaign.decide_by(now.mono);
+                }
             }
             Input::SetRunning { campaign, running } => {
                 self.set_running(now, campaign, running, out);
@@ -661,9 +681,10 @@ impl Dialer {
     /// Takes the next lead that may be dialled and claims it.
     fn begin(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Result<(), PacingLimit> {
         let campaign = &self.campaigns[&id];
-        if campaign
-            .store_wait_until
-            .is_some_and(|until| now.mono < until)
+        if self.congested
+            || campaign
+                .store_wait_until
+                .is_some_and(|until| now.mono < until)
         {
             return Err(PacingLimit::Store);
         }

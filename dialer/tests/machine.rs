@@ -1,6 +1,7 @@
 //! The machine as a whole: leads, claims, the law at the instant of dialling, retries, previews.
 
 use dialer::config::CampaignConfig;
+use dialer::input::{PastAnswers, PastDial};
 use dialer::trunk::TrunkLimits;
 use dialer::{Command, Config, Dialer, Input, PACE_INTERVAL, STORE_BACKOFF};
 use model::event::{Mode, PacingLimit, Verdict};
@@ -536,4 +537,68 @@ fn ids_of_the_next_boot_are_others() {
     let mut first = Floor::new(Mode::Progressive, "demo", 1, NOON);
     let attempt = first.claimed(lead(1, NEW_YORK));
     assert_eq!(attempt.to_string(), "attempt-3.1");
+}
+
+#[test]
+fn a_restart_does_not_forget_the_calls_of_the_day_to_a_person_in_florida() {
+    let mut floor = Floor::new(Mode::Progressive, "us", 1, "2026-07-01T14:00:00Z");
+    let earlier = |hour: u32| PastDial {
+        number: "+13055550100".parse().unwrap(),
+        person: LeadId(1).to_string(),
+        at: utc(&format!("2026-07-01T{hour:02}:00:00Z")),
+    };
+    floor.tell(Input::HistoryLoaded {
+        answers: Vec::new(),
+        dials: vec![earlier(11), earlier(12), earlier(13)],
+    });
+    floor.agent_is(0, AgentState::Available);
+    let next = resolved(&floor.supply(vec![lead(1, "+13055550100")]));
+    let at = utc("2026-07-02T11:00:00Z");
+    assert_eq!(
+        next,
+        Some((AttemptOutcome::Blocked, LeadNext::Again { at, number: 0 }))
+    );
+}
+
+#[test]
+fn a_restart_does_not_forget_the_abandoned_calls_of_the_days_before() {
+    let mut floor = Floor::new(Mode::Predictive, "demo", 1, "2026-07-20T14:00:00Z");
+    let past = |day: u32, answers, abandons| PastAnswers {
+        campaign: "spring".parse().unwrap(),
+        at: utc(&format!("2026-07-{day:02}T13:00:00Z")),
+        answers,
+        abandons,
+    };
+    floor.tell(Input::HistoryLoaded {
+        answers: vec![past(1, 500, 20), past(19, 500, 20)],
+        dials: Vec::new(),
+    });
+    let snapshot = floor.dialer.snapshot(floor.campaign).unwrap();
+    assert_eq!((snapshot.answers, snapshot.abandons), (1_000, 40));
+    assert!(
+        snapshot.budget_left < 0.0,
+        "4 % of 1000 answers, where 3 % are allowed: {}",
+        snapshot.budget_left
+    );
+    floor.agent_is(0, AgentState::Available);
+    let leads = (0..50).map(|n| lead(n + 1, NEW_YORK)).collect();
+    let claims = floor
+        .supply(leads)
+        .iter()
+        .filter(|command| matches!(command, Command::Claim { .. }))
+        .count();
+    assert_eq!(claims, 1, "one call per available agent, no more");
+}
+
+#[test]
+fn nobody_is_dialled_while_records_cannot_be_put_away() {
+    let mut floor = Floor::new(Mode::Progressive, "demo", 1, NOON);
+    floor.tell(Input::Congested { on: true });
+    floor.agent_is(0, AgentState::Available);
+    assert_eq!(claim(&floor.supply(vec![lead(1, NEW_YORK)])), None);
+    assert_eq!(
+        floor.dialer.snapshot(floor.campaign).unwrap().limited_by,
+        Some(PacingLimit::Store)
+    );
+    assert!(claim(&floor.tell(Input::Congested { on: false })).is_some());
 }

@@ -36,6 +36,8 @@ pub struct LabReport {
     pub invites_seen: Vec<String>,
     /// How many arrived at each station; the carrier of the demo is the first.
     pub invites_by_station: BTreeMap<usize, u64>,
+    /// The number each of them called, in the same order.
+    pub called_seen: Vec<String>,
     /// Calls that arrived and were answered.
     pub answered: u64,
     /// Calls begun here.
@@ -354,6 +356,7 @@ impl Lab {
             Command::Arrived(arrived) => {
                 self.report.invites_seen.push(arrived.call_id.clone());
                 *self.report.invites_by_station.entry(station.0).or_default() += 1;
+                self.report.called_seen.push(arrived.called.clone());
                 self.report.last_invite.insert(station.0, Instant::now());
                 let plan = {
                     let rng = &mut self.rng;

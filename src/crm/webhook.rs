@@ -31,6 +31,9 @@ const IN_FLIGHT_MAX: u32 = 16;
 /// Look into the outbox this often even if nobody says that it grew: another process may have.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// After an error of the database, so soon again: it may have been busy with an import.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
 /// One `[[webhook]]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -208,8 +211,8 @@ impl Delivery {
                 Ok(round) if round.delivered > 0 => continue,
                 Ok(_) => self.wait().await,
                 Err(error) => {
-                    tracing::warn!(%error, endpoint = self.config.name, "the outbox cannot be read");
-                    LOOK_EVERY
+                    tracing::warn!(%error, endpoint = self.config.name, "the outbox cannot be read or written");
+                    AFTER_ERROR
                 }
             };
             // A timeout is as good a reason to look as a notice.

@@ -5,8 +5,11 @@
 //! answered, as inputs of the engine. A claim is durable before its `ClaimStored` is sent, and a
 //! record that cannot be written now is kept and written in order later.
 
+mod history;
 mod import;
+mod last_boot;
 mod leads;
+mod lock;
 pub mod outbox;
 mod records;
 mod recovery;
@@ -14,9 +17,11 @@ mod recovery;
 mod tests;
 mod work;
 
+pub use history::History;
 pub use import::{
     ImportError, ImportOptions, ImportReport, Progress, Rejection, import_csv, import_csv_with,
 };
+pub use last_boot::settle;
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
 use model::cdr::Cdr;
@@ -28,6 +33,7 @@ use model::{
 use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +55,9 @@ pub struct StoreConfig {
     /// A lead whose attempt was cut off by a crash is done once it was dialled this often.
     #[serde(default = "default_attempts_max")]
     pub unknown_attempts_max: u32,
+    /// Campaigns with rules of their own for the two above: wait in seconds, and most attempts.
+    #[serde(skip)]
+    pub unknown_of: BTreeMap<CampaignId, (u32, u16)>,
     /// Wait this long for another writer (an import) before a write counts as failed, in ms.
     #[serde(default = "default_busy_ms")]
     pub busy_timeout_ms: u32,
@@ -74,6 +83,7 @@ impl StoreConfig {
             path: path.into(),
             unknown_retry_s: default_unknown_retry_s(),
             unknown_attempts_max: default_attempts_max(),
+            unknown_of: BTreeMap::new(),
             busy_timeout_ms: default_busy_ms(),
         }
     }
@@ -97,6 +107,14 @@ pub enum StoreError {
     /// No thread or runtime for the store.
     #[error("the store could not be started: {0}")]
     Io(#[from] std::io::Error),
+    /// Another process has this database.
+    #[error("process {pid} has this database ({} is locked); stop it, or use another data folder", path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// Who has it.
+        pid: String,
+    },
     /// More starts than ids have room for.
     #[error("this store has been started {0} times, which is more than ids have room for")]
     Boots(i64),
@@ -111,6 +129,8 @@ pub struct Boot {
     pub attempts_unknown: u64,
     /// Everyone who is never to be called: for `Input::DoNotCallLoaded`.
     pub do_not_call: Vec<PhoneNumber>,
+    /// Earlier boots whose event log may know calls without a record: for [`settle`].
+    pub unfolded: Vec<u32>,
 }
 
 /// One thing the store is asked. Mirrors the engine's commands, and what the bus hands on.
@@ -161,6 +181,10 @@ pub enum StoreRequest {
     StoreDoNotCall { number: PhoneNumber },
     /// A call's record; replaces an earlier one of the same call.
     SaveCdr(Box<Cdr>),
+    /// A record folded from the log of an earlier boot; never replaces a fuller one.
+    RecoverCdr(Box<Cdr>),
+    /// Every call of that boot has its record.
+    BootFolded { boot: u32 },
     /// What an agent does now.
     SaveAgent {
         agent: AgentId,
@@ -195,6 +219,7 @@ pub struct Store {
     do_not_call: Vec<PhoneNumber>,
     runtime: tokio::runtime::Runtime,
     connection: SqliteConnection,
+    lock: lock::Lock,
 }
 
 impl Store {
@@ -210,6 +235,7 @@ impl Store {
             .enable_all()
             .build()?;
         let now = clock().utc;
+        let lock = lock::take(&config.path)?;
         let (connection, boot) = runtime.block_on(async {
             let mut connection = connect(config).await?;
             sqlx::migrate!("src/store/migrations")
@@ -226,9 +252,17 @@ impl Store {
                 do_not_call,
                 runtime,
                 connection,
+                lock,
             },
             boot,
         ))
+    }
+
+    /// What the law counts of the days before; dials within `cap_window`.
+    pub fn history(&mut self, cap_window: Duration) -> Result<History, StoreError> {
+        let now = (self.clock)().utc;
+        self.runtime
+            .block_on(history::load(&mut self.connection, now, cap_window))
     }
 }
 

@@ -7,22 +7,35 @@ use model::{AgentId, CallId, DispositionId, LeadId, PhoneNumber, Utc};
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
-/// Writes a call's record. `replace` is false where a fuller one may already be there.
+/// What becomes of a record that is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replace {
+    /// It is replaced.
+    Always,
+    /// It is replaced unless it says more: an end that nobody saw never replaces one that was seen.
+    Fuller,
+    /// It stays.
+    Never,
+}
+
+/// Writes a call's record.
 pub(super) async fn save_cdr(
     connection: &mut SqliteConnection,
     cdr: &Cdr,
-    replace: bool,
+    replace: Replace,
 ) -> Result<(), sqlx::Error> {
+    const COLUMNS: &str = "INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let sql = match replace {
-        true => {
-            "INSERT OR REPLACE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        }
-        false => {
-            "INSERT OR IGNORE INTO calls (call, started_at, ended_at, direction, campaign, attempt, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        }
+        Replace::Always => format!("INSERT OR REPLACE {COLUMNS}"),
+        Replace::Never => format!("INSERT OR IGNORE {COLUMNS}"),
+        Replace::Fuller => format!(
+            "INSERT {COLUMNS} ON CONFLICT (call) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at, \
+             outcome = excluded.outcome, record = excluded.record \
+             WHERE calls.outcome = 'unknown_restart' OR excluded.outcome <> 'unknown_restart'"
+        ),
     };
     let (call, started, ended, direction, campaign, attempt, outcome, record) = row(cdr);
-    sqlx::query(sql)
+    sqlx::query(&sql)
         .bind(call)
         .bind(started)
         .bind(ended)
@@ -63,6 +76,18 @@ fn row(cdr: &Cdr) -> Row {
         cdr.outcome.name(),
         serde_json::to_string(cdr).expect("a record has no map with other keys than text"),
     )
+}
+
+/// Every call of that boot has its record.
+pub(super) async fn save_folded(
+    connection: &mut SqliteConnection,
+    boot: u32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE boots SET folded = 1 WHERE boot = ?")
+        .bind(boot)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// One disposition as it is written down.
@@ -119,7 +144,7 @@ pub(super) async fn save_cdrs(
     cdrs: &[&Cdr],
 ) -> Result<(), sqlx::Error> {
     if let [only] = cdrs {
-        return save_cdr(connection, only, true).await;
+        return save_cdr(connection, only, Replace::Always).await;
     }
     if cdrs.is_empty() {
         return Ok(());

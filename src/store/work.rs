@@ -1,18 +1,21 @@
 //! The store's thread: takes what waits, commits it in one transaction, and then answers.
 
 use super::leads::{self, Claim, Held};
-use super::records::{self, Disposed};
+use super::lock::Lock;
+use super::records::{self, Disposed, Replace};
 use super::{Clock, Store, StoreError, StoreRequest};
 use crate::bus::Inbox;
 use call::Input;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use model::{CampaignId, LeadId};
+use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Most requests of one transaction: enough that one fsync serves thousands of claims a second,
 /// few enough that the first of them does not wait noticeably for the last.
@@ -53,7 +56,7 @@ pub struct StoreHandle {
     requests: Sender<StoreRequest>,
     inbox: Inbox,
     counters: Arc<StoreCounters>,
-    outbox_grew: Arc<tokio::sync::Notify>,
+    outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>>,
 }
 
 impl StoreHandle {
@@ -90,9 +93,12 @@ impl StoreHandle {
         &self.counters
     }
 
-    /// Told whenever webhook messages have become durable.
-    pub fn outbox_grew(&self) -> Arc<tokio::sync::Notify> {
-        self.outbox_grew.clone()
+    /// Told whenever webhook messages have become durable. One for each who asks: a notice that
+    /// several wait for would reach only one of them.
+    pub fn outbox_grew(&self) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        self.outbox_grew.lock().push(notify.clone());
+        notify
     }
 }
 
@@ -115,7 +121,7 @@ impl Store {
     pub fn start(self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
         let (requests, receiver) = unbounded();
         let counters = Arc::new(StoreCounters::default());
-        let outbox_grew = Arc::new(tokio::sync::Notify::new());
+        let outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>> = Arc::default();
         let handle = StoreHandle {
             requests,
             inbox: inbox.clone(),
@@ -133,6 +139,7 @@ impl Store {
             inbox,
             counters,
             outbox_grew,
+            _lock: self.lock,
             spool: VecDeque::new(),
             starved: Vec::new(),
         };
@@ -157,6 +164,8 @@ fn is_record(request: &StoreRequest) -> bool {
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
+        | StoreRequest::RecoverCdr(_)
+        | StoreRequest::BootFolded { .. }
         | StoreRequest::SaveAgent { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
@@ -174,6 +183,8 @@ fn may_linger(request: &StoreRequest) -> bool {
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
+        | StoreRequest::RecoverCdr(_)
+        | StoreRequest::BootFolded { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
         | StoreRequest::Sync(_) => false,
@@ -197,6 +208,8 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
+        | StoreRequest::RecoverCdr(_)
+        | StoreRequest::BootFolded { .. }
         | StoreRequest::SaveAgent { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
@@ -210,7 +223,9 @@ struct Worker {
     held: Held,
     inbox: Inbox,
     counters: Arc<StoreCounters>,
-    outbox_grew: Arc<tokio::sync::Notify>,
+    outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>>,
+    /// Held until the last record is written.
+    _lock: Lock,
     /// Records a failing database has not taken, in order; they go first.
     spool: VecDeque<StoreRequest>,
     /// Campaigns whose fetch failed: told that leads may be ready once the database is back.
@@ -223,6 +238,8 @@ struct Done {
     answers: Vec<Input>,
     synced: Vec<Sender<()>>,
     handed_out: Vec<LeadId>,
+    /// Leads of refused claims: no longer handed out.
+    dropped: Vec<LeadId>,
     outbox_grew: bool,
     claims: u64,
     refused: u64,
@@ -365,6 +382,10 @@ impl Worker {
                     done.answers.push(Input::ClaimStored { attempt: *attempt });
                 } else {
                     done.refused += 1;
+                    // It is not this campaign's any more; whoever holds it now gives it back.
+                    if self.held.handed_out.get(lead) == Some(campaign) {
+                        done.dropped.push(*lead);
+                    }
                     done.answers.push(Input::ClaimRefused {
                         attempt: *attempt,
                         store_failed: false,
@@ -420,6 +441,12 @@ impl Worker {
             StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => {
                 unreachable!("the group's records are written together")
             }
+            StoreRequest::RecoverCdr(cdr) => {
+                records::save_cdr(connection, cdr, Replace::Fuller).await?;
+            }
+            StoreRequest::BootFolded { boot } => {
+                records::save_folded(connection, *boot).await?;
+            }
             StoreRequest::Enqueue(messages) => {
                 records::enqueue(connection, messages, now).await?;
                 done.outbox_grew = true;
@@ -439,6 +466,9 @@ impl Worker {
         self.counters
             .claims_refused
             .fetch_add(done.refused, Ordering::Relaxed);
+        for lead in &done.dropped {
+            self.held.handed_out.remove(lead);
+        }
         for answer in done.answers {
             self.inbox.send(answer);
         }
@@ -446,7 +476,10 @@ impl Worker {
             self.inbox.send(Input::LeadsMayBeReady { campaign });
         }
         if done.outbox_grew {
-            self.outbox_grew.notify_one();
+            self.outbox_grew
+                .lock()
+                .iter()
+                .for_each(|waiting| waiting.notify_one());
         }
         for waiting in done.synced {
             if waiting.send(()).is_err() {
@@ -479,6 +512,8 @@ impl Worker {
                 | StoreRequest::StoreDisposition { .. }
                 | StoreRequest::StoreDoNotCall { .. }
                 | StoreRequest::SaveCdr(_)
+                | StoreRequest::RecoverCdr(_)
+                | StoreRequest::BootFolded { .. }
                 | StoreRequest::SaveAgent { .. }
                 | StoreRequest::Enqueue(_)
                 | StoreRequest::Unclaim { .. }

@@ -66,6 +66,7 @@ impl Dialer {
         let campaign = &self.campaigns[&campaign_id];
         let stopped = !campaign.running
             || self.draining
+            || self.congested
             || campaign
                 .store_wait_until
                 .is_some_and(|until| now.mono < until);

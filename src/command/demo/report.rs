@@ -55,9 +55,9 @@ impl Report {
         crm: &Seen,
         elapsed: Duration,
     ) -> anyhow::Result<Report> {
-        let log = finished.folder.join("events.jsonl");
+        let log = &finished.events;
         let file =
-            std::fs::File::open(&log).with_context(|| format!("cannot read {}", log.display()))?;
+            std::fs::File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
         let mut count = Counting::default();
         for (n, line) in BufReader::new(file).lines().enumerate() {
             let event: Event = serde_json::from_str(&line?)

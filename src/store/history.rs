@@ -1,0 +1,81 @@
+//! What a start must not forget: the live answers and abandonments of the last 30 days, and the dials
+//! within the longest window of a frequency cap.
+
+use super::StoreError;
+use dialer::input::{PastAnswers, PastDial};
+use model::{LeadId, Utc};
+use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
+
+const HOUR_US: i64 = 3_600_000_000;
+
+/// The abandonment budget looks back 30 days (47 CFR 64.1200(a)(7)); one more for the day under way.
+const ANSWERS_DAYS: i64 = 31;
+
+/// What the law counts of the days before, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// By campaign and hour.
+    pub answers: Vec<PastAnswers>,
+    /// One by one.
+    pub dials: Vec<PastDial>,
+}
+
+/// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned.
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    now: Utc,
+    cap_window: Duration,
+) -> Result<History, StoreError> {
+    let rows = sqlx::query(
+        "SELECT a.campaign, a.ended_at / ? AS hour, COUNT(*), \
+         SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL)) \
+         FROM attempts a LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
+         WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'abandoned') \
+         OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL)) \
+         GROUP BY a.campaign, hour ORDER BY hour, a.campaign",
+    )
+    .bind(HOUR_US)
+    .bind(now.as_micros() - ANSWERS_DAYS * 24 * HOUR_US)
+    .fetch_all(&mut *connection)
+    .await?;
+    let answers = rows
+        .iter()
+        .filter_map(|row| {
+            Some(PastAnswers {
+                campaign: row.get::<String, _>(0).parse().ok()?,
+                at: Utc::from_micros(row.get::<i64, _>(1) * HOUR_US),
+                answers: row.get::<i64, _>(2).cast_unsigned(),
+                abandons: row.get::<i64, _>(3).cast_unsigned(),
+            })
+        })
+        .collect();
+    if cap_window.is_zero() {
+        return Ok(History {
+            answers,
+            dials: Vec::new(),
+        });
+    }
+    let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
+    let rows = sqlx::query(
+        "SELECT a.number, l.customer_key, a.lead, a.claimed_at FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
+         WHERE a.claimed_at > ? AND (a.outcome IS NULL OR a.outcome <> 'blocked') ORDER BY a.claimed_at",
+    )
+    .bind(now.as_micros().saturating_sub(window_us))
+    .fetch_all(&mut *connection)
+    .await?;
+    let dials = rows
+        .iter()
+        .filter_map(|row| {
+            let lead = LeadId(row.get::<i64, _>(2).cast_unsigned());
+            Some(PastDial {
+                number: row.get::<String, _>(0).parse().ok()?,
+                person: row
+                    .get::<Option<String>, _>(1)
+                    .unwrap_or_else(|| lead.to_string()),
+                at: Utc::from_micros(row.get(3)),
+            })
+        })
+        .collect();
+    Ok(History { answers, dials })
+}
