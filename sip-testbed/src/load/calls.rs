@@ -167,6 +167,10 @@ impl Load {
 
     /// A request of this leg, with its current CSeq.
     fn request(&mut self, n: usize, method: &str, body: &str, keep: bool) {
+        self.request_with(n, method, "", body, keep);
+    }
+
+    fn request_with(&mut self, n: usize, method: &str, more: &str, body: &str, keep: bool) {
         let leg = &self.legs[n];
         let user = if leg.side == CALLER { n.to_string() } else { "load".to_string() };
         // An ACK for a 200 is a transaction of its own; its branch differs by the method.
@@ -183,7 +187,7 @@ impl Load {
                 call_id: &leg.call_id,
                 cseq: leg.cseq,
                 route: &leg.route,
-                more: "",
+                more,
                 contact_user: &user,
                 body,
             },
@@ -256,6 +260,7 @@ impl Load {
             _ => self.callee_legs.get(lines.call_id).copied(),
         };
         match (lines.status(), leg) {
+            (Some(401), Some(n)) if side == CALLEE && self.plan.password.is_some() => self.challenged(n, datagram, &lines, now),
             (Some(code), Some(n)) => self.on_response(n, code, &lines, now),
             // A response to something that is over.
             (Some(_), None) => {}
@@ -307,12 +312,32 @@ impl Load {
                 self.refused(n, lines);
                 self.fail(n, code, now);
             }
-            ("BYE", 200.., State::Ending) => {
+            ("BYE", 200..300, State::Ending) => {
                 self.bye_to_answer.add((now - self.legs[n].ended_at) as f64 / 1e6);
                 self.ended(n, now);
             }
+            ("BYE", 300.., State::Ending) => self.fail(n, code, now),
             _ => {}
         }
+    }
+
+    /// An engine may want to know that it is the agent's phone who hangs up.
+    fn challenged(&mut self, n: usize, datagram: &[u8], lines: &Lines<'_>, now: u64) {
+        let leg = &self.legs[n];
+        let is_first = leg.state == State::Ending && leg.cseq == 2;
+        let challenge = Message::parse(datagram)
+            .ok()
+            .filter(|_| is_first && lines.method() == "BYE")
+            .and_then(|message| DigestChallenge::choose(&message, Name::WwwAuthenticate));
+        let (Some(challenge), Some(password)) = (challenge, &self.plan.password) else {
+            return self.on_response(n, 401, lines, now);
+        };
+        let usage = Use { nc: 1, cnonce: "0a4f113b" };
+        let user = text::user(text::uri(&leg.from));
+        let answer = challenge.authorize(user, password, Method::Bye, &leg.target, usage);
+        self.legs[n].cseq += 1;
+        self.legs[n].resends = 0;
+        self.request_with(n, "BYE", &format!("Authorization: {answer}\r\n"), "", true);
     }
 
     /// The ACK for a refusal belongs to the INVITE's transaction (RFC 3261 §17.1.1.3).
@@ -474,7 +499,7 @@ impl Load {
 
     /// Registers every agent with digest, some at a time, and waits for all.
     pub(super) fn register_agents(&mut self) -> anyhow::Result<()> {
-        let password = self.plan.register.clone().unwrap_or_default();
+        let password = self.plan.password.clone().unwrap_or_default();
         let begin = Instant::now();
         let mut buffer = vec![0u8; 65_536];
         let mut begun = 0;

@@ -73,8 +73,10 @@ pub struct Plan {
     pub media: bool,
     /// Agents `a000` and on; a busy one answers 486.
     pub agents: usize,
-    /// Register the agents first, all with this password, and do nothing else where `rate` is 0.
-    pub register: Option<String>,
+    /// The password of all agents, for an engine that challenges them.
+    pub password: Option<String>,
+    /// Register the agents first, and do nothing else where `rate` is 0.
+    pub register: bool,
     /// Processes of the engine under test.
     pub pids: Vec<u32>,
 }
@@ -215,7 +217,7 @@ impl Load {
 
     /// Runs to the end.
     pub fn run(mut self) -> anyhow::Result<Figures> {
-        if self.plan.register.is_some() {
+        if self.plan.register {
             self.register_agents()?;
         }
         let (own_before, start) = (processor_s(&[std::process::id()]), self.mark());
@@ -386,7 +388,7 @@ impl Load {
         }
         figures.push(("agent_free_to_invite_max_ms", self.free_to_invite.quantile(1.0)));
         figures.push(("agent_free_to_invite_count", n(self.free_to_invite.count() as u64)));
-        for (code, name) in [(403, "refused_403"), (404, "refused_404"), (486, "refused_486"), (503, "refused_503"), (0, "timed_out")] {
+        for (code, name) in [(403, "refused_403"), (404, "refused_404"), (486, "refused_486"), (503, "refused_503"), (401, "refused_401"), (481, "refused_481"), (0, "timed_out")] {
             if let Some(count) = self.codes.get(&code) {
                 figures.push((name, n(*count)));
             }
