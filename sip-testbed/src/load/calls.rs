@@ -116,13 +116,13 @@ impl Load {
     }
 
     /// The agent of a leg can be called again. That a caller waits shows in there being more callers
-    /// with an answer than busy agents.
+    /// with an answer than busy agents: true once the run is in its steady window and callers outnumber agents.
     fn free_agent(&mut self, n: usize, now: u64) {
         let Some(agent) = self.legs[n].agent.take() else { return };
         let busy = self.agents.iter().filter(|agent| agent.is_busy).count();
         let callers = self.legs.iter().filter(|leg| leg.side == CALLER && leg.state == State::Up).count();
         self.agents[agent].is_busy = false;
-        self.agents[agent].free_at = (callers > busy).then_some(now);
+        self.agents[agent].free_at = (self.in_window && callers > busy).then_some(now);
     }
 
     fn arm(&mut self, at: u64, n: usize, timer: Timer) {
