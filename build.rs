@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 fn main() -> std::io::Result<()> {
-    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("config");
+    let root =
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("config");
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed=src/store/migrations");
     let mut files = Vec::new();
@@ -12,11 +13,21 @@ fn main() -> std::io::Result<()> {
     files.sort();
     let mut out = String::from("&[\n");
     for file in files {
-        let name = file.strip_prefix(&root).expect("collected under it").display().to_string();
-        writeln!(out, "    ({name:?}, include_bytes!({:?})),", file.display().to_string()).expect("strings grow");
+        let name = file
+            .strip_prefix(&root)
+            .expect("collected under it")
+            .display()
+            .to_string();
+        writeln!(
+            out,
+            "    ({name:?}, include_bytes!({:?})),",
+            file.display().to_string()
+        )
+        .expect("strings grow");
     }
     out.push(']');
-    let target = PathBuf::from(std::env::var_os("OUT_DIR").expect("set by cargo")).join("embedded.rs");
+    let target =
+        PathBuf::from(std::env::var_os("OUT_DIR").expect("set by cargo")).join("embedded.rs");
     std::fs::write(target, out)
 }
 

@@ -6,6 +6,10 @@
 //! Run: `cargo bench --bench rtp` on a quiet machine of at least two cores; where other things run,
 //! start the built program under `chrt -f 5`: a plain relay that has to queue for its core gets its
 //! packets in batches and looks three times cheaper than it is («sleeps per packet» tells).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a measurement waits for time to pass"
+)]
 
 use media::Codec;
 use media::rtp::rewrite;

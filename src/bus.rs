@@ -16,7 +16,7 @@ use model::cdr::{Cdr, CdrFold};
 use model::ledger::Ledger;
 use model::{Event, Fact};
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -220,6 +220,15 @@ impl Bus {
     }
 }
 
+/// Writes one line of the event log: what a replay has to match byte for byte.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_event(out: &mut impl Write, event: &Event) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, event)?;
+    out.write_all(b"\n")
+}
+
 /// The append-only log. A line that cannot be written is kept in memory and written, in order, once
 /// the disk takes it again.
 struct Log {
@@ -232,7 +241,20 @@ struct Log {
 
 impl Log {
     fn open(path: &PathBuf) -> std::io::Result<Log> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)?;
+        // A process that was killed may have left half a line: the next event begins its own.
+        if file.metadata()?.len() > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
         Ok(Log {
             path: path.clone(),
             file: BufWriter::with_capacity(1 << 16, file),
@@ -245,9 +267,7 @@ impl Log {
     fn append(&mut self, events: &[Event]) {
         self.batches += 1;
         for event in events {
-            serde_json::to_writer(&mut self.unwritten, event)
-                .expect("memory takes an event's JSON");
-            self.unwritten.push(b'\n');
+            write_event(&mut self.unwritten, event).expect("memory takes an event's JSON");
         }
         if self.errors > 0 && !self.batches.is_multiple_of(LOG_RETRY_BATCHES) {
             return;

@@ -11,16 +11,27 @@ pub struct Clock {
 
 impl Clock {
     /// A clock whose monotonic zero is now.
-    #[allow(clippy::new_without_default, reason = "starting a clock reads one: it is not a default value")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "starting a clock reads one: it is not a default value"
+    )]
     pub fn new() -> Clock {
-        Clock { origin: Instant::now() }
+        Clock {
+            origin: Instant::now(),
+        }
     }
 
     /// Both clocks.
     pub fn now(&self) -> Now {
-        let mono = Mono::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let mono =
+            Mono::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX));
         // A wall clock before 1970 is a broken one; it names no hour anyway.
-        let utc = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono, utc: Utc::from_micros(i64::try_from(utc.as_micros()).unwrap_or(i64::MAX)) }
+        let utc = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono,
+            utc: Utc::from_micros(i64::try_from(utc.as_micros()).unwrap_or(i64::MAX)),
+        }
     }
 }

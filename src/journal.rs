@@ -3,7 +3,7 @@
 //! The first line says what the engine was made of, every further line is one input with its
 //! instant. A thread of its own writes it; where the disk fails, calls go on and the log says so.
 
-use call::Input;
+use call::{Engine, EngineOutbox, Input};
 use crossbeam_channel::{Sender, bounded};
 use model::Now;
 use serde::{Deserialize, Serialize};
@@ -79,11 +79,32 @@ impl Journal {
 
 fn write(out: &mut impl Write, batch: Vec<(Now, Input)>) -> std::io::Result<()> {
     for (now, input) in batch {
-        let line = Line { mono_us: now.mono.as_micros(), utc_us: now.utc.as_micros(), input };
+        let line = Line {
+            mono_us: now.mono.as_micros(),
+            utc_us: now.utc.as_micros(),
+            input,
+        };
         serde_json::to_writer(&mut *out, &line)?;
         out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+/// Tells the engine an input and gives what the log keeps of it: a key that is part of a secret is
+/// kept as `0`, `*` and `#` as themselves. A key that brought the call to a secret question may be
+/// part of it too: people type ahead.
+pub fn handle(engine: &mut Engine, now: Now, input: Input, out: &mut EngineOutbox) -> (Now, Input) {
+    let Input::DigitPressed { leg, digit } = input else {
+        engine.handle(now, input.clone(), out);
+        return (now, input);
+    };
+    let is_secret = engine.is_sensitive(leg);
+    engine.handle(now, input, out);
+    let digit = match digit {
+        '0'..='9' if is_secret || engine.is_sensitive(leg) => '0',
+        other => other,
+    };
+    (now, Input::DigitPressed { leg, digit })
 }
 
 /// Why a log cannot be replayed.
@@ -105,18 +126,63 @@ pub enum ReplayError {
     Config(#[from] call::ConfigError),
 }
 
+/// What a log's engine was made of.
+///
+/// # Errors
+/// See [`ReplayError`].
+pub fn header(file: &Path) -> Result<Header, ReplayError> {
+    let mut first = Vec::new();
+    BufReader::new(File::open(file)?).read_until(b'\n', &mut first)?;
+    if first.is_empty() {
+        return Err(ReplayError::Line {
+            line: 1,
+            why: "the log is empty".into(),
+        });
+    }
+    serde_json::from_slice(&first).map_err(|error| ReplayError::Line {
+        line: 1,
+        why: error.to_string(),
+    })
+}
+
 /// Runs a log through a fresh engine and hands every event to `each`. Returns how many inputs it had.
-pub fn replay(file: &Path, each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>) -> Result<u64, ReplayError> {
-    let mut lines = BufReader::new(File::open(file)?).lines().enumerate();
-    let parse = |line: usize, error: serde_json::Error| ReplayError::Line { line: line + 1, why: error.to_string() };
-    let (_, first) = lines.next().ok_or(ReplayError::Line { line: 1, why: "the log is empty".into() })?;
-    let header: Header = serde_json::from_str(&first?).map_err(|error| parse(0, error))?;
-    let mut engine = call::Engine::new(header.config, header.boot, header.seed)?;
-    let mut out = call::EngineOutbox::default();
+/// Half a line at the end, which a killed process may leave, is not an input.
+///
+/// # Errors
+/// See [`ReplayError`]; also what `each` returns.
+pub fn replay(
+    file: &Path,
+    each: &mut dyn FnMut(&model::Event) -> std::io::Result<()>,
+) -> Result<u64, ReplayError> {
+    let header = header(file)?;
+    let mut reader = BufReader::new(File::open(file)?);
+    let mut text = Vec::new();
+    reader.read_until(b'\n', &mut text)?;
+    let mut engine = Engine::new(header.config, header.boot, header.seed)?;
+    let mut out = EngineOutbox::default();
     let mut inputs = 0;
-    for (number, line) in lines {
-        let line: Line = serde_json::from_str(&line?).map_err(|error| parse(number, error))?;
-        let now = Now { mono: model::Mono::from_micros(line.mono_us), utc: model::Utc::from_micros(line.utc_us) };
+    for number in 2.. {
+        text.clear();
+        if reader.read_until(b'\n', &mut text)? == 0 {
+            break;
+        }
+        let line: Line = match serde_json::from_slice(&text) {
+            Ok(line) => line,
+            Err(error) if text.last() != Some(&b'\n') => {
+                tracing::warn!(line = number, %error, "the last line of the log was cut off");
+                break;
+            }
+            Err(error) => {
+                return Err(ReplayError::Line {
+                    line: number,
+                    why: error.to_string(),
+                });
+            }
+        };
+        let now = Now {
+            mono: model::Mono::from_micros(line.mono_us),
+            utc: model::Utc::from_micros(line.utc_us),
+        };
         engine.handle(now, line.input, &mut out);
         out.commands.clear();
         for event in out.events.drain(..) {
@@ -125,4 +191,119 @@ pub fn replay(file: &Path, each: &mut dyn FnMut(&model::Event) -> std::io::Resul
         inputs += 1;
     }
     Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use call::config::Route;
+    use call::input::Origin;
+    use model::{LegId, Mono, Utc};
+
+    const FLOW: &str = r#"
+        id = "bank"
+        start = "greeting"
+        [variables]
+        pin = { type = "text", default = "", sensitive = true }
+        account = { type = "text", default = "" }
+        [node.greeting]
+        type = "play"
+        prompt = "music"
+        next = "pin"
+        [node.pin]
+        type = "collect"
+        prompt = "music"
+        into = "pin"
+        min = 4
+        max = 6
+        next = "account"
+        [node.account]
+        type = "collect"
+        prompt = "music"
+        into = "account"
+        min = 2
+        max = 2
+        next = "end"
+        [node.end]
+        type = "hang_up"
+    "#;
+
+    fn now(ms: u64) -> Now {
+        let utc = Utc::from_micros(1_795_000_000_000_000);
+        Now {
+            mono: Mono::from_micros(ms * 1_000),
+            utc,
+        }
+    }
+
+    #[test]
+    fn no_digit_of_a_secret_reaches_the_log_and_every_other_does() {
+        let config = call::Config {
+            flows: vec![("bank.toml".into(), FLOW.into())],
+            routes: vec![Route {
+                number: "*".into(),
+                trunk: None,
+                flow: Some("bank".parse().unwrap()),
+                queue: None,
+            }],
+            ..call::Config::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("inputs.jsonl");
+        let header = Header {
+            tandem_input_log: 1,
+            boot: 1,
+            seed: 1,
+            config: config.clone(),
+        };
+        let (journal, thread) = Journal::start(&file, &header).unwrap();
+        let (mut engine, mut out) = (Engine::new(config, 1, 1).unwrap(), EngineOutbox::default());
+        let leg = LegId((1 << 40) + (1 << 39));
+        let mut events: Vec<model::Event> = Vec::new();
+        let mut tell = |ms, input| {
+            let kept = handle(&mut engine, now(ms), input, &mut out);
+            events.append(&mut out.events);
+            journal.send(vec![kept]);
+        };
+        let from = Origin::Trunk("carrier".parse().unwrap());
+        tell(
+            0,
+            Input::LegArrived {
+                leg,
+                from,
+                caller: "1".into(),
+                caller_name: None,
+                called: "2".into(),
+            },
+        );
+        // The first key is pressed into the greeting already; typed ahead, a secret is asked for again.
+        for (n, digit) in "89674#53".chars().enumerate() {
+            tell(1_000 + n as u64 * 300, Input::DigitPressed { leg, digit });
+        }
+        drop(journal);
+        thread.join().unwrap();
+
+        let log = std::fs::read_to_string(&file).unwrap();
+        let digits: String = log
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once("\"digit\":\"")?.1.chars().next())
+            .collect();
+        assert_eq!(digits, "00000#53");
+        let collected =
+            |event: &&model::Event| matches!(event.fact, model::Fact::IvrDigitsCollected { .. });
+        assert_eq!(
+            events.iter().filter(collected).count(),
+            2,
+            "both questions were answered: {events:#?}"
+        );
+
+        let mut again = Vec::new();
+        replay(&file, &mut |event| {
+            again.push(event.clone());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(again, events, "the masked log tells the same story");
+    }
 }

@@ -60,6 +60,16 @@ pub struct Inbox {
     pub waker: Waker,
 }
 
+/// What SIP is spoken on.
+pub struct Wires {
+    /// Bound and non-blocking.
+    pub udp: UdpSocket,
+    /// The address peers know it by.
+    pub local: SocketAddr,
+    /// The same address for streams.
+    pub tcp: Option<Tcp>,
+}
+
 /// The loop and what it owns.
 pub struct Reactor<O> {
     clock: Clock,
@@ -92,20 +102,29 @@ pub enum Ended {
 }
 
 impl<O: Outside> Reactor<O> {
-    /// A reactor around a bound, non-blocking socket.
+    /// A reactor around its sockets.
     pub fn new(
         clock: Clock,
         exchange: Exchange,
-        udp: UdpSocket,
-        local: SocketAddr,
-        tcp: Option<Tcp>,
+        wires: Wires,
         inbox: Inbox,
         outside: O,
         options_every: Option<Duration>,
     ) -> std::io::Result<Reactor<O>> {
+        let Wires { udp, local, tcp } = wires;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &udp, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-        epoll::add(&epoll, inbox.waker.fd(), epoll::EventData::new_u64(1), epoll::EventFlags::IN)?;
+        epoll::add(
+            &epoll,
+            &udp,
+            epoll::EventData::new_u64(0),
+            epoll::EventFlags::IN,
+        )?;
+        epoll::add(
+            &epoll,
+            inbox.waker.fd(),
+            epoll::EventData::new_u64(1),
+            epoll::EventFlags::IN,
+        )?;
         let now = clock.now().mono;
         Ok(Reactor {
             clock,
@@ -127,7 +146,10 @@ impl<O: Outside> Reactor<O> {
 
     /// Runs until `stop` says when to end: from then on nothing new is taken, and live calls have
     /// until that instant.
-    pub fn run(mut self, stop: &dyn Fn() -> Option<Duration>) -> std::io::Result<(Ended, Exchange, O)> {
+    pub fn run(
+        mut self,
+        stop: &dyn Fn() -> Option<Duration>,
+    ) -> std::io::Result<(Ended, Exchange, O)> {
         let mut receive = RecvBatch::new(DATAGRAMS_PER_BATCH, DATAGRAM_BYTES_MAX);
         let mut cut_off: Option<Mono> = None;
         loop {
@@ -146,13 +168,19 @@ impl<O: Outside> Reactor<O> {
             }
             if let Some(at) = cut_off {
                 let calls = self.exchange.engine().live_calls();
-                let is_quiet = calls == 0 && self.exchange.live_legs() == 0 && self.exchange.sip().live().1 == 0;
+                let is_quiet = calls == 0
+                    && self.exchange.live_legs() == 0
+                    && self.exchange.sip().live().1 == 0;
                 if is_quiet || now.mono >= at {
                     self.exchange.on_input(now, Input::CutOff);
                     self.flush()?;
                     self.publish();
                     self.outside.snapshot(now, &self.exchange);
-                    let ended = if calls == 0 { Ended::Drained } else { Ended::CutOff { calls } };
+                    let ended = if calls == 0 {
+                        Ended::Drained
+                    } else {
+                        Ended::CutOff { calls }
+                    };
                     return Ok((ended, self.exchange, self.outside));
                 }
             }
@@ -177,7 +205,11 @@ impl<O: Outside> Reactor<O> {
             }
             let now = self.clock.now();
             for (remote, bytes) in batch.iter() {
-                let hop = Hop { transport: Transport::Udp, local: self.local, remote };
+                let hop = Hop {
+                    transport: Transport::Udp,
+                    local: self.local,
+                    remote,
+                };
                 self.exchange.on_message(now, hop, bytes);
             }
             self.flush()?;
@@ -248,12 +280,16 @@ impl<O: Outside> Reactor<O> {
                     if !self.send.push(hop.remote, &bytes) {
                         flush(&mut self.send, &self.udp)?;
                         if !self.send.push(hop.remote, &bytes) {
-                            tracing::warn!("the SIP socket's buffer is full: a message waits for its retransmission");
+                            tracing::warn!(
+                                "the SIP socket's buffer is full: a message waits for its retransmission"
+                            );
                         }
                     }
                 }
                 (Transport::Tcp, Some(tcp)) => tcp.send(hop, bytes),
-                (Transport::Tcp, None) => tracing::warn!(remote = %hop.remote, "SIP over TCP is off: a message was not sent"),
+                (Transport::Tcp, None) => {
+                    tracing::warn!(remote = %hop.remote, "SIP over TCP is off: a message was not sent")
+                }
             }
         }
         flush(&mut self.send, &self.udp)?;
@@ -283,7 +319,13 @@ impl<O: Outside> Reactor<O> {
     fn sleep(&mut self, cut_off: Option<Mono>) -> std::io::Result<()> {
         let now = self.clock.now().mono;
         let mut until = now + SLEEP_MAX;
-        let deadlines = [self.exchange.next_deadline(), Some(self.next_snapshot), cut_off, self.publish_at, self.options_every.map(|_| self.next_options)];
+        let deadlines = [
+            self.exchange.next_deadline(),
+            Some(self.next_snapshot),
+            cut_off,
+            self.publish_at,
+            self.options_every.map(|_| self.next_options),
+        ];
         for at in deadlines.into_iter().flatten() {
             until = until.min(at);
         }
@@ -295,7 +337,10 @@ impl<O: Outside> Reactor<O> {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(wait.subsec_nanos()),
         };
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 2];
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 2];
         match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -312,7 +357,10 @@ fn flush(send: &mut SendBatch, socket: &UdpSocket) -> std::io::Result<()> {
     match send.flush(socket) {
         Ok(flushed) => {
             if flushed.failed > 0 {
-                tracing::debug!(failed = flushed.failed, "datagrams were refused by the kernel");
+                tracing::debug!(
+                    failed = flushed.failed,
+                    "datagrams were refused by the kernel"
+                );
             }
             Ok(())
         }

@@ -25,10 +25,20 @@ pub struct Tokens {
 impl Tokens {
     /// As the API knows them: hashed.
     pub fn configs(&self) -> Vec<TokenConfig> {
-        let config = |name: String, token: &str, role, agent| TokenConfig { name, sha256: token_hash(token), role, agent };
+        let config = |name: String, token: &str, role, agent| TokenConfig {
+            name,
+            sha256: token_hash(token),
+            role,
+            agent,
+        };
         let mut configs = vec![config("admin".into(), &self.admin, Role::Admin, None)];
         for (agent, token) in &self.agents {
-            configs.push(config(format!("agent-{agent}"), token, Role::Agent, Some(*agent)));
+            configs.push(config(
+                format!("agent-{agent}"),
+                token,
+                Role::Agent,
+                Some(*agent),
+            ));
         }
         configs
     }
@@ -38,7 +48,9 @@ impl Tokens {
 pub fn random_seed() -> [u8; 32] {
     let mut seed = [0u8; SECRET_BYTES];
     let mut source = std::fs::File::open("/dev/urandom").expect("a Unix has /dev/urandom");
-    source.read_exact(&mut seed).expect("/dev/urandom never ends");
+    source
+        .read_exact(&mut seed)
+        .expect("/dev/urandom never ends");
     seed
 }
 
@@ -49,11 +61,16 @@ pub fn random_u64() -> u64 {
 }
 
 /// The password of every agent's phone.
-pub fn phones(configuration: &Configuration, folder: &Path) -> anyhow::Result<BTreeMap<AgentId, String>> {
+pub fn phones(
+    configuration: &Configuration,
+    folder: &Path,
+) -> anyhow::Result<BTreeMap<AgentId, String>> {
     let mut phones = BTreeMap::new();
     for agent in configuration.call.acd.agents.keys() {
         let secret = match configuration.phones.get(agent) {
-            Some(phone) => phone.secret().map_err(|why| anyhow::anyhow!("phones.{agent}: {why}"))?,
+            Some(phone) => phone
+                .secret()
+                .map_err(|why| anyhow::anyhow!("phones.{agent}: {why}"))?,
             None => kept(&folder.join("secrets").join(format!("phone-{agent}")))?,
         };
         phones.insert(*agent, secret);
@@ -79,20 +96,28 @@ pub fn tokens(configuration: &Configuration, folder: &Path) -> anyhow::Result<To
 fn kept(file: &Path) -> anyhow::Result<String> {
     match std::fs::read_to_string(file) {
         Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_string()),
-        Ok(_) => anyhow::bail!("{} is empty; remove it, and a new secret is made", file.display()),
+        Ok(_) => anyhow::bail!(
+            "{} is empty; remove it, and a new secret is made",
+            file.display()
+        ),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let secret: String = random_seed().iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret: String = random_seed()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let mut out = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)
         .with_context(|| format!("cannot create {}", file.display()))?;
-    out.write_all(secret.as_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
+    out.write_all(secret.as_bytes())
+        .with_context(|| format!("cannot write {}", file.display()))?;
     Ok(secret)
 }

@@ -10,6 +10,7 @@
 //!                    ◄── reports ────┘
 //! ```
 
+use crate::api::board::{Board, Feed};
 use crate::bus::{self, BusHandle, BusParts, BusThread, Inbox};
 use crate::clock::Clock;
 use crate::config::{Configuration, Source};
@@ -25,15 +26,14 @@ use crate::net::tcp::Tcp;
 use crate::net::waker::Waker;
 use crate::reactor::{self, Ended, Outside, Reactor};
 use crate::store::{Store, StoreConfig, StoreHandle, StoreRequest, StoreThread};
-use crate::api::board::{Board, Feed};
 use crate::{api, lookup, secrets};
 use anyhow::Context;
 use call::{Command, Engine, Input};
 use model::ledger::Ledger;
 use model::{AgentId, Now};
 use parking_lot::Mutex;
-use sip::endpoint::{Account, Credentials, Endpoint, Hop, Transport, TrunkPeer};
 use sip::digest::{Algorithm, ha1};
+use sip::endpoint::{Account, Credentials, Endpoint, Hop, Transport, TrunkPeer};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -105,16 +105,23 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let shared_clock: crate::store::Clock = Arc::new(move || clock.now());
     let folder = configuration.tandem.data.folder.clone();
     let recordings = folder.join("recordings");
-    std::fs::create_dir_all(&recordings).with_context(|| format!("cannot create {}", recordings.display()))?;
+    std::fs::create_dir_all(&recordings)
+        .with_context(|| format!("cannot create {}", recordings.display()))?;
 
     let database = folder.join("tandem.db");
-    let (store, boot) = Store::open(&StoreConfig::at(&database), shared_clock.clone(), env!("CARGO_PKG_VERSION"))
-        .with_context(|| format!("cannot open {}", database.display()))?;
+    let (store, boot) = Store::open(
+        &StoreConfig::at(&database),
+        shared_clock.clone(),
+        env!("CARGO_PKG_VERSION"),
+    )
+    .with_context(|| format!("cannot open {}", database.display()))?;
 
     let waker = Waker::new().context("no eventfd")?;
     let (input_sender, inputs) = crossbeam_channel::unbounded();
     let inbox = Inbox::new(input_sender, waker.as_fn());
-    let (store, store_thread) = store.start(inbox.clone()).context("the store does not start")?;
+    let (store, store_thread) = store
+        .start(inbox.clone())
+        .context("the store does not start")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("services")
@@ -161,16 +168,29 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     })
     .context("the bus does not start")?;
     for (n, endpoint) in configuration.tandem.webhook.iter().enumerate() {
-        let outbox = runtime.block_on(crate::store::outbox::Outbox::open(&StoreConfig::at(&database)))?;
-        let delivery = Delivery::new(endpoint, outbox, shared_clock.clone(), n as u64, metrics.clone())
-            .with_context(|| format!("webhook {}", endpoint.name))?;
+        let outbox = runtime.block_on(crate::store::outbox::Outbox::open(&StoreConfig::at(
+            &database,
+        )))?;
+        let delivery = Delivery::new(
+            endpoint,
+            outbox,
+            shared_clock.clone(),
+            n as u64,
+            metrics.clone(),
+        )
+        .with_context(|| format!("webhook {}", endpoint.name))?;
         runtime.spawn(delivery.run(store.outbox_grew()));
     }
 
     let seed = secrets::random_u64();
-    let header = Header { tandem_input_log: 1, boot: boot.number, seed, config: configuration.call.clone() };
-    let (journal, journal_thread) =
-        Journal::start(&folder.join("inputs.jsonl"), &header).context("the input log cannot be begun")?;
+    let header = Header {
+        tandem_input_log: 1,
+        boot: boot.number,
+        seed,
+        config: configuration.call.clone(),
+    };
+    let (journal, journal_thread) = Journal::start(&folder.join("inputs.jsonl"), &header)
+        .context("the input log cannot be begun")?;
     let engine = Engine::new(configuration.call.clone(), boot.number, seed)?;
 
     let udp = UdpSocket::bind(configuration.tandem.sip.listen)
@@ -189,9 +209,16 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let local = configuration.tandem.sip.advertise.unwrap_or(bound);
 
     let phones = secrets::phones(&configuration, &folder)?;
-    let endpoint = Endpoint::new(sip_config(&configuration, &phones, boot.number), secrets::random_seed());
+    let endpoint = Endpoint::new(
+        sip_config(&configuration, &phones, boot.number),
+        secrets::random_seed(),
+    );
     let (first, last) = configuration.tandem.media.ports;
-    let ports = Ports::new(configuration.tandem.media.address, first..=last, secrets::random_u64())?;
+    let ports = Ports::new(
+        configuration.tandem.media.address,
+        first..=last,
+        secrets::random_u64(),
+    )?;
     let (media, reports) = Media::start(MediaConfig {
         workers: configuration.tandem.media.workers,
         rtp_timeout: Duration::from_secs(configuration.tandem.media.rtp_timeout_s.into()),
@@ -207,7 +234,10 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         .filter(|(_, trunk)| trunk.register)
         .filter_map(|(id, trunk)| Some((*id, trunk.user.clone()?)))
         .collect();
-    let agent_of_account: HashMap<String, AgentId> = phones.keys().map(|agent| (agent.to_string(), *agent)).collect();
+    let agent_of_account: HashMap<String, AgentId> = phones
+        .keys()
+        .map(|agent| (agent.to_string(), *agent))
+        .collect();
     let mut exchange = Exchange::new(Setup {
         engine,
         sip: endpoint,
@@ -225,15 +255,28 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let tokens = secrets::tokens(&configuration, &folder)?;
     let mut api_config = configuration.tandem.api.clone();
     api_config.tokens.extend(tokens.configs());
-    let parts = api::ApiParts { feed: feed.clone(), sockets, inbox: inbox.clone(), metrics: metrics.clone() };
+    let parts = api::ApiParts {
+        feed: feed.clone(),
+        sockets,
+        inbox: inbox.clone(),
+        metrics: metrics.clone(),
+    };
     let (api_address, _server) =
         runtime.block_on(async { api::serve(&api_config, parts, std::future::pending()).await })?;
 
     let now = clock.now();
-    let started =
-        Input::Started { boot: boot.number, version: env!("CARGO_PKG_VERSION").into(), attempts_unknown: boot.attempts_unknown };
+    let started = Input::Started {
+        boot: boot.number,
+        version: env!("CARGO_PKG_VERSION").into(),
+        attempts_unknown: boot.attempts_unknown,
+    };
     exchange.on_input(now, started);
-    exchange.on_input(now, Input::DoNotCallLoaded { numbers: boot.do_not_call });
+    exchange.on_input(
+        now,
+        Input::DoNotCallLoaded {
+            numbers: boot.do_not_call,
+        },
+    );
     for (trunk, user) in registrations {
         exchange.register(now, trunk, user, REGISTRATION_S);
     }
@@ -244,17 +287,24 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         journal,
         store: store.clone(),
         pops,
-        lookups: lookup::Lookups::new(configuration.tandem.lookup.clone(), inbox.clone(), runtime.handle().clone()),
+        lookups: lookup::Lookups::new(
+            configuration.tandem.lookup.clone(),
+            inbox.clone(),
+            runtime.handle().clone(),
+        ),
         metrics: metrics.clone(),
     };
     let options_every = configuration.tandem.sip.options_every_s;
     let reactor = Reactor::new(
         clock,
         exchange,
-        udp,
-        local,
-        tcp,
-        reactor::Inbox { inputs, reports, tcp_facts, waker: waker.clone() },
+        reactor::Wires { udp, local, tcp },
+        reactor::Inbox {
+            inputs,
+            reports,
+            tcp_facts,
+            waker: waker.clone(),
+        },
         outlets,
         (options_every > 0).then(|| Duration::from_secs(options_every.into())),
     )?;
@@ -304,8 +354,10 @@ impl Running {
         let (stop, waker) = (self.stop.clone(), self.waker.clone());
         self.runtime.spawn(async move {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-            else {
+            let (Ok(mut terminate), Ok(mut interrupt)) = (
+                signal(SignalKind::terminate()),
+                signal(SignalKind::interrupt()),
+            ) else {
                 tracing::error!("signals cannot be heard; only a kill ends this process");
                 return;
             };
@@ -347,7 +399,13 @@ impl Running {
         if self.journal.join().is_err() {
             tracing::error!("the journal's thread panicked");
         }
-        Ok(Finished { ended, ledger, media, sip, folder: self.folder })
+        Ok(Finished {
+            ended,
+            ledger,
+            media,
+            sip,
+            folder: self.folder,
+        })
     }
 }
 
@@ -368,20 +426,70 @@ impl Outside for Outlets {
     fn errand(&mut self, command: Command) {
         let request = match command {
             Command::PopScreen(pop) => return self.pops.deliver(*pop),
-            Command::Lookup { lookup, call: _, source, parameters, timeout } => {
+            Command::Lookup {
+                lookup,
+                call: _,
+                source,
+                parameters,
+                timeout,
+            } => {
                 return self.lookups.ask(lookup, &source, parameters, timeout);
             }
-            Command::FetchLeads { campaign, lists, count } => StoreRequest::FetchLeads { campaign, lists, count },
-            Command::Claim { attempt, call, campaign, lead, list, number } => {
-                StoreRequest::Claim { attempt, call, campaign, lead, list, number }
+            Command::FetchLeads {
+                campaign,
+                lists,
+                count,
+            } => StoreRequest::FetchLeads {
+                campaign,
+                lists,
+                count,
+            },
+            Command::Claim {
+                attempt,
+                call,
+                campaign,
+                lead,
+                list,
+                number,
+            } => StoreRequest::Claim {
+                attempt,
+                call,
+                campaign,
+                lead,
+                list,
+                number,
+            },
+            Command::Resolve {
+                attempt,
+                campaign,
+                lead,
+                outcome,
+                next,
+            } => StoreRequest::Resolve {
+                attempt,
+                campaign,
+                lead,
+                outcome,
+                next,
+            },
+            Command::ReturnLeads { campaign, leads } => {
+                StoreRequest::ReturnLeads { campaign, leads }
             }
-            Command::Resolve { attempt, campaign, lead, outcome, next } => {
-                StoreRequest::Resolve { attempt, campaign, lead, outcome, next }
-            }
-            Command::ReturnLeads { campaign, leads } => StoreRequest::ReturnLeads { campaign, leads },
-            Command::StoreDisposition { call, agent, lead, disposition, note, callback_at } => {
-                StoreRequest::StoreDisposition { call, agent, lead, disposition, note, callback_at }
-            }
+            Command::StoreDisposition {
+                call,
+                agent,
+                lead,
+                disposition,
+                note,
+                callback_at,
+            } => StoreRequest::StoreDisposition {
+                call,
+                agent,
+                lead,
+                disposition,
+                note,
+                callback_at,
+            },
             Command::StoreDoNotCall { number } => StoreRequest::StoreDoNotCall { number },
             other => unreachable_errand(&other),
         };
@@ -390,7 +498,8 @@ impl Outside for Outlets {
 
     fn snapshot(&mut self, _now: Now, exchange: &Exchange) {
         self.metrics.set_sip(&exchange.sip().counters());
-        self.metrics.set_store(self.store.lag(), self.store.counters());
+        self.metrics
+            .set_store(self.store.lag(), self.store.counters());
         self.metrics.set_bus_lag(self.bus.lag());
     }
 
@@ -403,7 +512,11 @@ fn unreachable_errand(command: &Command) -> ! {
     panic!("the exchange carries this out itself: {command:?}")
 }
 
-fn sip_config(configuration: &Configuration, phones: &BTreeMap<AgentId, String>, boot: u32) -> sip::endpoint::Config {
+fn sip_config(
+    configuration: &Configuration,
+    phones: &BTreeMap<AgentId, String>,
+    boot: u32,
+) -> sip::endpoint::Config {
     let realm = configuration.tandem.sip.domain.clone();
     let accounts = phones
         .iter()
@@ -418,7 +531,9 @@ fn sip_config(configuration: &Configuration, phones: &BTreeMap<AgentId, String>,
         .iter()
         .map(|(id, trunk)| TrunkPeer {
             trunk: *id,
-            addresses: std::iter::once(trunk.address).chain(trunk.also_from.iter().copied()).collect(),
+            addresses: std::iter::once(trunk.address)
+                .chain(trunk.also_from.iter().copied())
+                .collect(),
         })
         .collect();
     sip::endpoint::Config {
@@ -433,7 +548,10 @@ fn sip_config(configuration: &Configuration, phones: &BTreeMap<AgentId, String>,
     }
 }
 
-fn trunks(configuration: &Configuration, local: SocketAddr) -> anyhow::Result<BTreeMap<model::TrunkId, Trunk>> {
+fn trunks(
+    configuration: &Configuration,
+    local: SocketAddr,
+) -> anyhow::Result<BTreeMap<model::TrunkId, Trunk>> {
     let mut trunks = BTreeMap::new();
     for (id, trunk) in &configuration.trunks {
         let transport = match trunk.transport {
@@ -443,14 +561,30 @@ fn trunks(configuration: &Configuration, local: SocketAddr) -> anyhow::Result<BT
         let credentials = match &trunk.user {
             Some(user) => Some(Credentials {
                 user: user.clone(),
-                password: trunk.password.secret().map_err(|why| anyhow::anyhow!("trunk {id}: {why}"))?,
+                password: trunk
+                    .password()
+                    .secret()
+                    .map_err(|why| anyhow::anyhow!("trunk {id}: {why}"))?,
             }),
             None => None,
         };
-        let hop = Hop { transport, local, remote: trunk.address };
-        let host = trunk.host.clone().unwrap_or_else(|| trunk.address.to_string());
-        trunks.insert(*id, Trunk { hop, host, credentials });
+        let hop = Hop {
+            transport,
+            local,
+            remote: trunk.address,
+        };
+        let host = trunk
+            .host
+            .clone()
+            .unwrap_or_else(|| trunk.address.to_string());
+        trunks.insert(
+            *id,
+            Trunk {
+                hop,
+                host,
+                credentials,
+            },
+        );
     }
     Ok(trunks)
 }
-

@@ -46,7 +46,6 @@ pub enum Command {
 /// Where a call goes that leaves a queue without an agent.
 #[allow(missing_docs, reason = "the variant names what its field holds")]
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Next {
     /// The caller is gone, or whoever removed it knows.
     Nowhere,

@@ -71,6 +71,13 @@ pub enum Input {
     Reserve { agent: AgentId, call: CallId },
     /// The preview ended without a call; the agent is available again with the idle rank unchanged.
     Release { agent: AgentId, call: CallId },
+    /// The reserved agent's phone did not take the call: as after a failed offer of a queue that
+    /// says `not_ready`, so that no second customer is called for a phone that does not answer.
+    ReservedFailed {
+        agent: AgentId,
+        call: CallId,
+        why: OfferFailure,
+    },
     /// The reserved agent's call was bridged without a queue (preview).
     ReservedBridged { agent: AgentId, call: CallId },
     /// A supervisor, a rule or a failure takes a waiting call out.

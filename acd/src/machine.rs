@@ -201,6 +201,12 @@ impl Acd {
                     acd.settle(t, a, Rest::Available { keep_rank: true }, out);
                 }
             }),
+            Input::ReservedFailed { agent, call, why } => self.with(agent, |acd, a| {
+                if acd.is_reserved(a, call) {
+                    let rest = acd.rest_after_failure(a, config::Rona::NotReady, why);
+                    acd.settle(t, a, rest, out);
+                }
+            }),
             Input::ReservedBridged { agent, call } => self.with(agent, |acd, a| {
                 if acd.is_reserved(a, call) {
                     acd.agents[a].handling = Some((None, t));
@@ -544,11 +550,11 @@ impl Acd {
     pub(crate) fn rest_after_failure(
         &mut self,
         a: AgentIx,
-        queue: usize,
+        rona: config::Rona,
         why: OfferFailure,
     ) -> Rest {
         let agent = &mut self.agents[a];
-        let missed = match self.queues[queue].config.rona {
+        let missed = match rona {
             config::Rona::NotReady => Rest::NotReady(agent.config.rona_reason),
             config::Rona::Available => Rest::Available { keep_rank: false },
         };

@@ -471,7 +471,8 @@ impl Acd {
         if visit.preferred == Some(a) {
             self.end_preference(call);
         }
-        let rest = self.rest_after_failure(a, queue, why);
+        let rona = self.queues[queue].config.rona;
+        let rest = self.rest_after_failure(a, rona, why);
         // The call asks first: an agent who stays available after missing it goes behind the others.
         if alone {
             self.put(call, Place::Nowhere);

@@ -679,6 +679,22 @@ fn r16_a_reserved_agent_is_offered_nothing_and_keeps_the_rank() {
 }
 
 #[test]
+fn a_reserved_agent_whose_phone_is_dead_is_not_ready_and_is_offered_nothing() {
+    let mut s = Scene::new(BLENDED);
+    let (agent, call) = (agent("anna"), CallId(7));
+    s.ready(&["anna"])
+        .say(Input::Reserve { agent, call })
+        .call(1, "sales")
+        .say(Input::ReservedFailed {
+            agent,
+            call,
+            why: OfferFailure::Unreachable,
+        });
+    assert_eq!(s.state("anna"), "not_ready");
+    assert_eq!(s.offered(), []);
+}
+
+#[test]
 fn a_preview_that_is_bridged_ends_in_wrap_up() {
     let mut s = Scene::new(BLENDED);
     let (agent, call) = (agent("anna"), CallId(7));

@@ -3,8 +3,8 @@
 use ivr::Piece;
 use model::lead::LeadNext;
 use model::{
-    AgentId, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, DispositionId, LeadId, LegId, ListId,
-    LookupId, PhoneNumber, PlayId, RecordingId, ScreenPop, TrunkId, Utc,
+    AgentId, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, DispositionId, LeadId, LegId,
+    ListId, LookupId, PhoneNumber, PlayId, RecordingId, ScreenPop, TrunkId, Utc,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,13 +20,35 @@ pub enum Command {
     /// Refuse an arrived leg.
     RejectLeg { leg: LegId, cause: Cause },
     /// Call a customer through a trunk. Answer with `LegRinging`, `LegAnswered`, `LegFailed`.
-    DialCustomer { leg: LegId, call: CallId, trunk: TrunkId, number: PhoneNumber, caller_id: String, attempt: AttemptId, ring_timeout: Duration, classify: bool },
+    DialCustomer {
+        leg: LegId,
+        call: CallId,
+        trunk: TrunkId,
+        number: PhoneNumber,
+        caller_id: String,
+        attempt: AttemptId,
+        ring_timeout: Duration,
+        classify: bool,
+    },
     /// Call an agent's registered phone. `auto_answer` asks it to pick up by itself.
-    DialAgent { leg: LegId, call: CallId, agent: AgentId, caller: String, caller_name: Option<String>, ring_timeout: Duration, auto_answer: bool },
+    DialAgent {
+        leg: LegId,
+        call: CallId,
+        agent: AgentId,
+        caller: String,
+        caller_name: Option<String>,
+        ring_timeout: Duration,
+        auto_answer: bool,
+    },
     /// End a leg in whatever state it is. Nothing is said about it afterwards.
     HangUpLeg { leg: LegId, cause: Cause },
     /// Play to a leg. Replaces what is playing there.
-    Play { leg: LegId, play: PlayId, pieces: Vec<Piece>, repeat: bool },
+    Play {
+        leg: LegId,
+        play: PlayId,
+        pieces: Vec<Piece>,
+        repeat: bool,
+    },
     /// Stop what is playing.
     StopPlay { leg: LegId, play: PlayId },
     /// Let two legs hear each other.
@@ -34,24 +56,62 @@ pub enum Command {
     /// Part them.
     Unbridge { a: LegId, b: LegId },
     /// Begin a two-channel recording: customer left, agent right.
-    StartRecording { recording: RecordingId, call: CallId, customer: LegId, agent: LegId },
+    StartRecording {
+        recording: RecordingId,
+        call: CallId,
+        customer: LegId,
+        agent: LegId,
+    },
     /// End it. Answer with `RecordingWritten` or `RecordingFailed`.
     StopRecording { recording: RecordingId },
     /// Tell the agent's screen. Answer with `ScreenPopped` once it is written to the socket, at once
     /// where there is none.
     PopScreen(Box<ScreenPop>),
     /// Ask a data source for a flow.
-    Lookup { lookup: LookupId, call: CallId, source: String, parameters: BTreeMap<String, String>, timeout: Duration },
+    Lookup {
+        lookup: LookupId,
+        call: CallId,
+        source: String,
+        parameters: BTreeMap<String, String>,
+        timeout: Duration,
+    },
     /// Find leads.
-    FetchLeads { campaign: CampaignId, lists: Vec<ListId>, count: u32 },
+    FetchLeads {
+        campaign: CampaignId,
+        lists: Vec<ListId>,
+        count: u32,
+    },
     /// Claim a lead durably. `call` is the call it will become.
-    Claim { attempt: AttemptId, call: CallId, campaign: CampaignId, lead: LeadId, list: ListId, number: PhoneNumber },
+    Claim {
+        attempt: AttemptId,
+        call: CallId,
+        campaign: CampaignId,
+        lead: LeadId,
+        list: ListId,
+        number: PhoneNumber,
+    },
     /// Store how an attempt ended and what becomes of its lead.
-    Resolve { attempt: AttemptId, campaign: CampaignId, lead: LeadId, outcome: AttemptOutcome, next: LeadNext },
+    Resolve {
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: LeadId,
+        outcome: AttemptOutcome,
+        next: LeadNext,
+    },
     /// Hand leads back.
-    ReturnLeads { campaign: CampaignId, leads: Vec<LeadId> },
+    ReturnLeads {
+        campaign: CampaignId,
+        leads: Vec<LeadId>,
+    },
     /// Store a disposition, and what the agent promised with it.
-    StoreDisposition { call: CallId, agent: AgentId, lead: Option<LeadId>, disposition: DispositionId, note: Option<String>, callback_at: Option<Utc> },
+    StoreDisposition {
+        call: CallId,
+        agent: AgentId,
+        lead: Option<LeadId>,
+        disposition: DispositionId,
+        note: Option<String>,
+        callback_at: Option<Utc>,
+    },
     /// Store a number that is never to be called again.
     StoreDoNotCall { number: PhoneNumber },
 }

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Live calls where nothing else is said: what one machine's media workers carry with room to spare.
+pub const LIVE_CALLS_MAX_DEFAULT: usize = 2_000;
+/// Longest call where nothing else is said: four hours, longer than any conversation worth keeping.
+pub const CALL_MS_MAX_DEFAULT: u64 = 4 * 3_600_000;
+
 /// The configuration of the whole engine. Serialisable, so that a replay log can carry it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
@@ -70,7 +75,11 @@ pub struct Treatment {
 
 impl Default for Treatment {
     fn default() -> Self {
-        Treatment { music: "music".into(), hold_music: "music".into(), record: true }
+        Treatment {
+            music: "music".into(),
+            hold_music: "music".into(),
+            record: true,
+        }
     }
 }
 
@@ -88,6 +97,22 @@ pub enum FeatureCode {
     NotReady,
 }
 
+/// Nobody, nothing, and the usual codes.
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            acd: acd::Config::default(),
+            dialer: dialer::Config::default(),
+            flows: Vec::new(),
+            routes: Vec::new(),
+            treatment: BTreeMap::new(),
+            feature_codes: default_feature_codes(),
+            live_calls_max: LIVE_CALLS_MAX_DEFAULT,
+            call_ms_max: CALL_MS_MAX_DEFAULT,
+        }
+    }
+}
+
 impl Config {
     /// Where a call goes.
     pub(crate) fn route(&self, trunk: TrunkId, called: &str) -> Option<&Route> {
@@ -101,7 +126,10 @@ impl Config {
 
     /// Whether phones answer calls of this queue by themselves.
     pub(crate) fn auto_answers(&self, queue: QueueId) -> bool {
-        self.acd.queues.get(&queue).is_some_and(|queue| queue.auto_answer)
+        self.acd
+            .queues
+            .get(&queue)
+            .is_some_and(|queue| queue.auto_answer)
     }
 }
 
@@ -117,9 +145,15 @@ pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
         });
         for agent in &campaign.agents {
             if let Some(agent) = acd.agents.get_mut(agent)
-                && !agent.queues.iter().any(|membership| membership.queue == queue)
+                && !agent
+                    .queues
+                    .iter()
+                    .any(|membership| membership.queue == queue)
             {
-                agent.queues.push(acd::config::Membership { queue, weight: None });
+                agent.queues.push(acd::config::Membership {
+                    queue,
+                    weight: None,
+                });
             }
         }
     }
@@ -127,7 +161,10 @@ pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
 
 /// Every skill that some agent has.
 pub fn skills(acd: &acd::Config) -> BTreeSet<SkillId> {
-    acd.agents.values().flat_map(|agent| agent.skills.keys().copied()).collect()
+    acd.agents
+        .values()
+        .flat_map(|agent| agent.skills.keys().copied())
+        .collect()
 }
 
 /// Why a configuration does not make an engine.
@@ -151,7 +188,11 @@ pub fn check_context(config: &Config) -> CheckContext {
 pub(crate) fn flows(config: &Config) -> Result<BTreeMap<FlowId, Arc<Flow>>, ConfigError> {
     ivr::parse_all(&config.flows, &check_context(config)).map_err(|problems| {
         let shown = problems.iter().map(|problem| {
-            let text = config.flows.iter().find(|(name, _)| *name == problem.file).map_or("", |(_, text)| text);
+            let text = config
+                .flows
+                .iter()
+                .find(|(name, _)| *name == problem.file)
+                .map_or("", |(_, text)| text);
             problem.render(text)
         });
         ConfigError::Flow(shown.collect::<Vec<_>>().join("\n"))

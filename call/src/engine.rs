@@ -3,17 +3,22 @@
 //! `handle` finds the call an input is about, lets [`crate::life`] step it, and then routes what acd
 //! and dialer want done, first in first out, until nothing is left.
 
+use crate::call::Call;
 use crate::command::Command;
+use crate::config::FeatureCode;
 use crate::config::{Config, ConfigError};
 use crate::floor::{EngineOutbox, Floor};
 use crate::input::{AgentAction, Input, Origin};
-use crate::life::{self, Call, LegFact, Seen, Wish};
-use crate::config::FeatureCode;
+use crate::life::{self, LegFact, Seen, Stage, Wish};
+use crate::ways;
 use acd::Acd;
 use dialer::Dialer;
 use model::event::Party;
 use model::screen_pop::Direction;
-use model::{AgentId, AgentState, AttemptId, CallId, CampaignId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
+use model::{
+    AgentId, AgentState, AttemptId, CallId, CampaignId, Cause, Fact, LegId, Mint, Mono, Now,
+    Outbox, ReasonId,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -34,13 +39,10 @@ pub enum Reason {
 
 /// The whole contact centre without wires. See the crate's example.
 pub struct Engine {
-    floor: Floor,
-    calls: BTreeMap<CallId, Call>,
+    pub(crate) floor: Floor,
+    pub(crate) calls: BTreeMap<CallId, Call>,
     /// Deadlines of calls; each call notes its own entry.
-    due: BTreeSet<(Mono, CallId)>,
-    /// Calls of previews and claims whose INVITE has not been ordered yet. Look-ups only.
-    call_of_claim: HashMap<AttemptId, CallId>,
-    preview_of_agent: BTreeMap<AgentId, AttemptId>,
+    pub(crate) due: BTreeSet<(Mono, CallId)>,
 }
 
 impl Engine {
@@ -66,6 +68,7 @@ impl Engine {
             ivr_out: Outbox::new(),
             call_of_leg: HashMap::new(),
             call_of_attempt: HashMap::new(),
+            call_of_claim: HashMap::new(),
             call_of_offer: HashMap::new(),
             call_of_lookup: HashMap::new(),
             call_of_recording: HashMap::new(),
@@ -77,7 +80,11 @@ impl Engine {
             recordings: Mint::new(boot),
             seq: 0,
         };
-        Ok(Engine { floor, calls: BTreeMap::new(), due: BTreeSet::new(), call_of_claim: HashMap::new(), preview_of_agent: BTreeMap::new() })
+        Ok(Engine {
+            floor,
+            calls: BTreeMap::new(),
+            due: BTreeSet::new(),
+        })
     }
 
     /// One step: everything that follows from `input` at `now`.
@@ -91,10 +98,24 @@ impl Engine {
 
     /// When to call with [`Input::Tick`] next, and why.
     pub fn next_deadline(&self) -> Option<(Mono, Reason)> {
-        let acd = self.floor.acd.next_deadline().map(|(at, _)| (at, Reason::Acd));
-        let dialer = self.floor.dialer.next_deadline().map(|at| (at, Reason::Dialer));
-        let call = self.due.first().map(|(at, call)| (*at, Reason::Call(*call)));
-        [acd, dialer, call].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let acd = self
+            .floor
+            .acd
+            .next_deadline()
+            .map(|(at, _)| (at, Reason::Acd));
+        let dialer = self
+            .floor
+            .dialer
+            .next_deadline()
+            .map(|at| (at, Reason::Dialer));
+        let call = self
+            .due
+            .first()
+            .map(|(at, call)| (*at, Reason::Call(*call)));
+        [acd, dialer, call]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
     }
 
     /// Live calls, previews included.
@@ -122,9 +143,37 @@ impl Engine {
         self.calls.get(&call).map(Call::stage_name)
     }
 
+    /// Whether a key pressed on this leg now may be part of a secret: the input log must mask it.
+    pub fn is_sensitive(&self, leg: LegId) -> bool {
+        let call = self
+            .floor
+            .call_of_leg
+            .get(&leg)
+            .and_then(|call| self.calls.get(call));
+        call.is_some_and(|call| match &call.stage {
+            Stage::InFlow(session) => call.leg == leg && session.is_sensitive(),
+            Stage::Previewing(_)
+            | Stage::Dialing { .. }
+            | Stage::Classifying { .. }
+            | Stage::Waiting(_)
+            | Stage::Offered(_)
+            | Stage::Connecting { .. }
+            | Stage::Talking(_)
+            | Stage::OnHold(_)
+            | Stage::Parting { .. }
+            | Stage::Over => false,
+        })
+    }
+
     fn take(&mut self, input: Input) {
         match input {
-            Input::LegArrived { leg, from, caller, caller_name, called } => self.arrive(leg, from, caller, caller_name, called),
+            Input::LegArrived {
+                leg,
+                from,
+                caller,
+                caller_name,
+                called,
+            } => self.arrive(leg, from, caller, caller_name, called),
             Input::LegRinging { leg } => self.on_leg(leg, LegFact::Ringing),
             Input::LegAnswered { leg } => self.on_leg(leg, LegFact::Answered),
             Input::LegFailed { leg, cause } => self.on_leg(leg, LegFact::Failed(cause)),
@@ -132,16 +181,33 @@ impl Engine {
             Input::LegHeld { leg, held } => self.on_leg(leg, LegFact::Held(held)),
             Input::MediaLost { leg } => self.on_leg(leg, LegFact::MediaLost),
             Input::DigitPressed { leg, digit } => self.on_customer(leg, Seen::Digit(digit)),
-            Input::PromptFinished { leg, play } => self.on_customer(leg, Seen::PromptFinished(play)),
-            Input::LegClassified { leg, verdict } => self.on_customer(leg, Seen::Classified(verdict)),
-            Input::RecordingWritten { recording, file, seconds } => {
+            Input::PromptFinished { leg, play } => {
+                self.on_customer(leg, Seen::PromptFinished(play))
+            }
+            Input::LegClassified { leg, verdict } => {
+                self.on_customer(leg, Seen::Classified(verdict))
+            }
+            Input::RecordingWritten {
+                recording,
+                file,
+                seconds,
+            } => {
                 if let Some(call) = self.floor.call_of_recording.remove(&recording) {
-                    self.floor.fact(Fact::RecordingEnded { recording, call, file, seconds });
+                    self.floor.fact(Fact::RecordingEnded {
+                        recording,
+                        call,
+                        file,
+                        seconds,
+                    });
                 }
             }
             Input::RecordingFailed { recording, why } => {
                 if let Some(call) = self.floor.call_of_recording.remove(&recording) {
-                    self.floor.fact(Fact::RecordingFailed { recording, call, why });
+                    self.floor.fact(Fact::RecordingFailed {
+                        recording,
+                        call,
+                        why,
+                    });
                 }
             }
             Input::ScreenPopped { offer, on_socket } => {
@@ -150,7 +216,7 @@ impl Engine {
                 }
             }
             Input::LookupAnswered { lookup, result } => {
-                if let Some(call) = self.floor.call_of_lookup.remove(&lookup) {
+                if let Some(call) = self.floor.call_of_lookup.get(&lookup).copied() {
                     self.step(call, Seen::LookedUp(lookup, result));
                 }
             }
@@ -161,99 +227,193 @@ impl Engine {
                 acd::Input::PhoneLost { agent }
             }),
             Input::TrunkChanged { trunk, up } => self.floor.fact(Fact::TrunkChanged { trunk, up }),
-            Input::LeadsSupplied { campaign, leads, exhausted } => {
-                self.floor.tell_dialer(dialer::Input::LeadsSupplied { campaign, leads, exhausted });
+            Input::LeadsSupplied {
+                campaign,
+                leads,
+                exhausted,
+            } => {
+                self.floor.tell_dialer(dialer::Input::LeadsSupplied {
+                    campaign,
+                    leads,
+                    exhausted,
+                });
             }
-            Input::ClaimStored { attempt } => self.floor.tell_dialer(dialer::Input::ClaimStored { attempt }),
-            Input::ClaimRefused { attempt, store_failed } => {
-                self.floor.tell_dialer(dialer::Input::ClaimRefused { attempt, store_failed });
-                self.forget_claim(attempt);
+            Input::ClaimStored { attempt } => self
+                .floor
+                .tell_dialer(dialer::Input::ClaimStored { attempt }),
+            Input::ClaimRefused {
+                attempt,
+                store_failed,
+            } => {
+                if !self.is_undecided_preview(attempt) {
+                    self.floor.tell_dialer(dialer::Input::ClaimRefused {
+                        attempt,
+                        store_failed,
+                    });
+                    self.forget_claim(attempt);
+                }
             }
-            Input::LeadsMayBeReady { campaign } => self.floor.tell_dialer(dialer::Input::LeadsMayBeReady { campaign }),
-            Input::LeadWithdrawn { lead } => self.floor.tell_dialer(dialer::Input::LeadWithdrawn { lead }),
+            Input::LeadsMayBeReady { campaign } => self
+                .floor
+                .tell_dialer(dialer::Input::LeadsMayBeReady { campaign }),
+            Input::LeadWithdrawn { lead } => self
+                .floor
+                .tell_dialer(dialer::Input::LeadWithdrawn { lead }),
             Input::DoNotCall { number } => self.do_not_call(number),
-            Input::DoNotCallLoaded { numbers } => self.floor.tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
+            Input::DoNotCallLoaded { numbers } => self
+                .floor
+                .tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
             Input::SetCampaignRunning { campaign, running } => {
-                self.floor.tell_dialer(dialer::Input::SetRunning { campaign, running });
+                self.floor
+                    .tell_dialer(dialer::Input::SetRunning { campaign, running });
             }
-            Input::SetCampaignMode { campaign, mode } => self.floor.tell_dialer(dialer::Input::SetMode { campaign, mode }),
-            Input::SetQueueOpen { queue, open } => self.floor.tell_acd(acd::Input::SetQueueOpen { queue, open }),
-            Input::Started { boot, version, attempts_unknown } => {
-                self.floor.fact(Fact::EngineStarted { boot, version, attempts_unknown });
+            Input::SetCampaignMode { campaign, mode } => self
+                .floor
+                .tell_dialer(dialer::Input::SetMode { campaign, mode }),
+            Input::SetQueueOpen { queue, open } => self
+                .floor
+                .tell_acd(acd::Input::SetQueueOpen { queue, open }),
+            Input::Started {
+                boot,
+                version,
+                attempts_unknown,
+            } => {
+                self.floor.fact(Fact::EngineStarted {
+                    boot,
+                    version,
+                    attempts_unknown,
+                });
             }
             Input::Drain => {
                 if !self.floor.draining {
                     self.floor.draining = true;
-                    self.floor.fact(Fact::EngineDraining { live_calls: self.calls.len() as u64 });
+                    self.floor.fact(Fact::EngineDraining {
+                        live_calls: self.calls.len() as u64,
+                    });
                     self.floor.tell_dialer(dialer::Input::Drain);
+                    self.end_previews();
                 }
             }
-            Input::CutOff => self.cut_off(),
+            Input::CutOff => {
+                self.take(Input::Drain);
+                self.cut_off();
+            }
             Input::Tick => self.tick(),
         }
     }
 
     fn tick(&mut self) {
         let now = self.floor.now.mono;
-        if self.floor.acd.next_deadline().is_some_and(|(at, _)| at <= now) {
+        if self
+            .floor
+            .acd
+            .next_deadline()
+            .is_some_and(|(at, _)| at <= now)
+        {
             self.floor.tell_acd(acd::Input::Tick);
+            self.route();
         }
-        if self.floor.dialer.next_deadline().is_some_and(|at| at <= now) {
+        if self
+            .floor
+            .dialer
+            .next_deadline()
+            .is_some_and(|at| at <= now)
+        {
             self.floor.tell_dialer(dialer::Input::Tick);
+            self.route();
         }
-        let due: Vec<CallId> = self.due.range(..=(now, CallId(u64::MAX))).map(|(_, call)| *call).collect();
+        let due: Vec<CallId> = self
+            .due
+            .range(..=(now, CallId(u64::MAX)))
+            .map(|(_, call)| *call)
+            .collect();
         for call in due {
             self.step(call, Seen::Tick);
+            self.route();
         }
     }
 
-    fn arrive(&mut self, leg: LegId, from: Origin, caller: String, caller_name: Option<String>, called: String) {
+    fn arrive(
+        &mut self,
+        leg: LegId,
+        from: Origin,
+        caller: String,
+        caller_name: Option<String>,
+        called: String,
+    ) {
+        if let Some(call) = self.floor.call_of_leg.get(&leg).copied() {
+            let what = format!("{leg} arrived twice");
+            return self.floor.fact(Fact::EngineFaulted {
+                call: Some(call),
+                what,
+            });
+        }
         let id = CallId(self.floor.calls.next());
-        let mut call = Call::new(id, Direction::Inbound, leg, caller, called, &self.floor);
+        let mut call = Call::new(id, Direction::Inbound, leg, caller, called);
         call.caller_name = caller_name;
         match from {
             Origin::Trunk(trunk) => {
                 let full = self.calls.len() >= self.floor.config.live_calls_max;
                 if full || self.floor.draining {
-                    let cause = if full { Cause::Congestion } else { Cause::Shutdown };
+                    let cause = if full {
+                        Cause::Congestion
+                    } else {
+                        Cause::Shutdown
+                    };
                     self.floor.command(Command::RejectLeg { leg, cause });
                     return;
                 }
                 life::arrive(&mut call, trunk, &mut self.floor);
             }
-            Origin::Agent(agent) => match self.floor.config.feature_codes.get(&call.called).copied() {
-                None => {
-                    self.floor.command(Command::RejectLeg { leg, cause: Cause::Forbidden });
-                    return;
+            Origin::Agent(agent) => {
+                match self.floor.config.feature_codes.get(&call.called).copied() {
+                    None => {
+                        self.floor.command(Command::RejectLeg {
+                            leg,
+                            cause: Cause::Forbidden,
+                        });
+                        return;
+                    }
+                    Some(code) => {
+                        life::serve_feature_code(&mut call, "confirm", &mut self.floor);
+                        let action = match code {
+                            FeatureCode::SignIn => AgentAction::SignIn,
+                            FeatureCode::SignOut => AgentAction::SignOut,
+                            FeatureCode::Ready => AgentAction::Ready,
+                            FeatureCode::NotReady => AgentAction::NotReady {
+                                reason: break_reason(),
+                            },
+                        };
+                        self.keep(call);
+                        self.on_agent(agent, action);
+                        return;
+                    }
                 }
-                Some(code) => {
-                    call.is_service = true;
-                    life::serve_feature_code(&mut call, "confirm", &mut self.floor);
-                    let action = match code {
-                        FeatureCode::SignIn => AgentAction::SignIn,
-                        FeatureCode::SignOut => AgentAction::SignOut,
-                        FeatureCode::Ready => AgentAction::Ready,
-                        FeatureCode::NotReady => AgentAction::NotReady { reason: break_reason() },
-                    };
-                    self.keep(call);
-                    self.on_agent(agent, action);
-                    return;
-                }
-            },
+            }
         }
         self.keep(call);
     }
 
     fn on_leg(&mut self, leg: LegId, fact: LegFact) {
-        let Some(id) = self.floor.call_of_leg.get(&leg).copied() else { return };
-        let Some(call) = self.calls.get(&id) else { return };
-        let seen = if call.leg == leg { Seen::Customer(fact) } else { Seen::Agent(leg, fact) };
+        let Some(id) = self.floor.call_of_leg.get(&leg).copied() else {
+            return;
+        };
+        let Some(call) = self.calls.get(&id) else {
+            return;
+        };
+        let seen = if call.leg == leg {
+            Seen::Customer(fact)
+        } else {
+            Seen::Agent(leg, fact)
+        };
         self.step(id, seen);
     }
 
     /// For what only the customer's leg can do; an agent's keys and prompts mean nothing here.
     fn on_customer(&mut self, leg: LegId, seen: Seen) {
-        let Some(id) = self.floor.call_of_leg.get(&leg).copied() else { return };
+        let Some(id) = self.floor.call_of_leg.get(&leg).copied() else {
+            return;
+        };
         if self.calls.get(&id).is_some_and(|call| call.leg == leg) {
             self.step(id, seen);
         }
@@ -262,26 +422,44 @@ impl Engine {
     fn on_agent(&mut self, agent: AgentId, action: AgentAction) {
         match action {
             AgentAction::SignIn => self.floor.tell_acd(acd::Input::SignIn { agent }),
-            AgentAction::SignOut => self.floor.tell_acd(acd::Input::SignOut { agent }),
+            AgentAction::SignOut => {
+                self.floor.tell_acd(acd::Input::SignOut { agent });
+                // Nobody will dial the lead they look at.
+                self.wish(agent, Wish::Preview(false));
+            }
             AgentAction::Ready => self.floor.tell_acd(acd::Input::SetReady { agent }),
-            AgentAction::NotReady { reason } => self.floor.tell_acd(acd::Input::SetNotReady { agent, reason }),
+            AgentAction::NotReady { reason } => self
+                .floor
+                .tell_acd(acd::Input::SetNotReady { agent, reason }),
             AgentAction::WrapUpDone => self.floor.tell_acd(acd::Input::WrapUpEnded { agent }),
-            AgentAction::ExtendWrapUp { by } => self.floor.tell_acd(acd::Input::WrapUpExtended { agent, by }),
+            AgentAction::ExtendWrapUp { by } => self
+                .floor
+                .tell_acd(acd::Input::WrapUpExtended { agent, by }),
             AgentAction::HangUp => self.wish(agent, Wish::HangUp),
             AgentAction::Hold { held } => self.wish(agent, Wish::Hold(held)),
             AgentAction::Decline => self.wish(agent, Wish::Decline),
-            AgentAction::Preview { accept } => {
-                if let Some(attempt) = self.preview_of_agent.remove(&agent) {
-                    self.floor.tell_dialer(dialer::Input::PreviewAnswered { agent, attempt, accept });
-                    if !accept {
-                        self.forget_claim(attempt);
-                    }
-                }
-            }
-            AgentAction::Dispose { disposition, note, callback_at, do_not_call } => {
+            AgentAction::Preview { accept } => self.wish(agent, Wish::Preview(accept)),
+            AgentAction::Dispose {
+                disposition,
+                note,
+                callback_at,
+                do_not_call,
+            } => {
                 if let Some(last) = self.floor.last_call_of_agent.get(&agent).copied() {
-                    self.floor.fact(Fact::CallDisposed { call: last.call, agent, disposition, note: note.clone() });
-                    self.floor.command(Command::StoreDisposition { call: last.call, agent, lead: last.lead, disposition, note, callback_at });
+                    self.floor.fact(Fact::CallDisposed {
+                        call: last.call,
+                        agent,
+                        disposition,
+                        note: note.clone(),
+                    });
+                    self.floor.command(Command::StoreDisposition {
+                        call: last.call,
+                        agent,
+                        lead: last.lead,
+                        disposition,
+                        note,
+                        callback_at,
+                    });
                     if let (true, Some(number)) = (do_not_call, last.number) {
                         self.do_not_call(number);
                     }
@@ -318,21 +496,43 @@ impl Engine {
 
     fn on_acd(&mut self, command: acd::Command) {
         match command {
-            acd::Command::OfferAgent { offer, call, agent, queue: _, ring_timeout, waited } => {
-                self.step(call, Seen::OfferMade { offer, agent, ring_timeout, waited });
+            acd::Command::OfferAgent {
+                offer,
+                call,
+                agent,
+                queue: _,
+                ring_timeout,
+                waited,
+            } => {
+                self.step(
+                    call,
+                    Seen::OfferMade {
+                        offer,
+                        agent,
+                        ring_timeout,
+                        waited,
+                    },
+                );
             }
-            acd::Command::WithdrawOffer { offer, call, agent: _, why } => {
+            acd::Command::WithdrawOffer {
+                offer,
+                call,
+                agent: _,
+                why,
+            } => {
                 if self.floor.call_of_offer.contains_key(&offer) {
                     self.step(call, Seen::OfferWithdrawn { offer, why });
                 }
             }
-            acd::Command::Leave { call, queue: _, outcome, next } => self.step(call, Seen::LeftQueue { outcome, next }),
+            acd::Command::Leave {
+                call,
+                queue: _,
+                outcome,
+                next,
+            } => self.step(call, Seen::LeftQueue { outcome, next }),
             acd::Command::AgentChanged { agent, is } => {
-                self.floor.tell_dialer(dialer::Input::AgentChanged { agent, state: is });
-                // Whoever is no longer held by a preview cannot accept it.
-                if !matches!(is, AgentState::Offered(_) | AgentState::OnCall(_)) {
-                    self.preview_of_agent.remove(&agent);
-                }
+                self.floor
+                    .tell_dialer(dialer::Input::AgentChanged { agent, state: is });
             }
             // The spoken position is a later step; the API reads it from the ACD's snapshot.
             acd::Command::Announce { .. } => {}
@@ -341,38 +541,90 @@ impl Engine {
 
     fn on_dialer(&mut self, command: dialer::Command) {
         match command {
-            dialer::Command::FetchLeads { campaign, lists, count } => {
-                self.floor.command(Command::FetchLeads { campaign, lists, count });
+            dialer::Command::FetchLeads {
+                campaign,
+                lists,
+                count,
+            } => {
+                self.floor.command(Command::FetchLeads {
+                    campaign,
+                    lists,
+                    count,
+                });
             }
-            dialer::Command::Claim { attempt, campaign, lead, list, number } => {
+            dialer::Command::Claim {
+                attempt,
+                campaign,
+                lead,
+                list,
+                number,
+            } => {
                 let floor = &mut self.floor;
-                let call = *self.call_of_claim.entry(attempt).or_insert_with(|| CallId(floor.calls.next()));
-                floor.command(Command::Claim { attempt, call, campaign, lead, list, number });
+                let call = *floor
+                    .call_of_claim
+                    .entry(attempt)
+                    .or_insert_with(|| CallId(floor.calls.next()));
+                floor.command(Command::Claim {
+                    attempt,
+                    call,
+                    campaign,
+                    lead,
+                    list,
+                    number,
+                });
             }
             dialer::Command::Dial(order) => {
                 let attempt = order.attempt;
-                let id = self.call_of_claim.remove(&attempt).expect("a dialled attempt was claimed");
+                let id = self
+                    .floor
+                    .call_of_claim
+                    .remove(&attempt)
+                    .expect("a dialled attempt was claimed");
+                let previewed = self.calls.contains_key(&id);
+                assert!(
+                    previewed || order.agent.is_none(),
+                    "an accepted preview lives until its claim is answered"
+                );
                 self.floor.call_of_attempt.insert(attempt, id);
-                if self.calls.contains_key(&id) {
+                if previewed {
                     self.step(id, Seen::Dial(order));
                 } else {
                     let leg = LegId(self.floor.legs.next());
-                    let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new(), &self.floor);
+                    let mut call =
+                        Call::new(id, Direction::Outbound, leg, String::new(), String::new());
                     life::dial(&mut call, order, &mut self.floor);
                     self.keep(call);
                 }
             }
-            dialer::Command::Resolve { attempt, campaign, lead, outcome, next } => {
+            dialer::Command::Resolve {
+                attempt,
+                campaign,
+                lead,
+                outcome,
+                next,
+            } => {
                 self.forget_claim(attempt);
-                self.floor.command(Command::Resolve { attempt, campaign, lead, outcome, next });
+                self.floor.command(Command::Resolve {
+                    attempt,
+                    campaign,
+                    lead,
+                    outcome,
+                    next,
+                });
             }
             dialer::Command::ReturnLeads { campaign, leads } => {
                 self.floor.command(Command::ReturnLeads { campaign, leads });
             }
-            dialer::Command::OfferPreview { agent, attempt, campaign, lead } => {
+            dialer::Command::OfferPreview {
+                agent,
+                attempt,
+                campaign,
+                lead,
+            } => {
                 self.offer_preview(agent, attempt, campaign, lead);
             }
             dialer::Command::Cancel { attempt } => {
+                self.forget_claim(attempt);
                 if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {
                     self.step(call, Seen::CancelDial);
                 }
@@ -380,24 +632,56 @@ impl Engine {
         }
     }
 
-    fn offer_preview(&mut self, agent: AgentId, attempt: AttemptId, campaign: CampaignId, lead: Box<model::Lead>) {
-        if let Some(before) = self.preview_of_agent.remove(&agent) {
-            self.forget_claim(before);
-        }
+    fn offer_preview(
+        &mut self,
+        agent: AgentId,
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: Box<model::Lead>,
+    ) {
         let id = CallId(self.floor.calls.next());
-        let leg = LegId(self.floor.legs.next());
-        let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new(), &self.floor);
         self.floor.tell_acd(acd::Input::Reserve { agent, call: id });
+        if self.floor.acd.agent_state(agent) != Some(AgentState::Offered(id)) {
+            // A caller was faster: the lead waits for the next agent.
+            let skipped = dialer::Input::PreviewAnswered {
+                agent,
+                attempt,
+                accept: false,
+            };
+            return self.floor.tell_dialer(skipped);
+        }
+        let leg = LegId(self.floor.legs.next());
+        let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new());
         life::preview(&mut call, agent, campaign, attempt, lead, &mut self.floor);
-        self.floor.call_of_agent.insert(agent, id);
-        self.call_of_claim.insert(attempt, id);
-        self.preview_of_agent.insert(agent, attempt);
         self.keep(call);
+    }
+
+    fn is_undecided_preview(&self, attempt: AttemptId) -> bool {
+        let call = self
+            .floor
+            .call_of_claim
+            .get(&attempt)
+            .and_then(|call| self.calls.get(call));
+        call.is_some_and(
+            |call| matches!(&call.stage, Stage::Previewing(preview) if !preview.accepted),
+        )
+    }
+
+    /// Whoever looks at a lead is let go: it will not be dialled any more.
+    fn end_previews(&mut self) {
+        let agents: Vec<AgentId> = self.floor.call_of_agent.keys().copied().collect();
+        for agent in agents {
+            if let Some(call) = self.floor.call_of_agent.get(&agent)
+                && matches!(self.calls[call].stage, Stage::Previewing(_))
+            {
+                self.wish(agent, Wish::Preview(false));
+            }
+        }
     }
 
     /// An attempt that will not be dialled: its preview, if it was one, is over.
     fn forget_claim(&mut self, attempt: AttemptId) {
-        if let Some(call) = self.call_of_claim.remove(&attempt)
+        if let Some(call) = self.floor.call_of_claim.remove(&attempt)
             && self.calls.contains_key(&call)
         {
             self.step(call, Seen::CancelDial);
@@ -406,7 +690,9 @@ impl Engine {
 
     /// Steps a call if it lives, and keeps its deadline.
     fn step(&mut self, id: CallId, seen: Seen) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
         life::step(call, seen, &mut self.floor);
         self.settle(id);
     }
@@ -429,39 +715,26 @@ impl Engine {
             }
             call.due = due;
         }
-        if matches!(call.stage, life::Stage::Over) {
+        if matches!(call.stage, Stage::Over) {
             self.calls.remove(&id);
         }
-    }
-
-    /// Asserts what must hold between inputs: no leg without a call, no deadline of a dead call.
-    pub fn check(&self) {
-        for (_, call) in &self.due {
-            assert!(self.calls.contains_key(call), "a deadline belongs to a live call");
-        }
-        let legs_of_calls = self.calls.len();
-        assert!(
-            self.floor.call_of_leg.len() <= legs_of_calls * LEGS_PER_CALL_MAX,
-            "legs without calls: {} legs, {legs_of_calls} calls",
-            self.floor.call_of_leg.len()
-        );
     }
 
     /// Ends every live call, for a shutdown whose patience is over.
     fn cut_off(&mut self) {
         let ids: Vec<CallId> = self.calls.keys().copied().collect();
         for id in ids {
-            let Some(call) = self.calls.get_mut(&id) else { continue };
-            let stage = std::mem::replace(&mut call.stage, life::Stage::Over);
-            call.stage = life::wind_up(call, stage, Party::System, Cause::Shutdown, &mut self.floor);
+            let Some(call) = self.calls.get_mut(&id) else {
+                continue;
+            };
+            let stage = std::mem::replace(&mut call.stage, Stage::Over);
+            call.stage =
+                ways::wind_up(call, stage, Party::System, Cause::Shutdown, &mut self.floor);
             self.settle(id);
             self.route();
         }
     }
 }
-
-/// The customer's leg and one per agent rung at once (ring-all).
-const LEGS_PER_CALL_MAX: usize = 64;
 
 fn break_reason() -> ReasonId {
     "break".parse().expect("a valid name")

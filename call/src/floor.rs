@@ -10,8 +10,8 @@ use acd::Acd;
 use dialer::Dialer;
 use ivr::Flow;
 use model::{
-    AgentId, AttemptId, CallId, Event, Fact, FlowId, LeadId, LegId, LookupId, Mint, Now, OfferId, Outbox, PhoneNumber, PlayId,
-    RecordingId,
+    AgentId, AttemptId, CallId, Event, Fact, FlowId, LeadId, LegId, LookupId, Mint, Now, OfferId,
+    Outbox, PhoneNumber, PlayId, RecordingId,
 };
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -47,9 +47,11 @@ pub(crate) struct Floor {
     pub dialer_out: Outbox<dialer::Command>,
     pub ivr_out: Outbox<ivr::Command>,
 
-    // Look-ups only; never iterated.
+    // Look-ups only: nothing but `Engine::check` iterates them.
     pub call_of_leg: HashMap<LegId, CallId>,
     pub call_of_attempt: HashMap<AttemptId, CallId>,
+    /// Calls that previews and claims will become; no INVITE has been ordered yet.
+    pub call_of_claim: HashMap<AttemptId, CallId>,
     pub call_of_offer: HashMap<OfferId, CallId>,
     pub call_of_lookup: HashMap<LookupId, CallId>,
     pub call_of_recording: HashMap<RecordingId, CallId>,
@@ -69,7 +71,11 @@ impl Floor {
     /// States a fact: the one place where events get their number.
     pub fn fact(&mut self, fact: Fact) {
         self.seq += 1;
-        self.out.events.push(Event { seq: self.seq, at: self.now, fact });
+        self.out.events.push(Event {
+            seq: self.seq,
+            at: self.now,
+            fact,
+        });
     }
 
     /// Asks the process for something.
@@ -100,18 +106,28 @@ impl Floor {
 
     /// A leg of ours begins.
     pub fn begin_leg(&mut self, leg: LegId, call: CallId, role: model::event::Role) {
+        self.take_leg(leg, call);
+        self.fact(Fact::LegStarted { leg, call, role });
+    }
+
+    /// A leg of a feature code: no part of a customer's story.
+    pub fn take_leg(&mut self, leg: LegId, call: CallId) {
         let before = self.call_of_leg.insert(leg, call);
         assert!(before.is_none(), "a leg id is used once: {leg}");
-        self.fact(Fact::LegStarted { leg, call, role });
     }
 
     /// A leg is over; `hang_up` where the far end does not know yet.
     pub fn end_leg(&mut self, leg: LegId, call: CallId, cause: model::Cause, hang_up: bool) {
+        self.drop_leg(leg, call, cause, hang_up);
+        self.fact(Fact::LegEnded { leg, call, cause });
+    }
+
+    /// The end of what [`Floor::take_leg`] took.
+    pub fn drop_leg(&mut self, leg: LegId, call: CallId, cause: model::Cause, hang_up: bool) {
         let known = self.call_of_leg.remove(&leg);
         assert_eq!(known, Some(call), "a leg ends once");
         if hang_up {
             self.command(Command::HangUpLeg { leg, cause });
         }
-        self.fact(Fact::LegEnded { leg, call, cause });
     }
 }

@@ -15,7 +15,13 @@ use std::time::Duration;
 #[allow(missing_docs, reason = "the fields are the glossary's words")]
 pub enum Input {
     /// An INVITE from a trunk or a phone. The leg id was minted by the exchange.
-    LegArrived { leg: LegId, from: Origin, caller: String, caller_name: Option<String>, called: String },
+    LegArrived {
+        leg: LegId,
+        from: Origin,
+        caller: String,
+        caller_name: Option<String>,
+        called: String,
+    },
     /// A leg we dialled rings.
     LegRinging { leg: LegId },
     /// A leg we dialled answered.
@@ -35,13 +41,20 @@ pub enum Input {
     /// No RTP for as long as the configuration allows.
     MediaLost { leg: LegId },
     /// A recording is on disk.
-    RecordingWritten { recording: RecordingId, file: String, seconds: f64 },
+    RecordingWritten {
+        recording: RecordingId,
+        file: String,
+        seconds: f64,
+    },
     /// A recording could not be written.
     RecordingFailed { recording: RecordingId, why: String },
     /// The agent's screen has the pop (or there was none to tell): the phone may ring.
     ScreenPopped { offer: OfferId, on_socket: bool },
     /// A data dip came back.
-    LookupAnswered { lookup: LookupId, result: Result<BTreeMap<String, String>, String> },
+    LookupAnswered {
+        lookup: LookupId,
+        result: Result<BTreeMap<String, String>, String>,
+    },
 
     /// Something the agent did, on the API or by feature code.
     Agent { agent: AgentId, action: AgentAction },
@@ -51,11 +64,18 @@ pub enum Input {
     TrunkChanged { trunk: TrunkId, up: bool },
 
     /// Answer to `FetchLeads`.
-    LeadsSupplied { campaign: CampaignId, leads: Vec<Lead>, exhausted: bool },
+    LeadsSupplied {
+        campaign: CampaignId,
+        leads: Vec<Lead>,
+        exhausted: bool,
+    },
     /// The claim is durable.
     ClaimStored { attempt: AttemptId },
     /// The claim could not be made.
-    ClaimRefused { attempt: AttemptId, store_failed: bool },
+    ClaimRefused {
+        attempt: AttemptId,
+        store_failed: bool,
+    },
     /// Leads may be ready again.
     LeadsMayBeReady { campaign: CampaignId },
     /// A lead is not to be dialled any more.
@@ -73,7 +93,11 @@ pub enum Input {
     SetQueueOpen { queue: QueueId, open: bool },
 
     /// The process began: `boot` numbers the starts of this store.
-    Started { boot: u32, version: String, attempts_unknown: u64 },
+    Started {
+        boot: u32,
+        version: String,
+        attempts_unknown: u64,
+    },
     /// Take no more calls, dial no more, and let the live ones finish.
     Drain,
     /// The patience is over: hang up whatever still lives.
@@ -106,7 +130,12 @@ pub enum AgentAction {
     /// Take no calls.
     NotReady { reason: ReasonId },
     /// Say what the call came to. Ends wrap-up unless `stay` asks for more time.
-    Dispose { disposition: DispositionId, note: Option<String>, callback_at: Option<model::Utc>, do_not_call: bool },
+    Dispose {
+        disposition: DispositionId,
+        note: Option<String>,
+        callback_at: Option<model::Utc>,
+        do_not_call: bool,
+    },
     /// End after-call work without a disposition.
     WrapUpDone,
     /// More time for after-call work.
@@ -120,4 +149,3 @@ pub enum AgentAction {
     /// Dial or skip the previewed lead.
     Preview { accept: bool },
 }
-

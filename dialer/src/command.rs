@@ -47,7 +47,8 @@ pub enum Command {
         campaign: CampaignId,
         lead: Box<Lead>,
     },
-    /// Give a ringing call up.
+    /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
+    /// withdrawn or blocked.
     Cancel { attempt: AttemptId },
 }
 

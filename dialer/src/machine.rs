@@ -75,6 +75,8 @@ pub struct Dialer {
     rng: Rng,
     draining: bool,
     sweep_at: Option<Mono>,
+    /// When previews run out; those that ended before are dropped when they come first.
+    previews_until: BTreeSet<(Mono, AttemptId)>,
 }
 
 impl Dialer {
@@ -143,6 +145,7 @@ impl Dialer {
             rng: Rng::new(seed),
             draining: false,
             sweep_at: None,
+            previews_until: BTreeSet::new(),
         }
     }
 
@@ -225,7 +228,7 @@ impl Dialer {
                     campaign.decide_by(now.mono);
                 }
             }
-            Input::LeadWithdrawn { lead } => self.withdraw(lead),
+            Input::LeadWithdrawn { lead } => self.withdraw(lead, out),
             Input::Tick => {}
         }
         self.do_what_is_due(now, out);
@@ -237,13 +240,19 @@ impl Dialer {
             .campaigns
             .values()
             .filter_map(|campaign| campaign.decide_at);
-        let previews = self.agents.values().filter_map(|agent| {
-            match self.attempts.get(&agent.preview?)?.stage {
-                Stage::Preview { until } => until,
-                Stage::Claiming | Stage::Ringing | Stage::Answered { .. } => None,
-            }
-        });
+        let previews = self
+            .previews_until
+            .iter()
+            .find(|(_, id)| self.is_previewed(*id))
+            .map(|(until, _)| *until);
         decisions.chain(previews).chain(self.sweep_at).min()
+    }
+
+    fn is_previewed(&self, id: AttemptId) -> bool {
+        matches!(
+            self.attempts.get(&id).map(|attempt| attempt.stage),
+            Some(Stage::Preview { .. })
+        )
     }
 
     /// A campaign for metrics and the API.
@@ -267,25 +276,13 @@ impl Dialer {
     }
 
     fn do_what_is_due(&mut self, now: Now, out: &mut Out) {
-        let overdue: Vec<AttemptId> = self
-            .agents
-            .values()
-            .filter_map(|agent| agent.preview)
-            .filter(
-                |id| match self.attempts.get(id).map(|attempt| attempt.stage) {
-                    Some(Stage::Preview { until: Some(until) }) => until <= now.mono,
-                    Some(
-                        Stage::Preview { until: None }
-                        | Stage::Claiming
-                        | Stage::Ringing
-                        | Stage::Answered { .. },
-                    )
-                    | None => false,
-                },
-            )
-            .collect();
-        for id in overdue {
-            self.end_preview(now, id);
+        while let Some(&(until, id)) = self.previews_until.first()
+            && (until <= now.mono || !self.is_previewed(id))
+        {
+            self.previews_until.pop_first();
+            if self.is_previewed(id) {
+                self.end_preview(now, id, out);
+            }
         }
         let mut due: Vec<CampaignId> = self
             .campaigns
@@ -358,7 +355,7 @@ impl Dialer {
             self.release_line(line);
         }
         if let Some(attempt) = preview {
-            self.end_preview(now, attempt);
+            self.end_preview(now, attempt, out);
         }
         for campaign in campaigns {
             let campaign = self
@@ -446,7 +443,7 @@ impl Dialer {
         }
     }
 
-    fn withdraw(&mut self, lead: LeadId) {
+    fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
         for campaign in self.campaigns.values_mut() {
             if campaign.hopper.withdraw(lead) {
                 self.held.remove(&lead);
@@ -462,7 +459,7 @@ impl Dialer {
             })
             .collect();
         for id in looked_at {
-            self.drop_preview(id);
+            self.drop_preview(id, out);
         }
     }
 

@@ -492,6 +492,38 @@ fn a_previewed_lead_is_dialled_for_the_agent_who_accepts_and_the_next_one_shown_
 }
 
 #[test]
+fn a_preview_that_runs_out_or_whose_lead_is_withdrawn_or_forbidden_is_taken_back() {
+    let mut floor = Floor::new(Mode::Preview, "demo", 1, NOON);
+    let shown = |commands: &[Command]| {
+        commands.iter().find_map(|command| match command {
+            Command::OfferPreview { attempt, lead, .. } => Some((*attempt, lead.number())),
+            _ => None,
+        })
+    };
+    floor.agent_is(0, AgentState::Available);
+    let leads = (1..=3).map(|n| lead(n, &format!("+1212555010{n}")));
+    let (first, _) = shown(&floor.supply(leads.collect())).unwrap();
+
+    let commands = floor.wait(Duration::from_secs(61));
+    assert!(commands.contains(&Command::Cancel { attempt: first }));
+    let (second, _) = shown(&commands).unwrap();
+
+    let mut commands = floor.tell(Input::LeadWithdrawn { lead: LeadId(2) });
+    assert!(commands.contains(&Command::Cancel { attempt: second }));
+    commands.extend(floor.wait(PACE_INTERVAL));
+    let (third, number) = shown(&commands).unwrap();
+
+    floor.tell(Input::DoNotCall { number });
+    let commands = floor.tell(Input::PreviewAnswered {
+        agent: agent(0),
+        attempt: third,
+        accept: true,
+    });
+    assert!(commands.contains(&Command::Cancel { attempt: third }));
+    assert_eq!(claim(&commands), None);
+}
+
+#[test]
 fn a_freed_agent_is_dialled_for_in_the_same_input() {
     let mut floor = Floor::new(Mode::Progressive, "demo", 2, NOON);
     floor.claimed(lead(1, NEW_YORK));

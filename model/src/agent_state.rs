@@ -40,7 +40,9 @@ impl AgentState {
     /// The call this state is about.
     pub fn call(&self) -> Option<CallId> {
         match *self {
-            AgentState::Offered(call) | AgentState::OnCall(call) | AgentState::WrapUp(call) => Some(call),
+            AgentState::Offered(call) | AgentState::OnCall(call) | AgentState::WrapUp(call) => {
+                Some(call)
+            }
             AgentState::SignedOut
             | AgentState::NotReady(_)
             | AgentState::Available

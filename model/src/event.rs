@@ -6,9 +6,9 @@
 
 use crate::screen_pop::{Direction, PopPhase};
 use crate::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, DispositionId, FlowId,
-    LeadId, LegId, ListId, Now, OfferId, PhoneNumber, QueueId, QueueOutcome, ReasonId, RecordingId,
-    SkillId, TrunkId, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, DispositionId,
+    FlowId, LeadId, LegId, ListId, Now, OfferId, PhoneNumber, QueueId, QueueOutcome, ReasonId,
+    RecordingId, SkillId, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,18 +133,42 @@ pub enum PacingLimit {
 }
 
 /// What happened. Past tense; the noun comes first.
-#[allow(missing_docs, reason = "the fields are the glossary's words; `_us` is microseconds")]
+#[allow(
+    missing_docs,
+    reason = "the fields are the glossary's words; `_us` is microseconds"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
     /// A customer called us.
-    CallArrived { call: CallId, leg: LegId, trunk: TrunkId, caller: String, caller_name: Option<String>, called: String },
+    CallArrived {
+        call: CallId,
+        leg: LegId,
+        trunk: TrunkId,
+        caller: String,
+        caller_name: Option<String>,
+        called: String,
+    },
     /// We began to call a customer: the INVITE is about to leave.
-    CallDialled { call: CallId, leg: LegId, trunk: TrunkId, campaign: CampaignId, attempt: AttemptId, lead: LeadId, number: PhoneNumber, caller_id: String },
+    CallDialled {
+        call: CallId,
+        leg: LegId,
+        trunk: TrunkId,
+        campaign: CampaignId,
+        attempt: AttemptId,
+        lead: LeadId,
+        number: PhoneNumber,
+        caller_id: String,
+    },
     /// A person or machine was recognised.
     CallClassified { call: CallId, verdict: Verdict },
     /// Customer and agent hear each other.
-    CallBridged { call: CallId, agent: AgentId, customer_leg: LegId, agent_leg: LegId },
+    CallBridged {
+        call: CallId,
+        agent: AgentId,
+        customer_leg: LegId,
+        agent_leg: LegId,
+    },
     /// One party put the call on hold.
     CallHeld { call: CallId, by: Party },
     /// And took it back.
@@ -152,81 +176,237 @@ pub enum Fact {
     /// The bridge came down: the agent's talk is over.
     CallUnbridged { call: CallId, agent: AgentId },
     /// The customer's part is over; wrap-up may follow.
-    CallEnded { call: CallId, direction: Direction, by: Party, cause: Cause },
+    CallEnded {
+        call: CallId,
+        direction: Direction,
+        by: Party,
+        cause: Cause,
+    },
 
     /// A leg began.
-    LegStarted { leg: LegId, call: CallId, role: Role },
+    LegStarted {
+        leg: LegId,
+        call: CallId,
+        role: Role,
+    },
     /// The far end rings.
     LegRinging { leg: LegId, call: CallId },
     /// The far end, or we, answered.
     LegAnswered { leg: LegId, call: CallId },
     /// A leg ended. Nothing happens on it afterwards.
-    LegEnded { leg: LegId, call: CallId, cause: Cause },
+    LegEnded {
+        leg: LegId,
+        call: CallId,
+        cause: Cause,
+    },
 
     /// A flow took the call.
     IvrEntered { call: CallId, flow: FlowId },
     /// The caller reached a node.
-    IvrNodeReached { call: CallId, flow: FlowId, node: String },
+    IvrNodeReached {
+        call: CallId,
+        flow: FlowId,
+        node: String,
+    },
     /// Digits were accepted at a node. A sensitive node says only how many.
-    IvrDigitsCollected { call: CallId, flow: FlowId, node: String, digits: Option<String>, count: u8 },
+    IvrDigitsCollected {
+        call: CallId,
+        flow: FlowId,
+        node: String,
+        digits: Option<String>,
+        count: u8,
+    },
     /// The caller said nothing in time.
-    IvrNoInput { call: CallId, flow: FlowId, node: String, count: u8 },
+    IvrNoInput {
+        call: CallId,
+        flow: FlowId,
+        node: String,
+        count: u8,
+    },
     /// The caller pressed something that means nothing here.
-    IvrNoMatch { call: CallId, flow: FlowId, node: String, count: u8 },
+    IvrNoMatch {
+        call: CallId,
+        flow: FlowId,
+        node: String,
+        count: u8,
+    },
     /// A variable took a value; never a sensitive one.
-    IvrVariableSet { call: CallId, name: String, value: String },
+    IvrVariableSet {
+        call: CallId,
+        name: String,
+        value: String,
+    },
     /// The flow ended.
-    IvrLeft { call: CallId, flow: FlowId, node: String, end: FlowEnd },
+    IvrLeft {
+        call: CallId,
+        flow: FlowId,
+        node: String,
+        end: FlowEnd,
+    },
 
     /// A visit to a queue began.
-    QueueEntered { call: CallId, queue: QueueId, direction: Direction, priority: i16, skills: Vec<SkillId> },
+    QueueEntered {
+        call: CallId,
+        queue: QueueId,
+        direction: Direction,
+        priority: i16,
+        skills: Vec<SkillId>,
+    },
     /// A queue would not take the call.
-    QueueRefused { call: CallId, queue: QueueId, direction: Direction },
+    QueueRefused {
+        call: CallId,
+        queue: QueueId,
+        direction: Direction,
+    },
     /// A visit ended.
-    QueueLeft { call: CallId, queue: QueueId, direction: Direction, outcome: QueueOutcome, waited_us: u64, short: bool, during_offer: bool, within_target: bool },
+    QueueLeft {
+        call: CallId,
+        queue: QueueId,
+        direction: Direction,
+        outcome: QueueOutcome,
+        waited_us: u64,
+        short: bool,
+        during_offer: bool,
+        within_target: bool,
+    },
 
     /// A call is being brought to an agent.
-    OfferMade { offer: OfferId, call: CallId, agent: AgentId, queue: QueueId, waited_us: u64 },
+    OfferMade {
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        queue: QueueId,
+        waited_us: u64,
+    },
     /// The agent answered.
-    OfferAnswered { offer: OfferId, call: CallId, agent: AgentId, rang_us: u64 },
+    OfferAnswered {
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        rang_us: u64,
+    },
     /// The agent did not.
-    OfferFailed { offer: OfferId, call: CallId, agent: AgentId, why: OfferFailure },
+    OfferFailed {
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        why: OfferFailure,
+    },
     /// The offer was taken back.
-    OfferWithdrawn { offer: OfferId, call: CallId, agent: AgentId, why: Withdrawal },
+    OfferWithdrawn {
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        why: Withdrawal,
+    },
     /// The agent's screen was told. `on_socket` is false where the agent had no screen connected.
-    ScreenPopped { offer: OfferId, call: CallId, agent: AgentId, phase: PopPhase, on_socket: bool, took_us: u64 },
+    ScreenPopped {
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        phase: PopPhase,
+        on_socket: bool,
+        took_us: u64,
+    },
 
     /// The agent is in another state since now.
-    AgentStateChanged { agent: AgentId, was: AgentState, is: AgentState, was_for_us: u64 },
+    AgentStateChanged {
+        agent: AgentId,
+        was: AgentState,
+        is: AgentState,
+        was_for_us: u64,
+    },
     /// The agent asked for a state that applies on release.
-    AgentStatePending { agent: AgentId, reason: Option<ReasonId> },
+    AgentStatePending {
+        agent: AgentId,
+        reason: Option<ReasonId>,
+    },
     /// The agent said what the call came to.
-    CallDisposed { call: CallId, agent: AgentId, disposition: DispositionId, note: Option<String> },
+    CallDisposed {
+        call: CallId,
+        agent: AgentId,
+        disposition: DispositionId,
+        note: Option<String>,
+    },
 
     /// A lead was claimed durably; its INVITE may leave.
-    AttemptClaimed { attempt: AttemptId, campaign: CampaignId, lead: LeadId, list: ListId, number: PhoneNumber },
+    AttemptClaimed {
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: LeadId,
+        list: ListId,
+        number: PhoneNumber,
+    },
     /// A rule forbade the dial.
-    AttemptBlocked { attempt: AttemptId, campaign: CampaignId, lead: LeadId, rule: String },
+    AttemptBlocked {
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: LeadId,
+        rule: String,
+    },
     /// A live person (as far as is known) answered the attempt.
-    AttemptAnswered { attempt: AttemptId, campaign: CampaignId },
+    AttemptAnswered {
+        attempt: AttemptId,
+        campaign: CampaignId,
+    },
     /// An attempt ended. Every claimed attempt ends exactly once.
-    AttemptEnded { attempt: AttemptId, campaign: CampaignId, lead: LeadId, outcome: AttemptOutcome, cause: Option<Cause>, rang_us: u64, next_at: Option<Utc> },
+    AttemptEnded {
+        attempt: AttemptId,
+        campaign: CampaignId,
+        lead: LeadId,
+        outcome: AttemptOutcome,
+        cause: Option<Cause>,
+        rang_us: u64,
+        next_at: Option<Utc>,
+    },
     /// A campaign began, paused or changed how it dials.
-    CampaignChanged { campaign: CampaignId, mode: Mode, running: bool, by: Party },
+    CampaignChanged {
+        campaign: CampaignId,
+        mode: Mode,
+        running: bool,
+        by: Party,
+    },
     /// A pacing decision that dialled, or that changed what limits dialling.
-    PacingDecided { campaign: CampaignId, dialled: u32, in_flight: u32, available: u32, expected_answers: f64, expected_free: f64, theta: f64, abandon_rate: Option<f64>, budget_left: f64, limited_by: PacingLimit },
+    PacingDecided {
+        campaign: CampaignId,
+        dialled: u32,
+        in_flight: u32,
+        available: u32,
+        expected_answers: f64,
+        expected_free: f64,
+        theta: f64,
+        abandon_rate: Option<f64>,
+        budget_left: f64,
+        limited_by: PacingLimit,
+    },
 
     /// A recording began.
-    RecordingStarted { recording: RecordingId, call: CallId },
+    RecordingStarted {
+        recording: RecordingId,
+        call: CallId,
+    },
     /// A recording was written.
-    RecordingEnded { recording: RecordingId, call: CallId, file: String, seconds: f64 },
+    RecordingEnded {
+        recording: RecordingId,
+        call: CallId,
+        file: String,
+        seconds: f64,
+    },
     /// A recording could not be written; the call went on.
-    RecordingFailed { recording: RecordingId, call: CallId, why: String },
+    RecordingFailed {
+        recording: RecordingId,
+        call: CallId,
+        why: String,
+    },
 
     /// A trunk began or stopped answering.
     TrunkChanged { trunk: TrunkId, up: bool },
     /// The engine began; `attempts_unknown` claims of the boot before had no end.
-    EngineStarted { boot: u32, version: String, attempts_unknown: u64 },
+    EngineStarted {
+        boot: u32,
+        version: String,
+        attempts_unknown: u64,
+    },
     /// The engine takes no more calls and waits for the live ones.
     EngineDraining { live_calls: u64 },
     /// A broken invariant inside one call; the call was ended.

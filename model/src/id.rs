@@ -36,10 +36,16 @@ impl fmt::Display for KeyError {
         match self {
             KeyError::Empty => write!(f, "a name cannot be empty"),
             KeyError::TooLong(n) => {
-                write!(f, "a name has at most {KEY_BYTES_MAX} bytes, this one has {n}")
+                write!(
+                    f,
+                    "a name has at most {KEY_BYTES_MAX} bytes, this one has {n}"
+                )
             }
             KeyError::Character(c) => {
-                write!(f, "{c:?} cannot be in a name; use letters, digits, '_', '-', '.' and ':'")
+                write!(
+                    f,
+                    "{c:?} cannot be in a name; use letters, digits, '_', '-', '.' and ':'"
+                )
             }
         }
     }
@@ -50,7 +56,8 @@ impl std::error::Error for KeyError {}
 impl Key {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len as usize]).expect("a key is ASCII by construction")
+        std::str::from_utf8(&self.bytes[..self.len as usize])
+            .expect("a key is ASCII by construction")
     }
 }
 
@@ -60,7 +67,10 @@ impl FromStr for Key {
         if s.is_empty() {
             return Err(KeyError::Empty);
         }
-        if let Some(c) = s.chars().find(|c| !(c.is_ascii_alphanumeric() || "_-.:".contains(*c))) {
+        if let Some(c) = s
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || "_-.:".contains(*c)))
+        {
             return Err(KeyError::Character(c));
         }
         if s.len() > KEY_BYTES_MAX {
@@ -68,7 +78,10 @@ impl FromStr for Key {
         }
         let mut bytes = [0; KEY_BYTES_MAX];
         bytes[..s.len()].copy_from_slice(s.as_bytes());
-        Ok(Key { bytes, len: s.len() as u8 })
+        Ok(Key {
+            bytes,
+            len: s.len() as u8,
+        })
     }
 }
 
@@ -96,7 +109,10 @@ impl<'de> Deserialize<'de> for Key {
         impl serde::de::Visitor<'_> for V {
             type Value = Key;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a name of 1 to {KEY_BYTES_MAX} letters, digits, '_', '-', '.' or ':'")
+                write!(
+                    f,
+                    "a name of 1 to {KEY_BYTES_MAX} letters, digits, '_', '-', '.' or ':'"
+                )
             }
             fn visit_str<E: serde::de::Error>(self, s: &str) -> Result<Key, E> {
                 s.parse().map_err(E::custom)
@@ -201,11 +217,20 @@ pub struct Mint {
 impl Mint {
     /// A mint for the `boot`-th start of this store. Simulations use boot 0.
     pub fn new(boot: u32) -> Mint {
-        assert!(u64::from(boot) < 1 << (64 - COUNTER_BITS), "the boot fits above the counter");
-        Mint { next: (u64::from(boot) << COUNTER_BITS) + 1 }
+        assert!(
+            u64::from(boot) < 1 << (64 - COUNTER_BITS),
+            "the boot fits above the counter"
+        );
+        Mint {
+            next: (u64::from(boot) << COUNTER_BITS) + 1,
+        }
     }
 
     /// The next id.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "ids never run out, and nobody loops over them"
+    )]
     pub fn next(&mut self) -> u64 {
         let id = self.next;
         assert!(id & COUNTER_MASK != 0, "a boot never mints 2^40 ids");

@@ -16,19 +16,19 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod id;
-pub mod time;
-pub mod number;
-pub mod cause;
 pub mod agent_state;
-pub mod outcome;
-pub mod lead;
-pub mod screen_pop;
-pub mod event;
-pub mod outbox;
+pub mod cause;
 pub mod cdr;
+pub mod event;
+pub mod id;
+pub mod lead;
 pub mod ledger;
+pub mod number;
+pub mod outbox;
+pub mod outcome;
 pub mod rng;
+pub mod screen_pop;
+pub mod time;
 
 pub use agent_state::AgentState;
 pub use cause::Cause;

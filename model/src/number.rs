@@ -32,9 +32,14 @@ impl fmt::Display for NumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NumberError::NotInternational => {
-                write!(f, "a number starts with '+' and the country code, as in +4930123456")
+                write!(
+                    f,
+                    "a number starts with '+' and the country code, as in +4930123456"
+                )
             }
-            NumberError::Length(n) => write!(f, "a number has 3 to {DIGITS_MAX} digits, this one has {n}"),
+            NumberError::Length(n) => {
+                write!(f, "a number has 3 to {DIGITS_MAX} digits, this one has {n}")
+            }
             NumberError::Character(c) => write!(f, "{c:?} cannot be in a number"),
         }
     }
@@ -71,7 +76,10 @@ impl fmt::Display for Masked {
 impl FromStr for PhoneNumber {
     type Err = NumberError;
     fn from_str(s: &str) -> Result<PhoneNumber, NumberError> {
-        let rest = s.trim().strip_prefix('+').ok_or(NumberError::NotInternational)?;
+        let rest = s
+            .trim()
+            .strip_prefix('+')
+            .ok_or(NumberError::NotInternational)?;
         let mut digits = [0; DIGITS_MAX];
         let mut len = 0;
         for c in rest.chars() {
@@ -92,7 +100,10 @@ impl FromStr for PhoneNumber {
         if digits[0] == b'0' {
             return Err(NumberError::NotInternational);
         }
-        Ok(PhoneNumber { digits, len: len as u8 })
+        Ok(PhoneNumber {
+            digits,
+            len: len as u8,
+        })
     }
 }
 
@@ -136,11 +147,29 @@ mod tests {
 
     #[test]
     fn separators_are_dropped_and_letters_refused() {
-        assert_eq!("+49 (30) 12-34.56".parse::<PhoneNumber>().unwrap().to_string(), "+4930123456");
-        assert_eq!("+49x".parse::<PhoneNumber>(), Err(NumberError::Character('x')));
-        assert_eq!("030123".parse::<PhoneNumber>(), Err(NumberError::NotInternational));
-        assert_eq!("+0301234".parse::<PhoneNumber>(), Err(NumberError::NotInternational));
-        assert_eq!("+1234567890123456".parse::<PhoneNumber>(), Err(NumberError::Length(16)));
+        assert_eq!(
+            "+49 (30) 12-34.56"
+                .parse::<PhoneNumber>()
+                .unwrap()
+                .to_string(),
+            "+4930123456"
+        );
+        assert_eq!(
+            "+49x".parse::<PhoneNumber>(),
+            Err(NumberError::Character('x'))
+        );
+        assert_eq!(
+            "030123".parse::<PhoneNumber>(),
+            Err(NumberError::NotInternational)
+        );
+        assert_eq!(
+            "+0301234".parse::<PhoneNumber>(),
+            Err(NumberError::NotInternational)
+        );
+        assert_eq!(
+            "+1234567890123456".parse::<PhoneNumber>(),
+            Err(NumberError::Length(16))
+        );
     }
 
     #[test]

@@ -17,7 +17,10 @@ pub struct Outbox<C> {
 
 impl<C> Default for Outbox<C> {
     fn default() -> Self {
-        Outbox { commands: VecDeque::new(), facts: Vec::new() }
+        Outbox {
+            commands: VecDeque::new(),
+            facts: Vec::new(),
+        }
     }
 }
 

@@ -70,6 +70,9 @@ outcomes! {
 impl AttemptOutcome {
     /// Whether a live person answered: L of the abandon rate, which is X ÷ L.
     pub fn is_live_answer(&self) -> bool {
-        matches!(self, AttemptOutcome::AnsweredAgent | AttemptOutcome::Abandoned)
+        matches!(
+            self,
+            AttemptOutcome::AnsweredAgent | AttemptOutcome::Abandoned
+        )
     }
 }

@@ -7,7 +7,9 @@ use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
 /// Monotonic time in µs since an origin the process chose. All waits and timeouts use it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Mono(u64);
 
@@ -38,7 +40,10 @@ impl Mono {
 impl Add<Duration> for Mono {
     type Output = Mono;
     fn add(self, d: Duration) -> Mono {
-        Mono(self.0.saturating_add(u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+        Mono(
+            self.0
+                .saturating_add(u64::try_from(d.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 }
 impl AddAssign<Duration> for Mono {
@@ -54,7 +59,9 @@ impl Sub<Mono> for Mono {
 }
 
 /// Wall-clock time in µs since 1970-01-01T00:00:00Z. It may step; no timer depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Utc(i64);
 
@@ -109,8 +116,11 @@ fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = (day_of_year - (153 * month_from_march + 2) / 5 + 1) as u32;
-    let month =
-        if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 } as u32;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    } as u32;
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -127,7 +137,10 @@ pub struct Now {
 impl Now {
     /// The instant `d` later, on both clocks. For tests and simulations.
     pub fn plus(self, d: Duration) -> Now {
-        Now { mono: self.mono + d, utc: self.utc + d }
+        Now {
+            mono: self.mono + d,
+            utc: self.utc + d,
+        }
     }
 }
 
@@ -137,12 +150,18 @@ mod tests {
 
     #[test]
     fn utc_prints_as_iso_8601() {
-        assert_eq!(Utc::from_micros(0).to_string(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(
+            Utc::from_micros(0).to_string(),
+            "1970-01-01T00:00:00.000000Z"
+        );
         assert_eq!(
             Utc::from_micros(1_709_210_096_000_001).to_string(),
             "2024-02-29T12:34:56.000001Z"
         );
-        assert_eq!(Utc::from_micros(-1).to_string(), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(
+            Utc::from_micros(-1).to_string(),
+            "1969-12-31T23:59:59.999999Z"
+        );
     }
 
     #[test]

@@ -20,7 +20,11 @@ impl Tone {
         for (p, packet) in packets.iter_mut().enumerate() {
             for (s, byte) in packet.iter_mut().enumerate() {
                 let t = (p * SAMPLES + s) as f64 / 8_000.0;
-                let level = if hz == 0 { 0.0 } else { 5_000.0 * (t * f64::from(hz) * std::f64::consts::TAU).sin() };
+                let level = if hz == 0 {
+                    0.0
+                } else {
+                    5_000.0 * (t * f64::from(hz) * std::f64::consts::TAU).sin()
+                };
                 *byte = media::g711::encode(Codec::Pcmu, level as i16);
             }
         }
@@ -38,6 +42,9 @@ pub fn energy(payload: &[u8]) -> f64 {
     if payload.is_empty() {
         return 0.0;
     }
-    let sum: f64 = payload.iter().map(|byte| f64::from(media::g711::decode(Codec::Pcmu, *byte)).powi(2)).sum();
+    let sum: f64 = payload
+        .iter()
+        .map(|byte| f64::from(media::g711::decode(Codec::Pcmu, *byte)).powi(2))
+        .sum();
     sum / payload.len() as f64
 }

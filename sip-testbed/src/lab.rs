@@ -34,6 +34,8 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 pub struct LabReport {
     /// INVITEs that arrived, by the SIP Call-ID, in order.
     pub invites_seen: Vec<String>,
+    /// How many arrived at each station; the carrier of the demo is the first.
+    pub invites_by_station: BTreeMap<usize, u64>,
     /// Calls that arrived and were answered.
     pub answered: u64,
     /// Calls begun here.
@@ -64,7 +66,6 @@ pub struct LabReport {
 struct Call {
     station: StationId,
     leg: LegId,
-    is_ours: bool,
     socket: Option<UdpSocket>,
     rtp: SocketAddr,
     our_offer: Option<Vec<u8>>,
@@ -89,7 +90,6 @@ enum Due {
 struct Media {
     session: Negotiated,
     tone: Tone,
-    since: Mono,
     next_packet: Mono,
     packets: u64,
     ssrc: u32,
@@ -138,7 +138,12 @@ impl Lab {
     pub fn add(&mut self, config: StationConfig) -> std::io::Result<StationId> {
         let station = Station::new(config, &mut self.rng)?;
         let id = StationId(self.stations.len());
-        epoll::add(&self.epoll, &station.socket, epoll::EventData::new_u64(id.0 as u64), epoll::EventFlags::IN)?;
+        epoll::add(
+            &self.epoll,
+            &station.socket,
+            epoll::EventData::new_u64(id.0 as u64),
+            epoll::EventFlags::IN,
+        )?;
         self.stations.push(station);
         self.register(id);
         Ok(id)
@@ -153,12 +158,24 @@ impl Lab {
     pub fn report(&self) -> LabReport {
         let mut report = self.report.clone();
         report.live = self.calls.len() as u64;
-        report.registered = self.stations.iter().filter(|station| station.is_registered).count() as u64;
+        report.registered = self
+            .stations
+            .iter()
+            .filter(|station| station.is_registered)
+            .count() as u64;
         report
     }
 
     /// Begins a call from `station` to `to` at `at`, shown as `from`.
-    pub fn call(&mut self, station: StationId, at: SocketAddr, from: &str, to: &str, credentials: Option<Credentials>, script: Script) -> std::io::Result<()> {
+    pub fn call(
+        &mut self,
+        station: StationId,
+        at: SocketAddr,
+        from: &str,
+        to: &str,
+        credentials: Option<Credentials>,
+        script: Script,
+    ) -> std::io::Result<()> {
         let now = self.now();
         let (socket, rtp) = self.open_rtp()?;
         let id = self.next_call;
@@ -168,7 +185,11 @@ impl Lab {
         let offer = offer_answer::offer(&local(rtp, id, 1));
         let invite = Invite {
             leg,
-            hop: Hop { transport: Transport::Udp, local: own.local, remote: at },
+            hop: Hop {
+                transport: Transport::Udp,
+                local: own.local,
+                remote: at,
+            },
             target: format!("sip:{to}@{at}"),
             from_user: from.to_string(),
             from_name: None,
@@ -177,7 +198,18 @@ impl Lab {
             headers: Vec::new(),
             sdp: offer.clone(),
         };
-        let call = Call { station, leg, is_ours: true, socket: Some(socket), rtp, our_offer: Some(offer), offer: None, script, media: None, due: Due::Nothing };
+        let call = Call {
+            station,
+            leg,
+
+            socket: Some(socket),
+            rtp,
+            our_offer: Some(offer),
+            offer: None,
+            script,
+            media: None,
+            due: Due::Nothing,
+        };
         self.keep(id, call)?;
         self.report.originated += 1;
         self.tell(station, now, Input::Invite(Box::new(invite)));
@@ -197,8 +229,14 @@ impl Lab {
     pub fn turn(&mut self) -> std::io::Result<()> {
         let until = self.next_due();
         let wait = until.since(self.now().mono).min(SLEEP_MAX);
-        let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
+        let timeout = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 64];
         let ready = match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
             Ok(ready) => ready,
             Err(rustix::io::Errno::INTR) => 0,
@@ -214,7 +252,11 @@ impl Lab {
         }
         let now = self.now();
         for index in 0..self.stations.len() {
-            if self.stations[index].endpoint.next_deadline().is_some_and(|at| at <= now.mono) {
+            if self.stations[index]
+                .endpoint
+                .next_deadline()
+                .is_some_and(|at| at <= now.mono)
+            {
                 self.tell(StationId(index), now, Input::Tick);
             }
         }
@@ -227,27 +269,44 @@ impl Lab {
 
     fn now(&self) -> Now {
         let mono = Mono::from_micros(self.origin.elapsed().as_micros() as u64);
-        let utc = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono, utc: Utc::from_micros(utc.as_micros() as i64) }
+        let utc = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono,
+            utc: Utc::from_micros(utc.as_micros() as i64),
+        }
     }
 
     fn next_due(&self) -> Mono {
-        let stations = self.stations.iter().filter_map(|station| station.endpoint.next_deadline());
-        let calls = self.calls.values().filter_map(|call| match (&call.due, &call.media) {
-            (Due::Answer(at) | Due::Refuse(at, _), _) => Some(*at),
-            (Due::Up, Some(media)) => Some(media.next_packet),
-            (Due::Up, None) | (Due::Nothing, _) => None,
-        });
+        let stations = self
+            .stations
+            .iter()
+            .filter_map(|station| station.endpoint.next_deadline());
+        let calls = self
+            .calls
+            .values()
+            .filter_map(|call| match (&call.due, &call.media) {
+                (Due::Answer(at) | Due::Refuse(at, _), _) => Some(*at),
+                (Due::Up, Some(media)) => Some(media.next_packet),
+                (Due::Up, None) | (Due::Nothing, _) => None,
+            });
         stations.chain(calls).min().unwrap_or(Mono::MAX)
     }
 
     fn register(&mut self, id: StationId) {
         let now = self.now();
         let station = &self.stations[id.0];
-        let Some(registration) = station.registration.clone() else { return };
+        let Some(registration) = station.registration.clone() else {
+            return;
+        };
         let input = Input::Register {
             trunk: REGISTRAR.parse().expect("a valid name"),
-            hop: Hop { transport: Transport::Udp, local: station.local, remote: registration.registrar },
+            hop: Hop {
+                transport: Transport::Udp,
+                local: station.local,
+                remote: registration.registrar,
+            },
             registrar: format!("sip:{}", registration.domain),
             aor_user: station.user.clone(),
             credentials: registration.credentials,
@@ -265,7 +324,12 @@ impl Lab {
 
     fn keep(&mut self, id: u64, call: Call) -> std::io::Result<()> {
         let socket = call.socket.as_ref().expect("a new call has a socket");
-        epoll::add(&self.epoll, socket, epoll::EventData::new_u64(RTP_BIT | id), epoll::EventFlags::IN)?;
+        epoll::add(
+            &self.epoll,
+            socket,
+            epoll::EventData::new_u64(RTP_BIT | id),
+            epoll::EventFlags::IN,
+        )?;
         self.call_of_leg.insert((call.station, call.leg), id);
         self.calls.insert(id, call);
         Ok(())
@@ -289,20 +353,41 @@ impl Lab {
             }
             Command::Arrived(arrived) => {
                 self.report.invites_seen.push(arrived.call_id.clone());
+                *self.report.invites_by_station.entry(station.0).or_default() += 1;
                 self.report.last_invite.insert(station.0, Instant::now());
                 let plan = {
                     let rng = &mut self.rng;
                     (self.stations[station.0].answering)(&arrived.called, &arrived.caller, rng)
                 };
                 let Ok((socket, rtp)) = self.open_rtp() else {
-                    return self.tell(station, now, Input::Reject { leg: arrived.leg, status: 503 });
+                    return self.tell(
+                        station,
+                        now,
+                        Input::Reject {
+                            leg: arrived.leg,
+                            status: 503,
+                        },
+                    );
                 };
                 let (due, script) = match plan {
                     Answering::Answer { after, script } => (Due::Answer(now.mono + after), script),
                     Answering::RingOut => (Due::Nothing, Script::default()),
-                    Answering::Refuse { after, status } => (Due::Refuse(now.mono + after, status), Script::default()),
+                    Answering::Refuse { after, status } => {
+                        (Due::Refuse(now.mono + after, status), Script::default())
+                    }
                 };
-                let call = Call { station, leg: arrived.leg, is_ours: false, socket: Some(socket), rtp, our_offer: None, offer: arrived.sdp, script, media: None, due };
+                let call = Call {
+                    station,
+                    leg: arrived.leg,
+
+                    socket: Some(socket),
+                    rtp,
+                    our_offer: None,
+                    offer: arrived.sdp,
+                    script,
+                    media: None,
+                    due,
+                };
                 let id = self.next_call;
                 self.next_call += 1;
                 let leg = arrived.leg;
@@ -327,17 +412,24 @@ impl Lab {
             }
             Command::Ended { leg, .. } => self.forget(station, leg),
             Command::Reinvited { leg, sdp } => {
-                let Some(id) = self.call_of_leg.get(&(station, leg)).copied() else { return };
+                let Some(id) = self.call_of_leg.get(&(station, leg)).copied() else {
+                    return;
+                };
                 let call = self.calls.get_mut(&id).expect("kept");
                 let local = local(call.rtp, id, now.mono.as_micros());
-                match sdp.as_deref().map(|offer| offer_answer::answer(offer, &local)) {
+                match sdp
+                    .as_deref()
+                    .map(|offer| offer_answer::answer(offer, &local))
+                {
                     Some(Ok((answer, session))) => {
                         if let Some(media) = call.media.as_mut() {
                             media.session = session;
                         }
                         self.tell(station, now, Input::AcceptReinvite { leg, sdp: answer });
                     }
-                    Some(Err(_)) | None => self.tell(station, now, Input::RejectReinvite { leg, status: 488 }),
+                    Some(Err(_)) | None => {
+                        self.tell(station, now, Input::RejectReinvite { leg, status: 488 })
+                    }
                 }
             }
             Command::TrunkRegistered { ok, .. } => self.stations[station.0].is_registered = ok,
@@ -355,20 +447,25 @@ impl Lab {
     fn begin_media(&mut self, id: u64, session: Negotiated, now: Now) {
         let ssrc = self.rng.next_u64() as u32;
         let phase = Duration::from_micros(self.rng.below(20_000));
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
         let script = &call.script;
         call.due = Due::Up;
         call.media = Some(Media {
             session,
             tone: Tone::new(script.tone_hz),
-            since: now.mono,
             next_packet: now.mono + phase,
             packets: 0,
             ssrc,
             sequence: ssrc as u16,
             timestamp: ssrc,
             reception: Reception::default(),
-            digits: script.digits.iter().map(|(after, digit)| (now.mono + *after, *digit)).collect(),
+            digits: script
+                .digits
+                .iter()
+                .map(|(after, digit)| (now.mono + *after, *digit))
+                .collect(),
             pressing: None,
             patience: script.patience.map(|after| now.mono + after),
             hang_up: script.hang_up_after.map(|after| now.mono + after),
@@ -377,7 +474,9 @@ impl Lab {
     }
 
     fn step(&mut self, id: u64, now: Now) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
         let (station, leg) = (call.station, call.leg);
         match call.due {
             Due::Nothing => {}
@@ -390,7 +489,10 @@ impl Lab {
             Due::Answer(at) => {
                 if now.mono >= at {
                     let local = local(call.rtp, id, 1);
-                    let answer = call.offer.as_deref().map(|offer| offer_answer::answer(offer, &local));
+                    let answer = call
+                        .offer
+                        .as_deref()
+                        .map(|offer| offer_answer::answer(offer, &local));
                     match answer {
                         Some(Ok((sdp, session))) => {
                             self.report.answered += 1;
@@ -405,8 +507,11 @@ impl Lab {
                 }
             }
             Due::Up => {
-                let Some(media) = call.media.as_mut() else { return };
-                let has_given_up = media.patience.is_some_and(|at| now.mono >= at) && !media.has_heard;
+                let Some(media) = call.media.as_mut() else {
+                    return;
+                };
+                let has_given_up =
+                    media.patience.is_some_and(|at| now.mono >= at) && !media.has_heard;
                 if has_given_up {
                     self.report.lost_patience += 1;
                     self.hang_up(id, now);
@@ -436,27 +541,57 @@ impl Lab {
                     return Ok(());
                 }
             };
-            let hop = Hop { transport: Transport::Udp, local: self.stations[station.0].local, remote };
+            let hop = Hop {
+                transport: Transport::Udp,
+                local: self.stations[station.0].local,
+                remote,
+            };
             let now = self.now();
-            self.tell(station, now, Input::Received { hop, bytes: &buffer[..length] });
+            self.tell(
+                station,
+                now,
+                Input::Received {
+                    hop,
+                    bytes: &buffer[..length],
+                },
+            );
             self.buffer = buffer;
         }
     }
 
     fn receive_rtp(&mut self, id: u64) {
         let now = self.now();
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(socket) = call.socket.as_ref() else { return };
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        let Some(socket) = call.socket.as_ref() else {
+            return;
+        };
         while let Ok(length) = socket.recv(&mut self.buffer) {
-            let Ok(packet) = rtp::Packet::parse(&self.buffer[..length]) else { continue };
-            let Some(media) = call.media.as_mut() else { continue };
+            let Ok(packet) = rtp::Packet::parse(&self.buffer[..length]) else {
+                continue;
+            };
+            let Some(media) = call.media.as_mut() else {
+                continue;
+            };
             self.report.rtp_received += 1;
-            media.reception.packet(now.mono.as_micros(), packet.ssrc(), packet.sequence(), packet.timestamp());
-            if call.script.listen_hz != 0 && !media.has_heard && packet.payload_type() == media.session.payload_type {
+            media.reception.packet(
+                now.mono.as_micros(),
+                packet.ssrc(),
+                packet.sequence(),
+                packet.timestamp(),
+            );
+            if call.script.listen_hz != 0
+                && !media.has_heard
+                && packet.payload_type() == media.session.payload_type
+            {
                 let mut samples = [0i16; SAMPLES];
                 let codec = media::Codec::Pcmu;
                 let n = media::g711::decode_into(codec, packet.payload(), &mut samples);
-                if n == SAMPLES && media::dtmf::goertzel::amplitude(&samples, f32::from(call.script.listen_hz)) > HEARD {
+                if n == SAMPLES
+                    && media::dtmf::goertzel::amplitude(&samples, f32::from(call.script.listen_hz))
+                        > HEARD
+                {
                     media.has_heard = true;
                     self.report.heard += 1;
                 }
@@ -489,7 +624,13 @@ impl Lab {
 
 /// Our end of a call's media: G.711 µ alone, so that what is sent can be compared byte for byte.
 fn local(addr: SocketAddr, session_id: u64, version: u64) -> Local<'static> {
-    Local { addr, session_id, version, codecs: &[offer_answer::Codec::Pcmu], direction: sip::sdp::Direction::SendRecv }
+    Local {
+        addr,
+        session_id,
+        version,
+        codecs: &[offer_answer::Codec::Pcmu],
+        direction: sip::sdp::Direction::SendRecv,
+    }
 }
 
 /// The name under which a phone's registration is told.
@@ -521,11 +662,25 @@ impl Media {
         };
         let length = match event {
             Some((event, began, payload_type)) => {
-                let header = rtp::Header { marker: event.marker, payload_type, sequence: self.sequence, timestamp: began, ssrc: self.ssrc, ..rtp::Header::default() };
+                let header = rtp::Header {
+                    marker: event.marker,
+                    payload_type,
+                    sequence: self.sequence,
+                    timestamp: began,
+                    ssrc: self.ssrc,
+                    ..rtp::Header::default()
+                };
                 header.write(&event.event.bytes(), &mut bytes)
             }
             None => {
-                let header = rtp::Header { marker: self.packets == 0, payload_type: self.session.payload_type, sequence: self.sequence, timestamp: self.timestamp, ssrc: self.ssrc, ..rtp::Header::default() };
+                let header = rtp::Header {
+                    marker: self.packets == 0,
+                    payload_type: self.session.payload_type,
+                    sequence: self.sequence,
+                    timestamp: self.timestamp,
+                    ssrc: self.ssrc,
+                    ..rtp::Header::default()
+                };
                 header.write(self.tone.packet(self.packets), &mut bytes)
             }
         };
@@ -533,6 +688,8 @@ impl Media {
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(SAMPLES as u32);
         let Ok(length) = length else { return false };
-        socket.send_to(&bytes[..length], self.session.remote).is_ok()
+        socket
+            .send_to(&bytes[..length], self.session.remote)
+            .is_ok()
     }
 }

@@ -26,6 +26,9 @@ pub struct Registration {
     pub expires: Duration,
 }
 
+/// What a station does with a call, from the called number and the caller.
+pub type Answers = Box<dyn FnMut(&str, &str, &mut Rng) -> Answering + Send>;
+
 /// What a station is made of.
 pub struct StationConfig {
     /// The user part of its own URI.
@@ -34,8 +37,8 @@ pub struct StationConfig {
     pub bind: SocketAddr,
     /// Phones register, carriers do not.
     pub registration: Option<Registration>,
-    /// What it does with a call: called number, caller, whether auto-answer was asked.
-    pub answering: Box<dyn FnMut(&str, &str, &mut Rng) -> Answering + Send>,
+    /// What it does with a call.
+    pub answering: Answers,
 }
 
 /// A station at work.
@@ -47,7 +50,7 @@ pub(crate) struct Station {
     pub out: Outbox<Command>,
     pub registration: Option<Registration>,
     pub is_registered: bool,
-    pub answering: Box<dyn FnMut(&str, &str, &mut Rng) -> Answering + Send>,
+    pub answering: Answers,
     own_legs: Mint,
 }
 

@@ -30,7 +30,10 @@ pub struct ServeArgs {
 
 /// Runs it.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let source = args.config.as_deref().map_or(Source::Embedded, Source::of_path);
+    let source = args
+        .config
+        .as_deref()
+        .map_or(Source::Embedded, Source::of_path);
     let (mut configuration, warnings) = config::load(&source)?;
     for warning in &warnings {
         eprintln!("{warning}\n");
@@ -40,8 +43,14 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let patience = Duration::from_secs(configuration.tandem.engine.drain_s.into());
     let running = wiring::start(configuration, &source)?;
-    eprintln!("SIP on {} (UDP and TCP), HTTP on http://{}", running.sip, running.api);
-    eprintln!("records, phone passwords and API tokens are in {}", running.folder().display());
+    eprintln!(
+        "SIP on {} (UDP and TCP), HTTP on http://{}",
+        running.sip, running.api
+    );
+    eprintln!(
+        "records, phone passwords and API tokens are in {}",
+        running.folder().display()
+    );
     if let Some(file) = &args.ready_file {
         let ready = serde_json::json!({ "sip": running.sip, "api": running.api, "pid": std::process::id() });
         let partial = file.with_extension("partial");

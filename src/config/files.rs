@@ -48,7 +48,11 @@ pub struct EngineFile {
 
 impl Default for EngineFile {
     fn default() -> Self {
-        EngineFile { live_calls_max: 5_000, call_minutes_max: 240, drain_s: 30 }
+        EngineFile {
+            live_calls_max: 5_000,
+            call_minutes_max: 240,
+            drain_s: 30,
+        }
     }
 }
 
@@ -104,7 +108,13 @@ pub struct MediaFile {
 
 impl Default for MediaFile {
     fn default() -> Self {
-        MediaFile { address: IpAddr::from([127, 0, 0, 1]), ports: (20_000, 29_999), workers: 1, rtp_timeout_s: 30, nat_phones: false }
+        MediaFile {
+            address: IpAddr::from([127, 0, 0, 1]),
+            ports: (20_000, 29_999),
+            workers: 1,
+            rtp_timeout_s: 30,
+            nat_phones: false,
+        }
     }
 }
 
@@ -118,7 +128,9 @@ pub struct DataFile {
 
 impl Default for DataFile {
     fn default() -> Self {
-        DataFile { folder: "data".into() }
+        DataFile {
+            folder: "data".into(),
+        }
     }
 }
 
@@ -133,7 +145,7 @@ pub(super) struct TrunksFile {
 }
 
 /// One carrier.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrunkFile {
     /// Where INVITEs go, and one of the addresses they come from.
@@ -150,15 +162,70 @@ pub struct TrunkFile {
     /// User for its challenges.
     #[serde(default)]
     pub user: Option<String>,
-    /// The password for them.
-    #[serde(flatten)]
-    pub password: PhoneFile,
+    /// The password for them: itself,
+    #[serde(default)]
+    password: Option<String>,
+    /// the environment variable that has it,
+    #[serde(default)]
+    password_env: Option<String>,
+    /// or the file that has it.
+    #[serde(default)]
+    password_file: Option<PathBuf>,
     /// Register with it as `user`.
     #[serde(default)]
     pub register: bool,
     /// What it allows.
     #[serde(default)]
     pub limits: TrunkLimits,
+}
+
+impl std::fmt::Debug for TrunkFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrunkFile")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TrunkFile {
+    /// The password for its challenges.
+    pub fn password(&self) -> PhoneFile {
+        PhoneFile {
+            password: self.password.clone(),
+            password_env: self.password_env.clone(),
+            password_file: self.password_file.clone(),
+        }
+    }
+
+    /// What is wrong with the way it is authenticated: key, problem and remedy.
+    pub(super) fn problem(&self) -> Option<(&'static str, String, &'static str)> {
+        let password = self.password();
+        match (&self.user, password.is_given()) {
+            (Some(_), true) => password.secret().err().map(|why| {
+                (
+                    password.key(),
+                    why,
+                    "give password, password_env or password_file",
+                )
+            }),
+            (Some(_), false) => Some((
+                "user",
+                "a user without a password".into(),
+                "add password_env = \"NAME\"",
+            )),
+            (None, true) => Some((
+                password.key(),
+                "a password without a user".into(),
+                "add user = \"NAME\"",
+            )),
+            (None, false) if self.register => Some((
+                "register",
+                "a registration needs an account".into(),
+                "add user and password_env",
+            )),
+            (None, false) => None,
+        }
+    }
 }
 
 /// How a carrier is reached.
@@ -190,7 +257,7 @@ pub(super) struct AgentsFile {
 
 /// A password, in one of three ways.
 #[derive(Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct PhoneFile {
     password: Option<String>,
     password_env: Option<String>,
@@ -229,6 +296,16 @@ impl PhoneFile {
         Ok(secret)
     }
 
+    /// The key that is written.
+    pub(super) fn key(&self) -> &'static str {
+        match (&self.password, &self.password_env, &self.password_file) {
+            (Some(_), _, _) => "password",
+            (None, Some(_), _) => "password_env",
+            (None, None, Some(_)) => "password_file",
+            (None, None, None) => "",
+        }
+    }
+
     /// Whether any is named.
     pub fn is_given(&self) -> bool {
         self.password.is_some() || self.password_env.is_some() || self.password_file.is_some()
@@ -244,13 +321,25 @@ impl TandemFile {
         };
         let (first, last) = self.media.ports;
         if first % 2 != 0 || first < 1_024 || last <= first {
-            say("media.ports", "not a range", "begin with an even port from 1024 and end above it, as in [20000, 29999]");
+            say(
+                "media.ports",
+                "not a range",
+                "begin with an even port from 1024 and end above it, as in [20000, 29999]",
+            );
         }
         if !(1..=64).contains(&self.media.workers) {
-            say("media.workers", "not between 1 and 64", "use 1 for each core that may relay");
+            say(
+                "media.workers",
+                "not between 1 and 64",
+                "use 1 for each core that may relay",
+            );
         }
         if !(2..=3_600).contains(&self.media.rtp_timeout_s) {
-            say("media.rtp_timeout_s", "not between 2 and 3600", "30 is usual");
+            say(
+                "media.rtp_timeout_s",
+                "not between 2 and 3600",
+                "30 is usual",
+            );
         }
         if self.sip.registration_s.0 < 10 || self.sip.registration_s.1 < self.sip.registration_s.0 {
             say("sip.registration_s", "not a range", "as in [60, 3600]");
@@ -259,7 +348,48 @@ impl TandemFile {
             say("sip.t1_ms", "not between 100 and 4000", "RFC 3261 says 500");
         }
         if self.engine.live_calls_max == 0 || self.engine.call_minutes_max == 0 {
-            say("engine", "a bound of 0 lets nobody in", "give live_calls_max and call_minutes_max");
+            say(
+                "engine",
+                "a bound of 0 lets nobody in",
+                "give live_calls_max and call_minutes_max",
+            );
+        }
+        for code in self.feature_codes.keys() {
+            if code.is_empty() || !code.chars().all(|c| c.is_ascii_digit() || "*#".contains(c)) {
+                say(
+                    &format!("feature_codes.{code}"),
+                    "cannot be dialled",
+                    "use the keys 0-9, * and #, as in \"*15\"",
+                );
+            }
+        }
+        if let Err(error) = crate::api::auth::Tokens::new(&self.api.tokens) {
+            say(
+                "api.tokens",
+                &error.to_string(),
+                "docs/configuration.md says what a token has",
+            );
+        }
+        if let Err(error) = crate::crm::adapter(&self.crm) {
+            say(
+                "crm",
+                &error.to_string(),
+                "docs/configuration.md says what each adapter needs",
+            );
+        }
+        for (index, webhook) in self.webhook.iter().enumerate() {
+            for secret in [Some(&webhook.secret), webhook.secret_before.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                if let Err(error) = secret.read() {
+                    say(
+                        &format!("webhook.{index}.secret"),
+                        &error.to_string(),
+                        "name the variable or file that holds the key",
+                    );
+                }
+            }
         }
         problems
     }

@@ -8,13 +8,16 @@ mod files;
 mod problem;
 mod source;
 
-pub use files::{ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile, TrunkFile};
+pub use files::{
+    ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile,
+    TrunkFile,
+};
 pub use problem::Problem;
 pub use source::Source;
 
 use call::config::default_feature_codes;
 use files::{AgentsFile, QueuesFile, TrunksFile};
-use model::{AgentId, CampaignId, FlowId, TrunkId};
+use model::{AgentId, CampaignId, FlowId, QueueId, SkillId, TrunkId};
 use problem::{Checked, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,17 +47,55 @@ impl std::fmt::Display for Rejected {
             writeln!(f, "{problem}")?;
         }
         let n = self.problems.len();
-        write!(f, "{n} problem{} in the configuration", if n == 1 { "" } else { "s" })
+        write!(
+            f,
+            "{n} problem{} in the configuration",
+            if n == 1 { "" } else { "s" }
+        )
     }
 }
 
 impl std::error::Error for Rejected {}
 
 /// Reads all of a source. Problems that only warn are returned beside.
+///
+/// # Errors
+/// Every problem that was found. Where a file could not be read in full, nobody is told that what
+/// should be in it is missing.
 pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> {
     let mut checked = Checked::default();
+    let (configuration, _) = read(source, &mut checked);
+    checked.finish(configuration)
+}
 
-    let tandem_text = checked.read(source, "tandem.toml");
+/// What a flow may name.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Queues, those of campaigns included.
+    pub queues: BTreeSet<QueueId>,
+    /// Skills that some agent has.
+    pub skills: BTreeSet<SkillId>,
+    /// Prompts, the built-in ones included.
+    pub prompts: BTreeSet<String>,
+    /// Data sources.
+    pub sources: BTreeSet<String>,
+}
+
+/// What a source's flows may name; its own flows may be wrong.
+///
+/// # Errors
+/// Where a file could not be read in full: then a name may be missing that is there.
+pub fn names(source: &Source) -> Result<Names, Rejected> {
+    let mut checked = Checked::default();
+    let (_, names) = read(source, &mut checked);
+    match checked.is_all_whole() {
+        true => Ok(names),
+        false => checked.finish(names).map(|(names, _)| names),
+    }
+}
+
+fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
+    let tandem_text = checked.read(source, source::MAIN_FILE);
     let tandem: TandemFile = checked.parse(&tandem_text);
     let trunks_text = checked.read(source, "trunks.toml");
     let trunks: TrunksFile = checked.parse(&trunks_text);
@@ -62,110 +103,313 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
     let queues: QueuesFile = checked.parse(&queues_text);
     let agents_text = checked.read(source, "agents.toml");
     let agents: AgentsFile = checked.parse(&agents_text);
+    let prompts = source.prompts();
 
     let mut dialer = dialer::Config {
-        trunks: trunks.trunks.iter().map(|(id, trunk)| (*id, trunk.limits)).collect(),
+        trunks: trunks
+            .trunks
+            .iter()
+            .map(|(id, trunk)| (*id, trunk.limits))
+            .collect(),
         ..dialer::Config::default()
     };
     let mut campaign_texts: BTreeMap<CampaignId, Text> = BTreeMap::new();
-    for name in checked.list(source, "campaigns", "toml") {
+    let mut campaigns_whole = true;
+    for name in source.list("campaigns", "toml") {
         let text = checked.read(source, &format!("campaigns/{name}.toml"));
-        let Some(id) = checked.name::<CampaignId>(&text, &name) else { continue };
+        let Some(id) = checked.name::<CampaignId>(&text, &name) else {
+            continue;
+        };
         if let Some(mut campaign) = checked.try_parse::<dialer::config::CampaignConfig>(&text) {
-            let is_member = |agent: &acd::AgentConfig| agent.queues.iter().any(|membership| membership.queue.0 == id.0);
-            campaign.agents = agents.agents.iter().filter(|(_, agent)| is_member(agent)).map(|(id, _)| *id).collect();
+            let is_member = |agent: &acd::AgentConfig| {
+                agent
+                    .queues
+                    .iter()
+                    .any(|membership| membership.queue.0 == id.0)
+            };
+            campaign.agents = agents
+                .agents
+                .iter()
+                .filter(|(_, agent)| is_member(agent))
+                .map(|(id, _)| *id)
+                .collect();
+            if campaign.agents.is_empty() && checked.is_whole(&agents_text) {
+                checked.warn(
+                    &text,
+                    "mode",
+                    "no agent takes the calls of this campaign",
+                    "name it in an agent's queues",
+                );
+            }
+            if let Some(prompt) = campaign
+                .abandon_prompt
+                .as_ref()
+                .filter(|prompt| !prompts.contains(*prompt))
+            {
+                checked.say(&text, "abandon_prompt", &no_prompt(prompt), PROMPT_REMEDY);
+            }
             dialer.campaigns.insert(id, campaign);
         }
+        campaigns_whole &= checked.is_whole(&text);
         campaign_texts.insert(id, text);
     }
-    for name in checked.list(source, "rules", "toml") {
+    let mut rule_texts: BTreeMap<String, Text> = BTreeMap::new();
+    for name in source.list("rules", "toml") {
         let text = checked.read(source, &format!("rules/{name}.toml"));
         if let Some(rules) = checked.try_parse::<dialer::rules::RuleSet>(&text) {
-            dialer.rules.insert(name, rules);
+            if rules.id != name {
+                checked.say(
+                    &text,
+                    "id",
+                    "not the name of its file",
+                    &format!("write id = \"{name}\", or rename the file"),
+                );
+            }
+            dialer.rules.insert(name.clone(), rules);
         }
+        rule_texts.insert(name, text);
     }
 
-    let mut acd = acd::Config { queues: queues.queues, agents: agents.agents };
+    let mut acd = acd::Config {
+        queues: queues.queues,
+        agents: agents.agents,
+    };
     // The engine adds the campaigns' queues as well; here so that the check of the agents knows them.
     call::config::join_campaigns(&mut acd, &dialer);
+    let queues_whole = checked.is_whole(&queues_text) && campaigns_whole;
     for problem in acd.validate() {
-        let text = if problem.path.starts_with("agents") { &agents_text } else { &queues_text };
-        checked.say(text, &problem.path, &problem.problem, "docs/operations.md lists what each key may be");
+        let is_of_agents = problem.path.starts_with("agents");
+        let text = if is_of_agents {
+            &agents_text
+        } else {
+            &queues_text
+        };
+        let (message, remedy) = match problem.problem.split_once("; ") {
+            Some((remedy, message)) if remedy.starts_with("write ") => (message, remedy),
+            Some((message, remedy)) => (message, remedy),
+            None => (
+                problem.problem.as_str(),
+                "docs/configuration.md says what each key may be",
+            ),
+        };
+        if queues_whole || !message.starts_with("there is no queue") {
+            checked.say(text, &problem.path, message, remedy);
+        }
     }
+    let served: BTreeSet<QueueId> = acd
+        .agents
+        .values()
+        .flat_map(|agent| agent.queues.iter().map(|m| m.queue))
+        .collect();
+    for queue in acd.queues.keys().filter(|queue| {
+        !served.contains(queue) && !dialer.campaigns.contains_key(&CampaignId(queue.0))
+    }) {
+        if checked.is_whole(&agents_text) {
+            checked.warn(
+                &queues_text,
+                &format!("queues.{queue}"),
+                "no agent takes the calls of this queue",
+                "name it in an agent's queues",
+            );
+        }
+    }
+    let trunks_whole = checked.is_whole(&trunks_text);
     for problem in dialer.validate() {
-        let id = problem.path.split('.').nth(1).and_then(|id| id.parse::<CampaignId>().ok());
-        match id.and_then(|id| campaign_texts.get(&id)).filter(|_| problem.path.starts_with("campaigns.")) {
+        let mut segments = problem.path.splitn(2, '.');
+        let (kind, rest) = (segments.next().unwrap_or(""), segments.next().unwrap_or(""));
+        let (name, key) = rest.rsplit_once('.').unwrap_or((rest, ""));
+        let campaign = name
+            .parse::<CampaignId>()
+            .ok()
+            .and_then(|id| campaign_texts.get(&id));
+        match (kind, campaign, rule_texts.get(rest)) {
             // campaigns.spring.rules is the key `rules` of its own file.
-            Some(text) => {
-                let key = problem.path.splitn(3, '.').nth(2).unwrap_or("");
-                checked.say(text, key, &problem.message, &problem.remedy);
+            ("campaigns", Some(text), _) => {
+                if trunks_whole || !problem.message.starts_with("there is no trunk") {
+                    checked.say(text, key, &problem.message, &problem.remedy);
+                }
             }
-            None => checked.say(&trunks_text, &problem.path, &problem.message, &problem.remedy),
+            ("rules", _, Some(text)) => {
+                checked.say(text, "rule", &problem.message, &problem.remedy)
+            }
+            ("trunks", _, _) => {
+                checked.say(
+                    &trunks_text,
+                    &format!("trunks.{name}.limits.{key}"),
+                    &problem.message,
+                    &problem.remedy,
+                );
+            }
+            _ => checked.say(
+                &trunks_text,
+                &problem.path,
+                &problem.message,
+                &problem.remedy,
+            ),
+        }
+    }
+    for (id, trunk) in &trunks.trunks {
+        if let Some((key, message, remedy)) = trunk.problem() {
+            checked.say(
+                &trunks_text,
+                &format!("trunks.{id}.{key}"),
+                &message,
+                remedy,
+            );
         }
     }
 
-    let prompts = source.prompts();
     let mut flow_files = Vec::new();
-    for name in checked.list(source, "ivr", "toml") {
+    for name in source.list("ivr", "toml") {
         let text = checked.read(source, &format!("ivr/{name}.toml"));
         flow_files.push((text.file, text.text));
     }
+    let names = Names {
+        queues: acd.queues.keys().copied().collect(),
+        skills: call::config::skills(&acd),
+        prompts: prompts.clone(),
+        sources: tandem.lookup.keys().cloned().collect(),
+    };
     let context = ivr::CheckContext {
-        queues: Some(acd.queues.keys().copied().collect()),
-        skills: Some(call::config::skills(&acd)),
+        queues: queues_whole.then(|| names.queues.clone()),
+        skills: checked.is_whole(&agents_text).then(|| names.skills.clone()),
         prompts: Some(prompts.clone()),
-        sources: Some(tandem.lookup.keys().cloned().collect()),
+        sources: checked
+            .is_whole(&tandem_text)
+            .then(|| names.sources.clone()),
         ..ivr::CheckContext::default()
     };
-    let flows: BTreeSet<FlowId> = match ivr::parse_all(&flow_files, &context) {
+    let flows: Option<BTreeSet<FlowId>> = match ivr::parse_all(&flow_files, &context) {
         Ok(flows) => {
             for flow in flows.values() {
                 checked.diagnostics(&flow_files, &flow.warnings);
             }
-            flows.keys().copied().collect()
+            Some(flows.keys().copied().collect())
         }
         Err(diagnostics) => {
             checked.diagnostics(&flow_files, &diagnostics);
-            BTreeSet::new()
+            None
         }
     };
+    // Where a flow has an error, none can be used, and none is missing.
+    let is_no_flow = |flow: &FlowId| flows.as_ref().is_some_and(|flows| !flows.contains(flow));
 
     for (index, route) in tandem.route.iter().enumerate() {
-        let path = format!("route.{index}");
+        let path = |key: &str| format!("route.{index}.{key}");
         match (route.flow, route.queue) {
-            (Some(flow), None) if !flows.contains(&flow) && !flows.is_empty() => {
-                checked.say(&tandem_text, &path, &format!("there is no flow \"{flow}\""), "add ivr/NAME.toml");
+            (Some(flow), None) if is_no_flow(&flow) => {
+                checked.say(
+                    &tandem_text,
+                    &path("flow"),
+                    &format!("there is no flow \"{flow}\""),
+                    &format!("add ivr/{flow}.toml"),
+                );
             }
-            (None, Some(queue)) if !acd.queues.contains_key(&queue) => {
-                checked.say(&tandem_text, &path, &format!("there is no queue \"{queue}\""), "add it to queues.toml");
+            (None, Some(queue)) if queues_whole && !acd.queues.contains_key(&queue) => {
+                checked.say(
+                    &tandem_text,
+                    &path("queue"),
+                    &format!("there is no queue \"{queue}\""),
+                    &format!("add [queues.{queue}] to queues.toml"),
+                );
             }
             (Some(_), None) | (None, Some(_)) => {}
-            _ => checked.say(&tandem_text, &path, "a route goes to one place", "give it either a flow or a queue"),
+            (Some(_), Some(_)) | (None, None) => {
+                checked.say(
+                    &tandem_text,
+                    &path("number"),
+                    "a route goes to one place",
+                    "give it either a flow or a queue",
+                );
+            }
         }
-        if let Some(trunk) = route.trunk.filter(|trunk| !trunks.trunks.contains_key(trunk)) {
-            checked.say(&tandem_text, &path, &format!("there is no trunk \"{trunk}\""), "add it to trunks.toml");
-        }
-    }
-    for agent in agents.phones.keys().filter(|agent| !acd.agents.contains_key(agent)) {
-        checked.say(&agents_text, &format!("phones.{agent}"), "no such agent", "add [agents.NAME] or remove the phone");
-    }
-    for (agent, phone) in &agents.phones {
-        if let Err(why) = phone.secret() {
-            checked.say(&agents_text, &format!("phones.{agent}"), &why, "give password, password_env or password_file");
+        if let Some(trunk) = route
+            .trunk
+            .filter(|trunk| trunks_whole && !trunks.trunks.contains_key(trunk))
+        {
+            checked.say(
+                &tandem_text,
+                &path("trunk"),
+                &format!("there is no trunk \"{trunk}\""),
+                &format!("add [trunks.{trunk}] to trunks.toml"),
+            );
         }
     }
     for problem in tandem.problems() {
         checked.say(&tandem_text, &problem.0, &problem.1, &problem.2);
     }
-    for (queue, treatment) in &queues.treatment {
-        if !acd.queues.contains_key(queue) {
-            checked.say(&queues_text, &format!("treatment.{queue}"), "no such queue", "name a queue or campaign");
-        }
-        for prompt in [&treatment.music, &treatment.hold_music] {
-            if !prompts.contains(prompt) {
-                let message = format!("there is no prompt \"{prompt}\"");
-                checked.say(&queues_text, &format!("treatment.{queue}"), &message, "add it under prompts/ as 8 kHz mono WAV");
+    for (id, queue) in &acd.queues {
+        let Some(overflow) = &queue.overflow else {
+            continue;
+        };
+        let path = format!("queues.{id}.overflow");
+        match overflow.to {
+            acd::config::OverflowTo::Flow(flow) if is_no_flow(&flow) => {
+                checked.say(
+                    &queues_text,
+                    &format!("{path}.to"),
+                    &format!("there is no flow \"{flow}\""),
+                    &format!("add ivr/{flow}.toml"),
+                );
             }
+            acd::config::OverflowTo::Flow(_)
+            | acd::config::OverflowTo::Queue(_)
+            | acd::config::OverflowTo::HangUp => {}
+        }
+        if let Some(prompt) = overflow
+            .prompt
+            .as_ref()
+            .filter(|prompt| !prompts.contains(*prompt))
+        {
+            checked.say(
+                &queues_text,
+                &format!("{path}.prompt"),
+                &no_prompt(prompt),
+                PROMPT_REMEDY,
+            );
+        }
+    }
+    for (queue, treatment) in &queues.treatment {
+        if queues_whole && !acd.queues.contains_key(queue) {
+            checked.say(
+                &queues_text,
+                &format!("treatment.{queue}"),
+                "no such queue",
+                "name a queue or campaign",
+            );
+        }
+        for (key, prompt) in [
+            ("music", &treatment.music),
+            ("hold_music", &treatment.hold_music),
+        ] {
+            if !prompts.contains(prompt) {
+                checked.say(
+                    &queues_text,
+                    &format!("treatment.{queue}.{key}"),
+                    &no_prompt(prompt),
+                    PROMPT_REMEDY,
+                );
+            }
+        }
+    }
+    for (agent, phone) in &agents.phones {
+        let path = format!("phones.{agent}");
+        if checked.is_whole(&agents_text) && !acd.agents.contains_key(agent) {
+            checked.say(
+                &agents_text,
+                &path,
+                "no such agent",
+                &format!("add [agents.{agent}] or remove the phone"),
+            );
+        }
+        if let Err(why) = phone.secret() {
+            let remedy = "give one of password, password_env or password_file, or leave the phone out: its password is then made";
+            checked.say(
+                &agents_text,
+                &format!("{path}.{}", phone.key()),
+                &why,
+                remedy,
+            );
         }
     }
 
@@ -181,6 +425,19 @@ pub fn load(source: &Source) -> Result<(Configuration, Vec<Problem>), Rejected> 
         live_calls_max: tandem.engine.live_calls_max,
         call_ms_max: u64::from(tandem.engine.call_minutes_max) * 60_000,
     };
-    let configuration = Configuration { tandem, trunks: trunks.trunks, phones: agents.phones, call };
-    checked.finish(configuration)
+    (
+        Configuration {
+            tandem,
+            trunks: trunks.trunks,
+            phones: agents.phones,
+            call,
+        },
+        names,
+    )
+}
+
+const PROMPT_REMEDY: &str = "add it under prompts/ as NAME.wav: 8 kHz, 16 bit, mono";
+
+fn no_prompt(name: &str) -> String {
+    format!("there is no prompt \"{name}\"")
 }

@@ -16,14 +16,27 @@ impl Exchange {
     /// One command.
     pub(super) fn carry_out(&mut self, now: Now, command: Command) {
         match command {
-            Command::RingLeg { leg } => self.sip.handle(now, sip::endpoint::Input::Ring { leg }, &mut self.sip_out),
+            Command::RingLeg { leg } => {
+                self.sip
+                    .handle(now, sip::endpoint::Input::Ring { leg }, &mut self.sip_out)
+            }
             Command::AnswerLeg { leg } => self.answer(now, leg),
             Command::RejectLeg { leg, cause } => {
                 self.legs.remove(leg);
-                let input = sip::endpoint::Input::Reject { leg, status: cause.sip_status() };
+                let input = sip::endpoint::Input::Reject {
+                    leg,
+                    status: cause.sip_status(),
+                };
                 self.sip.handle(now, input, &mut self.sip_out);
             }
-            Command::DialCustomer { leg, trunk, number, caller_id, attempt, .. } => {
+            Command::DialCustomer {
+                leg,
+                trunk,
+                number,
+                caller_id,
+                attempt,
+                ..
+            } => {
                 let Some(to) = self.setup.trunks.get(&trunk).cloned() else {
                     return self.dial_failed(leg, Cause::Unreachable);
                 };
@@ -40,7 +53,14 @@ impl Exchange {
                 };
                 self.dial(now, invite, None);
             }
-            Command::DialAgent { leg, agent, caller, caller_name, auto_answer, .. } => {
+            Command::DialAgent {
+                leg,
+                agent,
+                caller,
+                caller_name,
+                auto_answer,
+                ..
+            } => {
                 let Some(phone) = self.phones.get(&agent).cloned() else {
                     return self.dial_failed(leg, Cause::Unreachable);
                 };
@@ -48,8 +68,14 @@ impl Exchange {
                 if auto_answer {
                     // RFC 5373 §4, and the two headers that phones obey in practice.
                     headers.push(("Answer-Mode".to_string(), "Auto".to_string()));
-                    headers.push(("Call-Info".to_string(), format!("<sip:{}>;answer-after=0", self.setup.domain)));
-                    headers.push(("Alert-Info".to_string(), "<urn:alert:source:internal>;info=alert-autoanswer".to_string()));
+                    headers.push((
+                        "Call-Info".to_string(),
+                        format!("<sip:{}>;answer-after=0", self.setup.domain),
+                    ));
+                    headers.push((
+                        "Alert-Info".to_string(),
+                        "<urn:alert:source:internal>;info=alert-autoanswer".to_string(),
+                    ));
                 }
                 let invite = Invite {
                     leg,
@@ -67,19 +93,45 @@ impl Exchange {
             Command::HangUpLeg { leg, cause } => {
                 self.close_media(leg);
                 self.legs.remove(leg);
-                let input = sip::endpoint::Input::HangUp { leg, q850: cause.q850() };
+                let input = sip::endpoint::Input::HangUp {
+                    leg,
+                    q850: cause.q850(),
+                };
                 self.sip.handle(now, input, &mut self.sip_out);
             }
-            Command::Play { leg, play, pieces, repeat } => {
+            Command::Play {
+                leg,
+                play,
+                pieces,
+                repeat,
+            } => {
                 let clips = self.clips(&pieces);
-                self.order(leg, Order::Play { leg, play, clips, repeat });
+                self.order(
+                    leg,
+                    Order::Play {
+                        leg,
+                        play,
+                        clips,
+                        repeat,
+                    },
+                );
             }
             Command::StopPlay { leg, play } => self.order(leg, Order::StopPlay { leg, play }),
             Command::Bridge { a, b } => self.order(a, Order::Bridge { a, b }),
             Command::Unbridge { a, b } => self.order(a, Order::Unbridge { a, b }),
-            Command::StartRecording { recording, call: _, customer, agent } => {
+            Command::StartRecording {
+                recording,
+                call: _,
+                customer,
+                agent,
+            } => {
                 let file = self.setup.recordings.join(file_name(recording));
-                let order = Order::Record { recording, left: customer, right: agent, file };
+                let order = Order::Record {
+                    recording,
+                    left: customer,
+                    right: agent,
+                    file,
+                };
                 self.leg_of_recording.insert(recording, customer);
                 self.order(customer, order);
             }
@@ -97,29 +149,51 @@ impl Exchange {
 
     fn answer(&mut self, now: Now, leg: LegId) {
         let latch_phones = self.setup.latch_phones;
-        let Some(entry) = self.legs.get_mut(leg) else { return };
+        let Some(entry) = self.legs.get_mut(leg) else {
+            return;
+        };
         let sdp = match entry.our_answer.take() {
             Some((sdp, negotiated)) => {
                 let socket = entry.socket.take().expect("an arrived leg has its socket");
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
                 entry.is_open = true;
-                self.order(leg, Order::Open { leg, socket, session });
+                self.order(
+                    leg,
+                    Order::Open {
+                        leg,
+                        socket,
+                        session,
+                    },
+                );
                 sdp
             }
             // They wanted our offer: the media opens when their ACK answers it.
-            None => entry.our_offer.clone().expect("an arrived leg has our answer or our offer"),
+            None => entry
+                .our_offer
+                .clone()
+                .expect("an arrived leg has our answer or our offer"),
         };
-        self.sip.handle(now, sip::endpoint::Input::Accept { leg, sdp }, &mut self.sip_out);
+        self.sip.handle(
+            now,
+            sip::endpoint::Input::Accept { leg, sdp },
+            &mut self.sip_out,
+        );
     }
 
     fn dial(&mut self, now: Now, mut invite: Invite, agent: Option<model::AgentId>) {
         let leg = invite.leg;
-        let Some(mut entry) = self.open_port(agent) else { return self.dial_failed(leg, Cause::Congestion) };
+        let Some(mut entry) = self.open_port(agent) else {
+            return self.dial_failed(leg, Cause::Congestion);
+        };
         let offer = offer_answer::offer(&local_media(leg, &entry));
         entry.our_offer = Some(offer.clone());
         invite.sdp = offer;
         self.legs.insert(leg, entry);
-        self.sip.handle(now, sip::endpoint::Input::Invite(Box::new(invite)), &mut self.sip_out);
+        self.sip.handle(
+            now,
+            sip::endpoint::Input::Invite(Box::new(invite)),
+            &mut self.sip_out,
+        );
     }
 
     fn stop_recording(&mut self, recording: RecordingId) {
@@ -141,7 +215,9 @@ impl Exchange {
                     // `tandem check` finds missing prompts; a call goes on without one.
                     Err(error) => tracing::error!(%error, "a prompt cannot be played"),
                 },
-                Piece::Silence { ms } => clips.push(Arc::new(Clip::from_samples(&media::tone::silence(*ms)))),
+                Piece::Silence { ms } => {
+                    clips.push(Arc::new(Clip::from_samples(&media::tone::silence(*ms))))
+                }
                 Piece::Digits(digits) => {
                     for digit in digits.chars() {
                         match self.setup.prompts.get(&format!("digits/{digit}")) {

@@ -13,6 +13,7 @@ mod take_in;
 
 pub use leg_table::LegTable;
 
+use crate::journal;
 use crate::media_io::ports::Ports;
 use crate::media_io::prompts::PromptLibrary;
 use crate::media_io::{LegCounters, Media, Order, Report};
@@ -164,13 +165,21 @@ impl Exchange {
 
     /// One SIP message arrived.
     pub fn on_message(&mut self, now: Now, hop: Hop, bytes: &[u8]) {
-        self.sip.handle(now, sip::endpoint::Input::Received { hop, bytes }, &mut self.sip_out);
+        self.sip.handle(
+            now,
+            sip::endpoint::Input::Received { hop, bytes },
+            &mut self.sip_out,
+        );
         self.pump(now);
     }
 
     /// A stream broke, or bytes could not be sent.
     pub fn on_hop_failed(&mut self, now: Now, hop: Hop) {
-        self.sip.handle(now, sip::endpoint::Input::HopFailed { hop }, &mut self.sip_out);
+        self.sip.handle(
+            now,
+            sip::endpoint::Input::HopFailed { hop },
+            &mut self.sip_out,
+        );
         self.pump(now);
     }
 
@@ -190,18 +199,31 @@ impl Exchange {
 
     /// Trunks are asked whether they answer.
     pub fn ping_trunks(&mut self, now: Now) {
-        let pings: Vec<_> = self.setup.trunks.iter().map(|(id, trunk)| (*id, trunk.hop, trunk.host.clone())).collect();
+        let pings: Vec<_> = self
+            .setup
+            .trunks
+            .iter()
+            .map(|(id, trunk)| (*id, trunk.hop, trunk.host.clone()))
+            .collect();
         for (trunk, hop, host) in pings {
             let target = format!("sip:{host}");
-            self.sip.handle(now, sip::endpoint::Input::Ping { trunk, hop, target }, &mut self.sip_out);
+            self.sip.handle(
+                now,
+                sip::endpoint::Input::Ping { trunk, hop, target },
+                &mut self.sip_out,
+            );
         }
         self.pump(now);
     }
 
     /// Registers with a carrier that wants it.
     pub fn register(&mut self, now: Now, trunk: TrunkId, aor_user: String, expires_s: u32) {
-        let Some(at) = self.setup.trunks.get(&trunk) else { return };
-        let Some(credentials) = at.credentials.clone() else { return };
+        let Some(at) = self.setup.trunks.get(&trunk) else {
+            return;
+        };
+        let Some(credentials) = at.credentials.clone() else {
+            return;
+        };
         let input = sip::endpoint::Input::Register {
             trunk,
             hop: at.hop,
@@ -217,9 +239,14 @@ impl Exchange {
     /// Whatever is due.
     pub fn on_time(&mut self, now: Now) {
         if self.sip.next_deadline().is_some_and(|at| at <= now.mono) {
-            self.sip.handle(now, sip::endpoint::Input::Tick, &mut self.sip_out);
+            self.sip
+                .handle(now, sip::endpoint::Input::Tick, &mut self.sip_out);
         }
-        if self.engine.next_deadline().is_some_and(|(at, _)| at <= now.mono) {
+        if self
+            .engine
+            .next_deadline()
+            .is_some_and(|(at, _)| at <= now.mono)
+        {
             self.inputs.push_back(Input::Tick);
         }
         self.pump(now);
@@ -276,8 +303,8 @@ impl Exchange {
             if let Some(command) = self.sip_out.commands.pop_front() {
                 self.take_in_sip(now, command);
             } else if let Some(input) = self.inputs.pop_front() {
-                self.turn.inputs.push((now, input.clone()));
-                self.engine.handle(now, input, &mut self.engine_out);
+                let kept = journal::handle(&mut self.engine, now, input, &mut self.engine_out);
+                self.turn.inputs.push(kept);
                 self.turn.events.append(&mut self.engine_out.events);
                 while let Some(command) = self.engine_out.commands.pop_front() {
                     self.carry_out(now, command);

@@ -19,9 +19,16 @@ impl Exchange {
             Command::Arrived(arrived) => self.arrived(now, *arrived),
             Command::Ringing { leg, sdp: _ } => self.inputs.push_back(Input::LegRinging { leg }),
             Command::Answered { leg, sdp } => self.answered(now, leg, &sdp),
-            Command::Failed { leg, status, retry_after_s: _ } => {
+            Command::Failed {
+                leg,
+                status,
+                retry_after_s: _,
+            } => {
                 self.legs.remove(leg);
-                self.inputs.push_back(Input::LegFailed { leg, cause: Cause::from_sip_status(status) });
+                self.inputs.push_back(Input::LegFailed {
+                    leg,
+                    cause: Cause::from_sip_status(status),
+                });
             }
             Command::Confirmed { leg, sdp } => {
                 if let Some(sdp) = sdp {
@@ -41,11 +48,19 @@ impl Exchange {
             Command::Reinvited { leg, sdp } => self.reinvited(now, leg, sdp),
             // The engine never changes the media of a leg by itself.
             Command::ReinviteAnswered { leg: _, sdp: _ } => {}
-            Command::Registered { account, contact, hop, expires_s: _ } => {
+            Command::Registered {
+                account,
+                contact,
+                hop,
+                expires_s: _,
+            } => {
                 if let Some(agent) = self.setup.agent_of_account.get(&account).copied() {
                     let is_new = self.phones.insert(agent, Phone { contact, hop }).is_none();
                     if is_new {
-                        self.inputs.push_back(Input::PhoneReachable { agent, reachable: true });
+                        self.inputs.push_back(Input::PhoneReachable {
+                            agent,
+                            reachable: true,
+                        });
                     }
                 }
             }
@@ -53,7 +68,10 @@ impl Exchange {
                 if let Some(agent) = self.setup.agent_of_account.get(&account).copied()
                     && self.phones.remove(&agent).is_some()
                 {
-                    self.inputs.push_back(Input::PhoneReachable { agent, reachable: false });
+                    self.inputs.push_back(Input::PhoneReachable {
+                        agent,
+                        reachable: false,
+                    });
                 }
             }
             Command::TrunkRegistered { trunk, ok, status } => {
@@ -63,7 +81,9 @@ impl Exchange {
                 self.trunk_is(trunk, ok);
             }
             Command::Ponged { trunk, ok } => self.trunk_is(trunk, ok),
-            Command::Digit { leg, digit } => self.inputs.push_back(Input::DigitPressed { leg, digit }),
+            Command::Digit { leg, digit } => {
+                self.inputs.push_back(Input::DigitPressed { leg, digit })
+            }
         }
     }
 
@@ -73,11 +93,24 @@ impl Exchange {
             Report::Digit { leg, digit } => Some(Input::DigitPressed { leg, digit }),
             Report::PromptFinished { leg, play } => Some(Input::PromptFinished { leg, play }),
             Report::MediaLost { leg } => Some(Input::MediaLost { leg }),
-            Report::Recorded { recording, file, seconds } => {
-                let file = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                Some(Input::RecordingWritten { recording, file, seconds })
+            Report::Recorded {
+                recording,
+                file,
+                seconds,
+            } => {
+                let file = file
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default();
+                Some(Input::RecordingWritten {
+                    recording,
+                    file,
+                    seconds,
+                })
             }
-            Report::RecordFailed { recording, why } => Some(Input::RecordingFailed { recording, why }),
+            Report::RecordFailed { recording, why } => {
+                Some(Input::RecordingFailed { recording, why })
+            }
             Report::Closed { leg: _, counters } => {
                 self.turn.legs.push(counters);
                 self.counters.legs += 1;
@@ -100,7 +133,9 @@ impl Exchange {
                 None => return self.reject(now, leg, 403),
             },
         };
-        let Some(mut entry) = self.open_port(agent) else { return self.reject(now, leg, 503) };
+        let Some(mut entry) = self.open_port(agent) else {
+            return self.reject(now, leg, 503);
+        };
         match &arrived.sdp {
             Some(offer) => match offer_answer::answer(offer, &local_media(leg, &entry)) {
                 Ok(answer) => entry.our_answer = Some(answer),
@@ -122,27 +157,50 @@ impl Exchange {
     }
 
     fn reject(&mut self, now: Now, leg: LegId, status: u16) {
-        self.sip.handle(now, sip::endpoint::Input::Reject { leg, status }, &mut self.sip_out);
+        self.sip.handle(
+            now,
+            sip::endpoint::Input::Reject { leg, status },
+            &mut self.sip_out,
+        );
     }
 
     fn answered(&mut self, now: Now, leg: LegId, sdp: &[u8]) {
-        let Some(entry) = self.legs.get_mut(leg) else { return };
-        let offer = entry.our_offer.take().expect("dialled legs carry our offer");
+        let Some(entry) = self.legs.get_mut(leg) else {
+            return;
+        };
+        let offer = entry
+            .our_offer
+            .take()
+            .expect("dialled legs carry our offer");
         match offer_answer::accept_answer(&offer, sdp) {
             Ok(negotiated) => {
                 let latch = entry.agent.is_some() && self.setup.latch_phones;
                 let session = session(&negotiated, latch);
                 let socket = entry.socket.take().expect("a dialled leg has its socket");
                 entry.is_open = true;
-                self.order(leg, Order::Open { leg, socket, session });
+                self.order(
+                    leg,
+                    Order::Open {
+                        leg,
+                        socket,
+                        session,
+                    },
+                );
                 self.inputs.push_back(Input::LegAnswered { leg });
             }
             Err(refused) => {
                 tracing::info!(%leg, ?refused, "an answer of media was refused");
                 self.legs.remove(leg);
                 let q850 = Cause::MediaUnsupported.q850();
-                self.sip.handle(now, sip::endpoint::Input::HangUp { leg, q850 }, &mut self.sip_out);
-                self.inputs.push_back(Input::LegFailed { leg, cause: Cause::MediaUnsupported });
+                self.sip.handle(
+                    now,
+                    sip::endpoint::Input::HangUp { leg, q850 },
+                    &mut self.sip_out,
+                );
+                self.inputs.push_back(Input::LegFailed {
+                    leg,
+                    cause: Cause::MediaUnsupported,
+                });
             }
         }
     }
@@ -150,14 +208,25 @@ impl Exchange {
     /// The answer to the offer that our 200 carried (RFC 3261 §13.2.1).
     fn late_answer(&mut self, now: Now, leg: LegId, sdp: &[u8]) {
         let latch_phones = self.setup.latch_phones;
-        let Some(entry) = self.legs.get_mut(leg) else { return };
-        let Some(offer) = entry.our_offer.take() else { return };
+        let Some(entry) = self.legs.get_mut(leg) else {
+            return;
+        };
+        let Some(offer) = entry.our_offer.take() else {
+            return;
+        };
         match offer_answer::accept_answer(&offer, sdp) {
             Ok(negotiated) => {
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
                 if let Some(socket) = entry.socket.take() {
                     entry.is_open = true;
-                    self.order(leg, Order::Open { leg, socket, session });
+                    self.order(
+                        leg,
+                        Order::Open {
+                            leg,
+                            socket,
+                            session,
+                        },
+                    );
                 } else {
                     self.order(leg, Order::Change { leg, session });
                 }
@@ -167,8 +236,15 @@ impl Exchange {
                 self.close_media(leg);
                 self.legs.remove(leg);
                 let q850 = Cause::MediaUnsupported.q850();
-                self.sip.handle(now, sip::endpoint::Input::HangUp { leg, q850 }, &mut self.sip_out);
-                self.inputs.push_back(Input::LegEnded { leg, cause: Cause::MediaUnsupported });
+                self.sip.handle(
+                    now,
+                    sip::endpoint::Input::HangUp { leg, q850 },
+                    &mut self.sip_out,
+                );
+                self.inputs.push_back(Input::LegEnded {
+                    leg,
+                    cause: Cause::MediaUnsupported,
+                });
             }
         }
     }
@@ -194,13 +270,18 @@ impl Exchange {
             Ok((answer, negotiated)) => {
                 let input = sip::endpoint::Input::AcceptReinvite { leg, sdp: answer };
                 self.sip.handle(now, input, &mut self.sip_out);
-                let Some(entry) = self.legs.get_mut(leg) else { return };
+                let Some(entry) = self.legs.get_mut(leg) else {
+                    return;
+                };
                 let session = session(&negotiated, entry.agent.is_some() && latch_phones);
                 let changed = entry.is_held != negotiated.hold;
                 entry.is_held = negotiated.hold;
                 self.order(leg, Order::Change { leg, session });
                 if changed {
-                    self.inputs.push_back(Input::LegHeld { leg, held: negotiated.hold });
+                    self.inputs.push_back(Input::LegHeld {
+                        leg,
+                        held: negotiated.hold,
+                    });
                 }
             }
             Err(refused) => {
@@ -211,7 +292,11 @@ impl Exchange {
     }
 
     fn refuse_reinvite(&mut self, now: Now, leg: LegId, status: u16) {
-        self.sip.handle(now, sip::endpoint::Input::RejectReinvite { leg, status }, &mut self.sip_out);
+        self.sip.handle(
+            now,
+            sip::endpoint::Input::RejectReinvite { leg, status },
+            &mut self.sip_out,
+        );
     }
 
     fn trunk_is(&mut self, trunk: model::TrunkId, up: bool) {
@@ -224,7 +309,10 @@ impl Exchange {
     pub(super) fn open_port(&mut self, agent: Option<model::AgentId>) -> Option<Leg> {
         match self.setup.ports.open() {
             Ok(socket) => {
-                let port = socket.local_addr().map(|addr| addr.port()).unwrap_or_default();
+                let port = socket
+                    .local_addr()
+                    .map(|addr| addr.port())
+                    .unwrap_or_default();
                 Some(Leg {
                     agent,
                     rtp: std::net::SocketAddr::new(self.setup.media_address, port),
@@ -244,7 +332,11 @@ impl Exchange {
     }
 
     pub(super) fn close_media(&mut self, leg: LegId) {
-        if self.legs.get_mut(leg).is_some_and(|entry| std::mem::take(&mut entry.is_open)) {
+        if self
+            .legs
+            .get_mut(leg)
+            .is_some_and(|entry| std::mem::take(&mut entry.is_open))
+        {
             self.order(leg, Order::Close { leg });
         }
     }

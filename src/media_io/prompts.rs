@@ -14,8 +14,9 @@ use thiserror::Error;
 pub const PROMPT_NAME_MAX: usize = 128;
 
 /// What exists without a file.
-pub const BUILT_IN: [&str; 16] = [
+pub const BUILT_IN: [&str; 17] = [
     "music",
+    "confirm",
     "beep",
     "ringback",
     "busy",
@@ -119,7 +120,10 @@ impl PromptLibrary {
             }
         }
         if let Some(clip) = self.embedded.get(name) {
-            return Ok(Clip { ulaw: clip.ulaw.clone(), alaw: clip.alaw.clone() });
+            return Ok(Clip {
+                ulaw: clip.ulaw.clone(),
+                alaw: clip.alaw.clone(),
+            });
         }
         built_in(name)
             .map(|samples| Clip::from_samples(&samples))
@@ -161,6 +165,7 @@ fn built_in(name: &str) -> Option<Vec<i16>> {
     match name {
         "music" => Some(tone::hold_tune()),
         "beep" => Some(tone::beep()),
+        "confirm" => Some(counted(2)),
         "silence" => Some(tone::silence(1000)),
         "ringback" => Some(tone::progress(tone::Progress::Ringback)),
         "busy" => Some(tone::progress(tone::Progress::Busy)),

@@ -198,7 +198,11 @@ impl Worker {
                 (self.ticked, self.scanned_us) = (next_us / self.tick_us, next_us);
                 ordered
             } else {
-                let stride = if self.quiet >= QUIET_TICKS { QUIET_STRIDE } else { 1 };
+                let stride = if self.quiet >= QUIET_TICKS {
+                    QUIET_STRIDE
+                } else {
+                    1
+                };
                 next_us = sleep_until(next_us + stride * self.tick_us);
                 Next::Go
             };
@@ -208,7 +212,11 @@ impl Worker {
             }
             let has_arrived = self.harvest(&mut events, &mut buffer, now);
             let is_playing = self.wheel.iter().any(|slot| !slot.is_empty());
-            self.quiet = if has_arrived || is_playing { 0 } else { self.quiet.saturating_add(1) };
+            self.quiet = if has_arrived || is_playing {
+                0
+            } else {
+                self.quiet.saturating_add(1)
+            };
             now = now_us();
             self.play_due(now);
             if now >= self.scanned_us + SCAN_US {
@@ -505,7 +513,12 @@ impl Worker {
     }
 
     /// Takes what arrived; whether there was anything.
-    fn harvest(&mut self, events: &mut [epoll::Event], buffer: &mut [u8; DATAGRAM_MAX], now: u64) -> bool {
+    fn harvest(
+        &mut self,
+        events: &mut [epoll::Event],
+        buffer: &mut [u8; DATAGRAM_MAX],
+        now: u64,
+    ) -> bool {
         let mut has_arrived = false;
         for _ in 0..HARVESTS_MAX {
             let none = rustix::time::Timespec {

@@ -29,6 +29,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// What the control thread hears of connections.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the variants say what the fields are")]
 pub enum TcpFact {
     /// One message.
     Received { hop: Hop, bytes: Vec<u8> },
@@ -62,7 +63,13 @@ impl Tcp {
         let listener = std::net::TcpListener::bind(local)?;
         listener.set_nonblocking(true)?;
         let local = listener.local_addr()?;
-        let tcp = Tcp { runtime: runtime.clone(), connections: Arc::default(), facts, waker, local };
+        let tcp = Tcp {
+            runtime: runtime.clone(),
+            connections: Arc::default(),
+            facts,
+            waker,
+            local,
+        };
         let accepting = tcp.clone();
         runtime.spawn(async move {
             match TcpListener::from_std(listener) {
@@ -101,11 +108,17 @@ impl Tcp {
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) if self.connections.lock().len() < CONNECTIONS_MAX => {
-                    let hop = Hop { transport: Transport::Tcp, local: self.local, remote };
+                    let hop = Hop {
+                        transport: Transport::Tcp,
+                        local: self.local,
+                        remote,
+                    };
                     let sender = self.serve(hop, async move { Ok(stream) });
                     self.connections.lock().insert(remote, sender);
                 }
-                Ok((_, remote)) => tracing::warn!(%remote, "too many SIP connections: closed the newest"),
+                Ok((_, remote)) => {
+                    tracing::warn!(%remote, "too many SIP connections: closed the newest")
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a SIP connection could not be accepted");
                     tokio::task::yield_now().await;
@@ -150,7 +163,10 @@ impl Tcp {
             loop {
                 match frame(&pending[used..]) {
                     Ok(Frame::Message { bytes, consumed }) => {
-                        self.tell(TcpFact::Received { hop, bytes: bytes.to_vec() });
+                        self.tell(TcpFact::Received {
+                            hop,
+                            bytes: bytes.to_vec(),
+                        });
                         used += consumed;
                     }
                     Ok(Frame::Ping { consumed }) => {
@@ -165,7 +181,10 @@ impl Tcp {
                     Err(FrameError::Fault { head, .. } | FrameError::TooLong { head }) => {
                         // The stack answers the head with 400 or 513 and asks to close: where the next
                         // message begins cannot be known.
-                        self.tell(TcpFact::Received { hop, bytes: head.to_vec() });
+                        self.tell(TcpFact::Received {
+                            hop,
+                            bytes: head.to_vec(),
+                        });
                         return std::future::pending::<()>().await;
                     }
                 }
@@ -188,7 +207,9 @@ impl Tcp {
     fn forget(&self, hop: Hop, sender: &mpsc::Sender<Outgoing>) {
         let removed = {
             let mut connections = self.connections.lock();
-            let is_own = connections.get(&hop.remote).is_some_and(|known| known.same_channel(sender));
+            let is_own = connections
+                .get(&hop.remote)
+                .is_some_and(|known| known.same_channel(sender));
             is_own && connections.remove(&hop.remote).is_some()
         };
         if removed {

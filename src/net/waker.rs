@@ -23,7 +23,12 @@ impl Waker {
     /// A new wake-up line.
     pub fn new() -> std::io::Result<Waker> {
         let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Waker { inner: Arc::new(Inner { fd, is_set: AtomicBool::new(false) }) })
+        Ok(Waker {
+            inner: Arc::new(Inner {
+                fd,
+                is_set: AtomicBool::new(false),
+            }),
+        })
     }
 
     /// Wakes the sleeper, now or at its next sleep.

@@ -133,6 +133,18 @@ pub fn import_csv(
     now: Utc,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport, ImportError> {
+    import_csv_with(store, reader, options, now, progress, &mut |_| Ok(()))
+}
+
+/// As [`import_csv`]; hands every rejection to `rejected`, also those beyond what the report keeps.
+pub fn import_csv_with(
+    store: &StoreConfig,
+    reader: impl Read,
+    options: &ImportOptions,
+    now: Utc,
+    progress: &mut dyn FnMut(Progress),
+    rejected: &mut dyn FnMut(&Rejection) -> std::io::Result<()>,
+) -> Result<ImportReport, ImportError> {
     if let Some(country) = &options.default_country
         && (country.is_empty() || country.len() > 3 || !country.bytes().all(|b| b.is_ascii_digit()))
     {
@@ -148,7 +160,9 @@ pub fn import_csv(
             .await
             .map_err(StoreError::from)?;
         let mut import = Import::prepare(&mut connection, options, now).await?;
-        import.read(&mut connection, reader, progress).await
+        import
+            .read(&mut connection, reader, progress, rejected)
+            .await
     })
 }
 
@@ -206,6 +220,7 @@ impl<'a> Import<'a> {
         connection: &mut SqliteConnection,
         reader: impl Read,
         progress: &mut dyn FnMut(Progress),
+        rejected: &mut dyn FnMut(&Rejection) -> std::io::Result<()>,
     ) -> Result<ImportReport, ImportError> {
         let mut csv = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
@@ -232,7 +247,7 @@ impl<'a> Import<'a> {
                             waiting.push(row);
                         }
                         Ok(None) => self.report.duplicates += 1,
-                        Err((column, reason)) => self.reject(line, column, reason),
+                        Err((column, reason)) => self.reject(line, column, reason, rejected)?,
                     }
                 }
                 Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => {
@@ -241,7 +256,7 @@ impl<'a> Import<'a> {
                 Err(error) => {
                     lines += 1;
                     let line = error.position().map_or(line, csv::Position::line);
-                    self.reject(line, String::new(), error.to_string());
+                    self.reject(line, String::new(), error.to_string(), rejected)?;
                 }
             }
             if waiting.len() >= TRANSACTION_ROWS {
@@ -414,15 +429,24 @@ impl<'a> Import<'a> {
         found
     }
 
-    fn reject(&mut self, line: u64, column: String, reason: String) {
+    fn reject(
+        &mut self,
+        line: u64,
+        column: String,
+        reason: String,
+        rejected: &mut dyn FnMut(&Rejection) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let rejection = Rejection {
+            line,
+            column,
+            reason,
+        };
+        rejected(&rejection)?;
         self.report.rejected_total += 1;
         if self.report.rejected.len() < REJECTIONS_MAX {
-            self.report.rejected.push(Rejection {
-                line,
-                column,
-                reason,
-            });
+            self.report.rejected.push(rejection);
         }
+        Ok(())
     }
 
     async fn write(

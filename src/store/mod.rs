@@ -14,7 +14,9 @@ mod recovery;
 mod tests;
 mod work;
 
-pub use import::{ImportError, ImportOptions, ImportReport, Progress, Rejection, import_csv};
+pub use import::{
+    ImportError, ImportOptions, ImportReport, Progress, Rejection, import_csv, import_csv_with,
+};
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
 use model::cdr::Cdr;

@@ -37,7 +37,16 @@ pub(super) async fn save_cdr(
 }
 
 /// The columns of `calls`, in their order.
-type Row = (i64, i64, i64, &'static str, Option<String>, Option<i64>, &'static str, String);
+type Row = (
+    i64,
+    i64,
+    i64,
+    &'static str,
+    Option<String>,
+    Option<i64>,
+    &'static str,
+    String,
+);
 
 fn row(cdr: &Cdr) -> Row {
     let direction = match cdr.direction {
@@ -135,8 +144,10 @@ pub(super) async fn save_agents(
     if agents.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> =
-        agents.iter().map(|(agent, (state, since))| (agent.as_str(), *state, since.as_micros())).collect();
+    let rows: Vec<_> = agents
+        .iter()
+        .map(|(agent, (state, since))| (agent.as_str(), *state, since.as_micros()))
+        .collect();
     let rows = serde_json::to_string(&rows).expect("text and numbers are JSON");
     sqlx::query(
         "INSERT OR REPLACE INTO agents (agent, state, since) \

@@ -290,7 +290,11 @@ impl Worker {
                 match request {
                     StoreRequest::SaveCdr(cdr) => calls.push(&**cdr),
                     // The last state of each agent is what an agent does now.
-                    StoreRequest::SaveAgent { agent, state, since } => {
+                    StoreRequest::SaveAgent {
+                        agent,
+                        state,
+                        since,
+                    } => {
                         agents.insert(*agent, (state.name(), *since));
                     }
                     other => self.serve(other, &mut done).await?,

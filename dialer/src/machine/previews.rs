@@ -39,6 +39,8 @@ impl Dialer {
                 .expect("chosen among the agents")
                 .preview = Some(attempt_id);
             self.attempts.insert(attempt_id, attempt);
+            self.previews_until
+                .extend(until.map(|until| (until, attempt_id)));
         }
     }
 
@@ -57,7 +59,7 @@ impl Dialer {
             return;
         }
         if !accept {
-            return self.end_preview(now, id);
+            return self.end_preview(now, id, out);
         }
         let campaign_id = attempt.campaign;
         let attempt = self.attempts.remove(&id).expect("looked up above");
@@ -70,6 +72,7 @@ impl Dialer {
         let block = self.allowed(campaign_id, &attempt.lead, now.utc).err();
         if let Some(block) = block {
             self.forget_place(&attempt);
+            out.command(Command::Cancel { attempt: id });
             self.block_unclaimed(campaign_id, &attempt.lead, block, out);
             return self
                 .campaigns
@@ -99,7 +102,7 @@ impl Dialer {
     }
 
     /// Skipped, too late, or the agent is gone: the lead goes to the back of the hopper.
-    pub(super) fn end_preview(&mut self, now: Now, id: AttemptId) {
+    pub(super) fn end_preview(&mut self, now: Now, id: AttemptId, out: &mut Out) {
         let Some(attempt) = self.attempts.get(&id) else {
             return;
         };
@@ -108,6 +111,7 @@ impl Dialer {
         }
         let attempt = self.attempts.remove(&id).expect("looked up above");
         self.forget_place(&attempt);
+        out.command(Command::Cancel { attempt: id });
         let campaign = self
             .campaigns
             .get_mut(&attempt.campaign)
@@ -116,9 +120,10 @@ impl Dialer {
         campaign.decide_by(now.mono);
     }
 
-    pub(super) fn drop_preview(&mut self, id: AttemptId) {
+    pub(super) fn drop_preview(&mut self, id: AttemptId, out: &mut Out) {
         let attempt = self.attempts.remove(&id).expect("the caller saw it");
         self.forget_place(&attempt);
         self.held.remove(&attempt.lead.id);
+        out.command(Command::Cancel { attempt: id });
     }
 }

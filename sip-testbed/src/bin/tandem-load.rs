@@ -65,7 +65,9 @@ fn main() -> anyhow::Result<ExitCode> {
             "--register" => plan.register = true,
             "--json" => is_json = true,
             _ => {
-                let value = arguments.next().with_context(|| format!("{name} needs a value; see --help"))?;
+                let value = arguments
+                    .next()
+                    .with_context(|| format!("{name} needs a value; see --help"))?;
                 let text = value.as_str();
                 match name.as_str() {
                     "--engine" => plan.engine = read(&name, text)?,
@@ -83,7 +85,10 @@ fn main() -> anyhow::Result<ExitCode> {
                     "--agents" => plan.agents = read(&name, text)?,
                     "--password" => plan.password = Some(value),
                     "--pid" => {
-                        plan.pids = text.split(',').map(|pid| read(&name, pid)).collect::<anyhow::Result<_>>()?;
+                        plan.pids = text
+                            .split(',')
+                            .map(|pid| read(&name, pid))
+                            .collect::<anyhow::Result<_>>()?;
                     }
                     _ => bail!("there is no {name}; see --help"),
                 }
@@ -99,8 +104,14 @@ fn main() -> anyhow::Result<ExitCode> {
     } else {
         print!("{}", figures.to_text());
     }
-    let is_clean = ["calls_failed", "retransmissions", "left_over"].iter().all(|name| figures.get(name) == Some(0.0));
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let is_clean = ["calls_failed", "retransmissions", "left_over"]
+        .iter()
+        .all(|name| figures.get(name) == Some(0.0));
+    Ok(if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn read<T: FromStr>(name: &str, text: &str) -> anyhow::Result<T>

@@ -13,14 +13,19 @@ pub struct Delays {
 
 impl Default for Delays {
     fn default() -> Delays {
-        Delays { counts: vec![0; DELAY_US_MAX + 1], total: 0 }
+        Delays {
+            counts: vec![0; DELAY_US_MAX + 1],
+            total: 0,
+        }
     }
 }
 
 impl Delays {
     /// Adds one.
     pub fn add(&mut self, us: u64) {
-        self.counts[usize::try_from(us).unwrap_or(DELAY_US_MAX).min(DELAY_US_MAX)] += 1;
+        self.counts[usize::try_from(us)
+            .unwrap_or(DELAY_US_MAX)
+            .min(DELAY_US_MAX)] += 1;
         self.total += 1;
     }
 
@@ -97,7 +102,10 @@ pub struct Figures(pub Vec<(&'static str, Option<f64>)>);
 impl Figures {
     /// One of them.
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.0.iter().find(|(known, _)| *known == name).and_then(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(known, _)| *known == name)
+            .and_then(|(_, value)| *value)
     }
 
     /// One line: a JSON object.
@@ -128,7 +136,11 @@ impl Figures {
 
 /// Whole numbers whole, others with four decimals.
 fn number(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.4}") }
+    if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.4}")
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +163,15 @@ mod tests {
 
     #[test]
     fn figures_without_data_are_null() {
-        let figures = Figures(vec![("calls", Some(3.0)), ("share", Some(0.25)), ("p99_ms", None)]);
-        assert_eq!(figures.to_json(), r#"{"calls":3,"share":0.2500,"p99_ms":null}"#);
+        let figures = Figures(vec![
+            ("calls", Some(3.0)),
+            ("share", Some(0.25)),
+            ("p99_ms", None),
+        ]);
+        assert_eq!(
+            figures.to_json(),
+            r#"{"calls":3,"share":0.2500,"p99_ms":null}"#
+        );
     }
 
     #[test]

@@ -39,10 +39,16 @@ impl<'a> Lines<'a> {
         let text = std::str::from_utf8(datagram).ok()?;
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let mut lines = head.split("\r\n");
-        let mut found = Lines { first: lines.next()?, body, ..Lines::default() };
+        let mut found = Lines {
+            first: lines.next()?,
+            body,
+            ..Lines::default()
+        };
         let (mut vias, mut routes) = (0, 0);
         for line in lines {
-            let Some((name, value)) = line.split_once(':') else { continue };
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
             let value = value.trim_start();
             match name.trim_end() {
                 "Via" | "v" if vias < LINES_MAX => {
@@ -120,22 +126,37 @@ pub fn sdp(out: &mut String, rtp: SocketAddr, id: usize) {
 }
 
 /// A response to `request`, with `tag` where its To has none yet.
-pub fn response(out: &mut String, request: &Lines<'_>, line: &str, tag: &str, contact: SocketAddr, body: &str) {
+pub fn response(
+    out: &mut String,
+    request: &Lines<'_>,
+    line: &str,
+    tag: &str,
+    contact: SocketAddr,
+    body: &str,
+) {
     out.clear();
     let cseq = request.cseq;
     write!(out, "SIP/2.0 {line}\r\n").expect("a string takes all");
     for via in request.via.iter().filter(|via| !via.is_empty()) {
         write!(out, "Via: {via}\r\n").expect("a string takes all");
     }
-    for route in request.record_route.iter().filter(|route| !route.is_empty()) {
+    for route in request
+        .record_route
+        .iter()
+        .filter(|route| !route.is_empty())
+    {
         write!(out, "Record-Route: {route}\r\n").expect("a string takes all");
     }
     write!(out, "From: {}\r\nTo: {}", request.from, request.to).expect("a string takes all");
     if !tag.is_empty() && !request.to.contains(";tag=") {
         write!(out, ";tag={tag}").expect("a string takes all");
     }
-    write!(out, "\r\nCall-ID: {}\r\nCSeq: {cseq}\r\nContact: <sip:load@{contact}>\r\n", request.call_id)
-        .expect("a string takes all");
+    write!(
+        out,
+        "\r\nCall-ID: {}\r\nCSeq: {cseq}\r\nContact: <sip:load@{contact}>\r\n",
+        request.call_id
+    )
+    .expect("a string takes all");
     end(out, body);
 }
 
@@ -170,7 +191,20 @@ pub struct Request<'a> {
 /// Writes a request.
 pub fn request(out: &mut String, request: &Request<'_>) {
     out.clear();
-    let Request { method, target, local, branch, from, to, call_id, cseq, route, more, contact_user, body } = request;
+    let Request {
+        method,
+        target,
+        local,
+        branch,
+        from,
+        to,
+        call_id,
+        cseq,
+        route,
+        more,
+        contact_user,
+        body,
+    } = request;
     write!(
         out,
         "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bK{branch}\r\n{route}Max-Forwards: 70\r\n\
@@ -219,7 +253,13 @@ mod tests {
         let mut answer = String::new();
         response(&mut answer, &lines, "200 OK", "t2", local, "");
         let lines = Lines::scan(answer.as_bytes()).expect("a message");
-        assert_eq!((lines.status(), lines.to), (Some(200), "<sip:bench@127.0.0.1>;tag=t2"));
-        assert_eq!(lines.via[0], "SIP/2.0/UDP 127.0.0.2:6060;rport;branch=z9hG4bKb1");
+        assert_eq!(
+            (lines.status(), lines.to),
+            (Some(200), "<sip:bench@127.0.0.1>;tag=t2")
+        );
+        assert_eq!(
+            lines.via[0],
+            "SIP/2.0/UDP 127.0.0.2:6060;rport;branch=z9hG4bKb1"
+        );
     }
 }

@@ -37,7 +37,10 @@ pub(super) struct Voice {
 impl Voice {
     pub(super) fn new(leg: usize, side: usize) -> Voice {
         let leg = u32::try_from(leg).unwrap_or(u32::MAX);
-        Voice { ssrc: 0x1000_0000 + leg * 2 + u32::from(side == CALLER), ..Voice::default() }
+        Voice {
+            ssrc: 0x1000_0000 + leg * 2 + u32::from(side == CALLER),
+            ..Voice::default()
+        }
     }
 }
 
@@ -60,7 +63,9 @@ impl Load {
     }
 
     pub(super) fn stop_voice(&mut self, n: usize) {
-        let Some((slot, at)) = self.legs[n].voice.slot.take() else { return };
+        let Some((slot, at)) = self.legs[n].voice.slot.take() else {
+            return;
+        };
         self.slots[slot].swap_remove(at);
         if let Some(moved) = self.slots[slot].get(at) {
             self.legs[*moved].voice.slot = Some((slot, at));
@@ -102,7 +107,13 @@ impl Load {
         }
         self.counts.rtp_received += 1;
         let n = word(bytes, 16) as usize;
-        let Some(leg) = self.legs.get_mut(n).filter(|leg| leg.generation == word(bytes, 20)) else { return };
+        let Some(leg) = self
+            .legs
+            .get_mut(n)
+            .filter(|leg| leg.generation == word(bytes, 20))
+        else {
+            return;
+        };
         if leg.side == side {
             self.counts.rtp_astray += 1;
             return;

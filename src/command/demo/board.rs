@@ -53,7 +53,11 @@ impl TerminalBoard {
 fn show(text: &str) {
     let mut out = std::io::stdout().lock();
     // A terminal that is gone cannot be drawn on; the report follows all the same.
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+    if out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_err()
+    {
         tracing::debug!("the terminal is gone");
     }
 }
@@ -62,18 +66,59 @@ fn render(board: &Board, elapsed: Duration, total: Duration) -> String {
     let mut out = String::new();
     let done = (elapsed.as_secs_f64() / total.as_secs_f64()).min(1.0);
     let filled = (done * 40.0) as usize;
-    line(&mut out, format_args!("{}{} {:>3} s of {} s", "█".repeat(filled), "░".repeat(40 - filled), elapsed.as_secs(), total.as_secs()));
+    line(
+        &mut out,
+        format_args!(
+            "{}{} {:>3} s of {} s",
+            "█".repeat(filled),
+            "░".repeat(40 - filled),
+            elapsed.as_secs(),
+            total.as_secs()
+        ),
+    );
     line(&mut out, format_args!(""));
-    line(&mut out, format_args!("{:<12} {:>7} {:>8} {:>9} {:>9}", "queue", "waiting", "offered", "answered", "abandoned"));
-    for row in board.queues.values().filter(|row| row.offered > 0 || row.waiting > 0) {
-        line(&mut out, format_args!("{:<12} {:>7} {:>8} {:>9} {:>9}", row.queue, row.waiting, row.offered, row.answered, row.abandoned));
+    line(
+        &mut out,
+        format_args!(
+            "{:<12} {:>7} {:>8} {:>9} {:>9}",
+            "queue", "waiting", "offered", "answered", "abandoned"
+        ),
+    );
+    for row in board
+        .queues
+        .values()
+        .filter(|row| row.offered > 0 || row.waiting > 0)
+    {
+        line(
+            &mut out,
+            format_args!(
+                "{:<12} {:>7} {:>8} {:>9} {:>9}",
+                row.queue, row.waiting, row.offered, row.answered, row.abandoned
+            ),
+        );
     }
     line(&mut out, format_args!(""));
-    line(&mut out, format_args!("{:<12} {:>7} {:>8} {:>9} {:>9} {:>15}", "campaign", "flying", "dialled", "connected", "abandoned", "rate (limit 3 %)"));
+    line(
+        &mut out,
+        format_args!(
+            "{:<12} {:>7} {:>8} {:>9} {:>9} {:>15}",
+            "campaign", "flying", "dialled", "connected", "abandoned", "rate (limit 3 %)"
+        ),
+    );
     for row in board.campaigns.values() {
         let live = row.answered_agent + row.abandoned;
-        let rate = if live == 0 { "–".to_string() } else { format!("{:.1} %", 100.0 * row.abandoned as f64 / live as f64) };
-        line(&mut out, format_args!("{:<12} {:>7} {:>8} {:>9} {:>9} {rate:>15}", row.campaign, row.in_flight, row.dialled, row.answered_agent, row.abandoned));
+        let rate = if live == 0 {
+            "–".to_string()
+        } else {
+            format!("{:.1} %", 100.0 * row.abandoned as f64 / live as f64)
+        };
+        line(
+            &mut out,
+            format_args!(
+                "{:<12} {:>7} {:>8} {:>9} {:>9} {rate:>15}",
+                row.campaign, row.in_flight, row.dialled, row.answered_agent, row.abandoned
+            ),
+        );
     }
     line(&mut out, format_args!(""));
     let mut names = String::new();
@@ -81,12 +126,30 @@ fn render(board: &Board, elapsed: Duration, total: Duration) -> String {
         if n % 3 == 0 && n > 0 {
             names.push('\n');
         }
-        write!(names, "{} {:<10} {:<12} ", dot(row.state.name()), row.agent.as_str(), row.state.name()).expect("strings grow");
+        write!(
+            names,
+            "{} {:<10} {:<12} ",
+            dot(row.state.name()),
+            row.agent.as_str(),
+            row.state.name()
+        )
+        .expect("strings grow");
     }
     line(&mut out, format_args!("{names}"));
     if board.agents.len() > AGENTS_SHOWN {
-        let on_call = board.agents.values().skip(AGENTS_SHOWN).filter(|row| row.state.is_handling()).count();
-        line(&mut out, format_args!("and {} more, {on_call} of them busy", board.agents.len() - AGENTS_SHOWN));
+        let on_call = board
+            .agents
+            .values()
+            .skip(AGENTS_SHOWN)
+            .filter(|row| row.state.is_handling())
+            .count();
+        line(
+            &mut out,
+            format_args!(
+                "and {} more, {on_call} of them busy",
+                board.agents.len() - AGENTS_SHOWN
+            ),
+        );
     }
     line(&mut out, format_args!("{} live calls", board.calls.len()));
     out

@@ -38,8 +38,11 @@ pub struct Crm {
 impl Crm {
     /// Begins on a free port.
     pub fn start() -> anyhow::Result<Crm> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("crm").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("crm")
+            .enable_all()
+            .build()?;
         let counts = Arc::new(Counts::default());
         let listener = runtime
             .block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
@@ -54,7 +57,11 @@ impl Crm {
                 tracing::error!(%error, "the CRM ended");
             }
         });
-        Ok(Crm { address, counts, _runtime: runtime })
+        Ok(Crm {
+            address,
+            counts,
+            _runtime: runtime,
+        })
     }
 
     /// Where it listens.
@@ -77,7 +84,9 @@ async fn webhook_arrived(State(counts): State<Arc<Counts>>, _body: axum::body::B
 
 async fn looked_up(State(counts): State<Arc<Counts>>) -> axum::Json<Value> {
     let n = counts.lookups.fetch_add(1, Ordering::Relaxed);
-    axum::Json(json!({ "customers": [{ "id": format!("C{n}"), "name": "A customer", "url": "http://crm.invalid/c" }] }))
+    axum::Json(
+        json!({ "customers": [{ "id": format!("C{n}"), "name": "A customer", "url": "http://crm.invalid/c" }] }),
+    )
 }
 
 /// How the engine asks it.

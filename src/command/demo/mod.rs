@@ -44,8 +44,10 @@ pub struct DemoArgs {
     folder: Option<PathBuf>,
 }
 
-/// Nothing new begins so long before the end: a call may ring for 15 s (47 CFR 64.1200(a)(6)).
-const DRAIN: Duration = Duration::from_secs(17);
+/// Nothing is dialled so long before the end: a call may ring for 15 s (47 CFR 64.1200(a)(6)).
+const DIALLED_OUT: Duration = Duration::from_secs(17);
+/// Nobody calls so long before the end: the last one waits, talks, and is wrapped up.
+const CALLED_OUT: Duration = Duration::from_secs(13);
 /// The engine hangs up what still lives so long after the end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Everybody is there after this, or the demo says who is missing.
@@ -63,38 +65,79 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let street = street::Street::open(args.agents)?;
     let crm = crm::Crm::start()?;
     let (mut configuration, _) = config::load(&Source::Embedded)?;
-    adapt(&mut configuration, args.agents, street.carrier(), crm.address(), &folder)?;
+    adapt(
+        &mut configuration,
+        args.agents,
+        street.carrier(),
+        crm.address(),
+        &folder,
+    )?;
     let leads = import_leads(&configuration, args.agents, args.seconds)?;
     let agents: Vec<AgentId> = configuration.call.acd.agents.keys().copied().collect();
     let running = wiring::start(configuration, &Source::Embedded)?;
     if !args.json {
-        println!("SIP on {}, HTTP on http://{}, records in {}", running.sip, running.api, folder.display());
-        println!("{} agents, {leads} leads, a carrier on {}, a CRM on {}", agents.len(), street.carrier(), crm.address());
+        println!(
+            "SIP on {}, HTTP on http://{}, records in {}",
+            running.sip,
+            running.api,
+            folder.display()
+        );
+        println!(
+            "{} agents, {leads} leads, a carrier on {}, a CRM on {}",
+            agents.len(),
+            street.carrier(),
+            crm.address()
+        );
     }
 
     let people = street.populate(running.sip, &running.phones)?;
     let screens = screens::Screens::open(running.runtime(), running.api, &running.agent_tokens);
     let gathered = wait_for(GATHERING, || {
-        running.feed.read(|board| board.agents.values().filter(|row| row.state.name() == "available").count())
-            == agents.len()
+        running.feed.read(|board| {
+            board
+                .agents
+                .values()
+                .filter(|row| row.state.name() == "available")
+                .count()
+        }) == agents.len()
     });
-    anyhow::ensure!(gathered, "after {} s not all agents were available; see --log info", GATHERING.as_secs());
-    running.inbox.send(Input::SetCampaignRunning { campaign: campaign(), running: true });
+    anyhow::ensure!(
+        gathered,
+        "after {} s not all agents were available; see --log info",
+        GATHERING.as_secs()
+    );
+    running.inbox.send(Input::SetCampaignRunning {
+        campaign: campaign(),
+        running: true,
+    });
     people.open();
 
     let seconds = Duration::from_secs(args.seconds);
-    let drain = DRAIN.min(seconds / 2);
     let draws = !args.json && std::io::stdout().is_terminal();
     let mut board = board::TerminalBoard::new(draws);
-    while began.elapsed() + drain < seconds {
-        board.draw(&running.feed, began.elapsed(), seconds);
-        std::thread::park_timeout(board::EVERY);
-    }
+    let mut watch_until = |left: Duration| {
+        while began.elapsed() + left < seconds {
+            board.draw(&running.feed, began.elapsed(), seconds);
+            std::thread::park_timeout(board::EVERY);
+        }
+    };
+    watch_until(DIALLED_OUT.min(seconds / 2));
+    running.inbox.send(Input::SetCampaignRunning {
+        campaign: campaign(),
+        running: false,
+    });
+    watch_until(CALLED_OUT.min(seconds / 2));
     people.close();
-    running.inbox.send(Input::SetCampaignRunning { campaign: campaign(), running: false });
-    let drained = wait_for(drain + PATIENCE, || {
+    watch_until(Duration::ZERO);
+    let drained = wait_for(PATIENCE, || {
         board.draw(&running.feed, began.elapsed(), seconds);
-        running.feed.read(|board| board.calls.is_empty() && board.campaigns.values().all(|c| c.in_flight == 0))
+        running.feed.read(|board| {
+            board.calls.is_empty()
+                && board
+                    .campaigns
+                    .values()
+                    .all(|campaign| campaign.in_flight == 0)
+        })
     });
     if !drained {
         tracing::warn!("calls were still live when the patience was over");
@@ -111,9 +154,17 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
         writeln!(out, "{report}")?;
-        writeln!(out, "recordings, database, event log and input log: {}", folder.display())?;
+        writeln!(
+            out,
+            "recordings, database, event log and input log: {}",
+            folder.display()
+        )?;
     }
-    Ok(if report.is_balanced() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_balanced() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn campaign() -> CampaignId {
@@ -136,23 +187,49 @@ fn adapt(
     configuration.tandem.crm = crm::adapter(crm)?;
     configuration.tandem.webhook = vec![crm::webhook(crm, folder)?];
     let trunk: TrunkId = "carrier".parse().expect("a valid name");
-    configuration.trunks.get_mut(&trunk).context("the embedded configuration has no trunk \"carrier\"")?.address = carrier;
+    configuration
+        .trunks
+        .get_mut(&trunk)
+        .context("the embedded configuration has no trunk \"carrier\"")?
+        .address = carrier;
 
     // The main line is open at all hours here: the visitor's clock may say otherwise.
     let flow = "demo".parse().expect("a valid name");
-    configuration.call.routes = vec![Route { number: "*".into(), trunk: None, flow: Some(flow), queue: None }];
-    let spring = configuration.call.dialer.campaigns.get_mut(&campaign()).context("no campaign \"spring\"")?;
+    configuration.call.routes = vec![Route {
+        number: "*".into(),
+        trunk: None,
+        flow: Some(flow),
+        queue: None,
+    }];
+    let spring = configuration
+        .call
+        .dialer
+        .campaigns
+        .get_mut(&campaign())
+        .context("no campaign \"spring\"")?;
     // Fictitious people on the loopback are dialled at all hours; everything else of the law holds.
     spring.rules = vec!["demo".into()];
     spring.running = false;
     spring.ring_timeout_ms = 15_000;
     spring.max_in_flight = 500;
     spring.calls_per_second = 40.0;
-    let limits = configuration.call.dialer.trunks.get_mut(&trunk).context("no limits for the trunk")?;
+    let limits = configuration
+        .call
+        .dialer
+        .trunks
+        .get_mut(&trunk)
+        .context("no limits for the trunk")?;
     limits.concurrent_calls = 1_000;
     limits.calls_per_second = 40.0;
 
-    let pattern = configuration.call.acd.agents.values().next().cloned().context("no agent to take as a pattern")?;
+    let pattern = configuration
+        .call
+        .acd
+        .agents
+        .values()
+        .next()
+        .cloned()
+        .context("no agent to take as a pattern")?;
     let shipped: Vec<AgentId> = configuration.call.acd.agents.keys().copied().collect();
     for agent in shipped.iter().skip(agents as usize) {
         configuration.call.acd.agents.remove(agent);
@@ -160,17 +237,35 @@ fn adapt(
     for n in shipped.len()..agents as usize {
         let id: AgentId = format!("agent-{:03}", n + 1).parse().expect("a valid name");
         let name = format!("Agent {}", n + 1);
-        configuration.call.acd.agents.insert(id, acd::AgentConfig { name, ..pattern.clone() });
+        configuration.call.acd.agents.insert(
+            id,
+            acd::AgentConfig {
+                name,
+                ..pattern.clone()
+            },
+        );
     }
     // Everybody takes everything: inbound first, the campaign in between.
-    let queues: [model::QueueId; 3] = ["sales", "support", CAMPAIGN].map(|queue| queue.parse().expect("a valid name"));
+    let queues: [model::QueueId; 3] =
+        ["sales", "support", CAMPAIGN].map(|queue| queue.parse().expect("a valid name"));
     for agent in configuration.call.acd.agents.values_mut() {
-        agent.queues = queues.iter().map(|queue| acd::config::Membership::from(*queue)).collect();
-        agent.skills.insert("products".parse().expect("a valid name"), 9);
+        agent.queues = queues
+            .iter()
+            .map(|queue| acd::config::Membership::from(*queue))
+            .collect();
+        agent
+            .skills
+            .insert("products".parse().expect("a valid name"), 9);
         agent.wrap_up_ms = None;
     }
     let everybody: Vec<AgentId> = configuration.call.acd.agents.keys().copied().collect();
-    configuration.call.dialer.campaigns.get_mut(&campaign()).context("looked up above")?.agents = everybody;
+    configuration
+        .call
+        .dialer
+        .campaigns
+        .get_mut(&campaign())
+        .context("looked up above")?
+        .agents = everybody;
     configuration.phones.clear();
     Ok(())
 }
@@ -178,20 +273,41 @@ fn adapt(
 /// The shipped list, and more of the same kind where so many agents would use it up.
 fn import_leads(configuration: &Configuration, agents: u32, seconds: u64) -> anyhow::Result<u64> {
     let folder = &configuration.tandem.data.folder;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut csv = Source::Embedded.read("leads/spring.csv").map_err(|why| anyhow::anyhow!("leads/spring.csv: {why}"))?;
-    let columns = csv.lines().next().map_or(1, |header| header.split(',').count());
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut csv = Source::Embedded
+        .read("leads/spring.csv")
+        .map_err(|why| anyhow::anyhow!("leads/spring.csv: {why}"))?;
+    let columns = csv
+        .lines()
+        .next()
+        .map_or(1, |header| header.split(',').count());
     let wanted = u64::from(agents) * seconds;
     for n in csv.lines().count() as u64..wanted {
         // 555-01XX is set aside for fiction; the area code varies instead (NANP).
-        csv.push_str(&format!("+1{:03}5550{:03}", 201 + n / 1_000 % 700, n % 1_000));
+        csv.push_str(&format!(
+            "+1{:03}5550{:03}",
+            201 + n / 1_000 % 700,
+            n % 1_000
+        ));
         csv.push_str(&",".repeat(columns - 1));
         csv.push('\n');
     }
     let list: ListId = CAMPAIGN.parse().expect("a valid name");
-    let options = ImportOptions { list, mapping: Default::default(), default_country: None, dry_run: false };
+    let options = ImportOptions {
+        list,
+        mapping: Default::default(),
+        default_country: None,
+        dry_run: false,
+    };
     let now = crate::clock::Clock::new().now().utc;
-    let report = import_csv(&StoreConfig::at(folder.join("tandem.db")), csv.as_bytes(), &options, now, &mut |_| {})?;
+    let report = import_csv(
+        &StoreConfig::at(folder.join("tandem.db")),
+        csv.as_bytes(),
+        &options,
+        now,
+        &mut |_| {},
+    )?;
     Ok(report.accepted)
 }
 

@@ -49,32 +49,52 @@ struct Carrier {
 
 impl Report {
     /// Counts.
-    pub fn of(finished: &Finished, street: &LabReport, crm: &Seen, elapsed: Duration) -> anyhow::Result<Report> {
+    pub fn of(
+        finished: &Finished,
+        street: &LabReport,
+        crm: &Seen,
+        elapsed: Duration,
+    ) -> anyhow::Result<Report> {
         let log = finished.folder.join("events.jsonl");
-        let file = std::fs::File::open(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let file =
+            std::fs::File::open(&log).with_context(|| format!("cannot read {}", log.display()))?;
         let mut count = Counting::default();
         for (n, line) in BufReader::new(file).lines().enumerate() {
-            let event: Event =
-                serde_json::from_str(&line?).with_context(|| format!("{}:{}: not an event", log.display(), n + 1))?;
+            let event: Event = serde_json::from_str(&line?)
+                .with_context(|| format!("{}:{}: not an event", log.display(), n + 1))?;
             count.apply(&event);
         }
         let mut report = count.report;
         report.abandon_rate = ratio(report.abandoned as f64, report.answered_live as f64);
-        report.service_level = ratio(count.in_target as f64, (count.answered + count.abandoned_late) as f64);
+        report.service_level = ratio(
+            count.in_target as f64,
+            (count.answered + count.abandoned_late) as f64,
+        );
         report.agent_utilisation = ratio(count.handling_us as f64, count.signed_in_us as f64);
         count.pop_us.sort_unstable();
         let last = count.pop_us.len().saturating_sub(1);
-        report.screen_pop_ms_p99 = count.pop_us.get(last * 99 / 100).map(|us| *us as f64 / 1_000.0);
-        report.ledger_residual = finished.ledger.residuals().iter().map(|(_, residual)| residual.abs()).sum();
+        report.screen_pop_ms_p99 = count
+            .pop_us
+            .get(last * 99 / 100)
+            .map(|us| *us as f64 / 1_000.0);
+        report.ledger_residual = finished
+            .ledger
+            .residuals()
+            .iter()
+            .map(|(_, residual)| residual.abs())
+            .sum();
         report.ledger_violations = finished.ledger.violations_total();
         for violation in finished.ledger.violations() {
             tracing::error!(?violation, "the books found");
         }
         let lost = street.rtp_lost + finished.media.lost;
-        report.rtp_loss = ratio(lost as f64, (lost + street.rtp_received + finished.media.received) as f64);
+        report.rtp_loss = ratio(
+            lost as f64,
+            (lost + street.rtp_received + finished.media.received) as f64,
+        );
         report.seconds = elapsed.as_secs_f64();
         report.carrier = Carrier {
-            invites_seen: street.invites_seen.len() as u64,
+            invites_seen: street.invites_by_station.get(&0).copied().unwrap_or(0),
             calls_begun: street.originated,
             calls_begun_failed: street.originated_failed,
             heard_agent_or_customer: street.heard,
@@ -114,7 +134,12 @@ impl Counting {
                 self.report.abandoned += u64::from(*outcome == model::AttemptOutcome::Abandoned);
             }
             Fact::CallBridged { .. } => self.report.connected += 1,
-            Fact::QueueLeft { direction: Direction::Inbound, outcome, within_target, .. } => match outcome {
+            Fact::QueueLeft {
+                direction: Direction::Inbound,
+                outcome,
+                within_target,
+                ..
+            } => match outcome {
                 QueueOutcome::Answered => {
                     self.answered += 1;
                     self.in_target += u64::from(*within_target);
@@ -122,7 +147,9 @@ impl Counting {
                 QueueOutcome::Abandoned => self.abandoned_late += u64::from(!*within_target),
                 _ => {}
             },
-            Fact::AgentStateChanged { was, was_for_us, .. } => {
+            Fact::AgentStateChanged {
+                was, was_for_us, ..
+            } => {
                 if *was != AgentState::SignedOut {
                     self.signed_in_us += was_for_us;
                 }
@@ -130,12 +157,22 @@ impl Counting {
                     self.handling_us += was_for_us;
                 }
             }
-            Fact::ScreenPopped { call, phase: PopPhase::Offer, on_socket: true, took_us, .. } => {
+            Fact::ScreenPopped {
+                call,
+                phase: PopPhase::Offer,
+                on_socket: true,
+                took_us,
+                ..
+            } => {
                 self.report.screen_pops += 1;
                 self.pop_us.push(*took_us);
                 self.popped.insert(*call);
             }
-            Fact::LegStarted { call, role: Role::Agent, .. } => {
+            Fact::LegStarted {
+                call,
+                role: Role::Agent,
+                ..
+            } => {
                 self.report.screen_pops_after_invite += u64::from(!self.popped.remove(call));
             }
             Fact::RecordingEnded { .. } => self.report.recordings += 1,
@@ -150,18 +187,39 @@ fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: Option<f64>| share.map_or("–".to_string(), |share| format!("{:.1} %", 100.0 * share));
+        let percent = |share: Option<f64>| {
+            share.map_or("–".to_string(), |share| format!("{:.1} %", 100.0 * share))
+        };
         writeln!(f, "calls in           {}", self.calls_inbound)?;
-        writeln!(f, "calls dialled      {} (the carrier saw {})", self.calls_dialled, self.carrier.invites_seen)?;
+        writeln!(
+            f,
+            "calls dialled      {} (the carrier saw {})",
+            self.calls_dialled, self.carrier.invites_seen
+        )?;
         writeln!(f, "live answers       {}", self.answered_live)?;
         writeln!(f, "connected          {}", self.connected)?;
-        writeln!(f, "abandoned          {} ({}, limit 3 %)", self.abandoned, percent(self.abandon_rate))?;
+        writeln!(
+            f,
+            "abandoned          {} ({}, limit 3 %)",
+            self.abandoned,
+            percent(self.abandon_rate)
+        )?;
         writeln!(f, "service level      {}", percent(self.service_level))?;
         writeln!(f, "agents busy        {}", percent(self.agent_utilisation))?;
-        let p99 = self.screen_pop_ms_p99.map_or("–".to_string(), |ms| format!("{ms:.2} ms"));
-        writeln!(f, "screen pops        {} (99 % within {p99}), {} after the INVITE", self.screen_pops, self.screen_pops_after_invite)?;
+        let p99 = self
+            .screen_pop_ms_p99
+            .map_or("–".to_string(), |ms| format!("{ms:.2} ms"));
+        writeln!(
+            f,
+            "screen pops        {} (99 % within {p99}), {} after the INVITE",
+            self.screen_pops, self.screen_pops_after_invite
+        )?;
         writeln!(f, "recordings         {}", self.recordings)?;
         writeln!(f, "RTP lost           {}", percent(self.rtp_loss))?;
-        write!(f, "ledger             residual {}, violations {}", self.ledger_residual, self.ledger_violations)
+        write!(
+            f,
+            "ledger             residual {}, violations {}",
+            self.ledger_residual, self.ledger_violations
+        )
     }
 }

@@ -16,7 +16,11 @@ pub struct Screens {
 
 impl Screens {
     /// Opens one per agent; each signs in and gets ready.
-    pub fn open(runtime: &tokio::runtime::Handle, api: SocketAddr, tokens: &BTreeMap<AgentId, String>) -> Screens {
+    pub fn open(
+        runtime: &tokio::runtime::Handle,
+        api: SocketAddr,
+        tokens: &BTreeMap<AgentId, String>,
+    ) -> Screens {
         let tasks = tokens
             .iter()
             .enumerate()
@@ -42,21 +46,34 @@ impl Screens {
 
 async fn sit(api: SocketAddr, agent: AgentId, token: String, mut rng: Rng) -> anyhow::Result<()> {
     let mut request = format!("ws://{api}/v1/agents/{agent}/socket").into_client_request()?;
-    request.headers_mut().insert("Authorization", format!("Bearer {token}").parse()?);
+    request
+        .headers_mut()
+        .insert("Authorization", format!("Bearer {token}").parse()?);
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await?;
     for action in ["sign_in", "ready"] {
-        socket.send(Message::text(json!({ "action": action }).to_string())).await?;
+        socket
+            .send(Message::text(json!({ "action": action }).to_string()))
+            .await?;
     }
     while let Some(message) = socket.next().await {
-        let Message::Text(text) = message? else { continue };
+        let Message::Text(text) = message? else {
+            continue;
+        };
         let message: Value = serde_json::from_str(&text)?;
         if message["type"] == "problem" {
             tracing::warn!(%agent, problem = %message["problem"], "the engine did not take what an agent said");
         }
         let is_wrap_up = message["event"]["data"]["is"]["state"] == "wrap_up";
         if message["type"] == "event" && is_wrap_up {
-            tokio::time::sleep(Duration::from_secs_f64(rng.log_normal(1.5, 0.4).clamp(0.5, 4.0))).await;
-            let disposition = if rng.chance(0.3) { "sale" } else { "no_interest" };
+            tokio::time::sleep(Duration::from_secs_f64(
+                rng.log_normal(1.5, 0.4).clamp(0.5, 4.0),
+            ))
+            .await;
+            let disposition = if rng.chance(0.3) {
+                "sale"
+            } else {
+                "no_interest"
+            };
             let dispose = json!({
                 "action": "dispose",
                 "disposition": disposition,

@@ -50,7 +50,11 @@ impl Street {
                 answering: Box::new(|_, _, rng| customer(rng)),
             })
             .context("the carrier cannot be opened")?;
-        Ok(Street { lab, carrier, agents })
+        Ok(Street {
+            lab,
+            carrier,
+            agents,
+        })
     }
 
     /// Where the carrier listens.
@@ -59,14 +63,21 @@ impl Street {
     }
 
     /// Gives every agent a phone and begins.
-    pub fn populate(mut self, tandem: SocketAddr, phones: &BTreeMap<AgentId, String>) -> anyhow::Result<People> {
+    pub fn populate(
+        mut self,
+        tandem: SocketAddr,
+        phones: &BTreeMap<AgentId, String>,
+    ) -> anyhow::Result<People> {
         for (agent, password) in phones {
             self.lab
                 .add(StationConfig {
                     user: agent.to_string(),
                     bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                     registration: Some(Registration {
-                        credentials: Credentials { user: agent.to_string(), password: password.clone() },
+                        credentials: Credentials {
+                            user: agent.to_string(),
+                            password: password.clone(),
+                        },
                         domain: tandem.to_string(),
                         registrar: tandem,
                         expires: REGISTRATION,
@@ -77,7 +88,9 @@ impl Street {
         }
         let stage = Arc::new(AtomicU8::new(SHUT));
         let seen = stage.clone();
-        let thread = std::thread::Builder::new().name("street".into()).spawn(move || self.live(tandem, &seen))?;
+        let thread = std::thread::Builder::new()
+            .name("street".into())
+            .spawn(move || self.live(tandem, &seen))?;
         Ok(People { stage, thread })
     }
 
@@ -94,7 +107,14 @@ impl Street {
                         next_call = Some(at + Duration::from_secs_f64(rng.exponential(every)));
                         callers += 1;
                         let from = format!("+1646555{callers:04}");
-                        self.lab.call(self.carrier, tandem, &from, "+12125550100", None, caller(&mut rng))?;
+                        self.lab.call(
+                            self.carrier,
+                            tandem,
+                            &from,
+                            "+12125550100",
+                            None,
+                            caller(&mut rng),
+                        )?;
                     }
                 }
                 LEAVE => return Ok(self.lab.report()),
@@ -132,12 +152,25 @@ fn customer(rng: &mut Rng) -> Answering {
     let chance = rng.unit();
     if chance < 0.40 {
         let ring = rng.log_normal(2.0, 0.5).clamp(0.5, 8.0);
-        let script = Script { tone_hz: CUSTOMER_HZ, listen_hz: AGENT_HZ, ..Script::default() };
-        Answering::Answer { after: Duration::from_secs_f64(ring), script }
+        let script = Script {
+            tone_hz: CUSTOMER_HZ,
+            listen_hz: AGENT_HZ,
+            ..Script::default()
+        };
+        Answering::Answer {
+            after: Duration::from_secs_f64(ring),
+            script,
+        }
     } else if chance < 0.52 {
-        Answering::Refuse { after: Duration::from_millis(300), status: 486 }
+        Answering::Refuse {
+            after: Duration::from_millis(300),
+            status: 486,
+        }
     } else if chance < 0.56 {
-        Answering::Refuse { after: Duration::from_millis(200), status: 404 }
+        Answering::Refuse {
+            after: Duration::from_millis(200),
+            status: 404,
+        }
     } else {
         Answering::RingOut
     }
@@ -146,7 +179,9 @@ fn customer(rng: &mut Rng) -> Answering {
 /// A customer who calls: presses 1 or 2 during the menu, waits, hums, and some hang up first.
 fn caller(rng: &mut Rng) -> Script {
     let digit = if rng.chance(0.6) { '1' } else { '2' };
-    let talk = rng.chance(0.3).then(|| Duration::from_secs_f64(rng.log_normal(8.0, 0.4).clamp(4.0, 12.0)));
+    let talk = rng
+        .chance(0.3)
+        .then(|| Duration::from_secs_f64(rng.log_normal(8.0, 0.4).clamp(4.0, 12.0)));
     Script {
         digits: vec![(Duration::from_secs_f64(0.8 + rng.unit()), digit)],
         hang_up_after: talk,
@@ -165,5 +200,8 @@ fn agent_answers(rng: &mut Rng) -> Answering {
         listen_hz: CUSTOMER_HZ,
         ..Script::default()
     };
-    Answering::Answer { after: Duration::from_millis(20 + rng.below(60)), script }
+    Answering::Answer {
+        after: Duration::from_millis(20 + rng.below(60)),
+        script,
+    }
 }

@@ -1,0 +1,736 @@
+//! Random days: plausible answers to what the engine asks for, mixed with inputs that are late, twice,
+//! about nothing, or in the wrong order. After every input the engine's own check holds; when
+//! everything is hung up at the end, nothing is left in any map, and the books are closed.
+
+use call::input::{AgentAction, Input, Origin};
+use call::{Command, Config, Engine, EngineOutbox};
+use model::cdr::CdrFold;
+use model::event::{Mode, Verdict};
+use model::ledger::Ledger;
+use model::{
+    AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, Now, OfferId, PlayId,
+    RecordingId, Rng, Utc,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+const AGENTS: [&str; 4] = ["anna", "ben", "cleo", "nobody"];
+const STEPS_MAX: usize = 300;
+
+fn config(modes: [Mode; 2], detect: bool) -> Config {
+    let text = include_str!("stories/floor.toml");
+    let mut value: toml::Value = toml::from_str(text).unwrap();
+    value
+        .as_table_mut()
+        .unwrap()
+        .insert("flows".into(), toml::Value::Array(Vec::new()));
+    let mut config: Config = value.try_into().unwrap();
+    for (file, text) in [
+        ("welcome.toml", include_str!("stories/flows/welcome.toml")),
+        ("goodbye.toml", include_str!("stories/flows/goodbye.toml")),
+        ("card.toml", include_str!("stories/flows/card.toml")),
+    ] {
+        config.flows.push((file.into(), text.into()));
+    }
+    // Everybody takes everything: the hardest floor for one agent, one call.
+    let queues: Vec<_> = config.acd.queues.keys().copied().collect();
+    for agent in config.acd.agents.values_mut() {
+        agent.queues = queues.iter().map(|queue| (*queue).into()).collect();
+        agent.wrap_up_ms = Some(3_000);
+    }
+    let sales = config
+        .acd
+        .queues
+        .get_mut(&"sales".parse().unwrap())
+        .unwrap();
+    sales.max_wait_ms = Some(8_000);
+    sales.overflow = Some(acd::config::Overflow {
+        to: acd::config::OverflowTo::Queue("closed".parse().unwrap()),
+        prompt: None,
+    });
+    sales.rona = acd::config::Rona::Available;
+    sales.ring_timeout_ms = 2_000;
+    let closed = config
+        .acd
+        .queues
+        .get_mut(&"closed".parse().unwrap())
+        .unwrap();
+    closed.max_wait_ms = Some(4_000);
+    closed.overflow = Some(acd::config::Overflow {
+        to: acd::config::OverflowTo::Flow("welcome".parse().unwrap()),
+        prompt: None,
+    });
+    let mut spring = config
+        .dialer
+        .campaigns
+        .remove(&"spring".parse().unwrap())
+        .unwrap();
+    spring.running = true;
+    spring.detect_machines = detect;
+    spring.agents = vec!["anna".parse().unwrap(), "cleo".parse().unwrap()];
+    spring.preview_timeout_s = 5;
+    for (name, mode) in [("spring", modes[0]), ("autumn", modes[1])] {
+        spring.mode = mode;
+        config
+            .dialer
+            .campaigns
+            .insert(name.parse().unwrap(), spring.clone());
+    }
+    for treatment in config.treatment.values_mut() {
+        treatment.record = true;
+    }
+    config.live_calls_max = 12;
+    config
+}
+
+struct Day {
+    engine: Engine,
+    now: Now,
+    out: EngineOutbox,
+    rng: Rng,
+    asked: VecDeque<Command>,
+    /// Every id there ever was: what is late is still said.
+    legs: Vec<LegId>,
+    offers: Vec<OfferId>,
+    plays: Vec<(LegId, PlayId)>,
+    attempts: Vec<AttemptId>,
+    recordings: Vec<RecordingId>,
+    lookups: Vec<LookupId>,
+    arrived: u64,
+    leads: u64,
+    books: Books,
+}
+
+/// What the events and commands must say about each other.
+#[derive(Default)]
+struct Books {
+    calls_open: BTreeSet<model::CallId>,
+    legs_open: BTreeSet<LegId>,
+    attempts_open: BTreeSet<AttemptId>,
+    /// Legs that may be commanded: arrived or dialled, and not ended.
+    legs_known: BTreeSet<LegId>,
+    cdr: CdrFold,
+    ledger: Ledger,
+    seq: u64,
+    seen: BTreeSet<String>,
+    outbound: BTreeSet<model::CallId>,
+    offered: BTreeSet<model::CallId>,
+}
+
+impl Books {
+    fn event(&mut self, event: &model::Event) {
+        self.seq += 1;
+        assert_eq!(event.seq, self.seq, "no gaps (E1)");
+        self.cdr.apply(event);
+        self.ledger.apply(event);
+        assert_eq!(
+            self.ledger.violations(),
+            [],
+            "the books find no fault with {event:?}"
+        );
+        let kind = event.fact.kind();
+        self.seen.insert(match &event.fact {
+            Fact::CallArrived { .. } => format!("{kind} inbound"),
+            Fact::CallBridged { call, .. } if !self.outbound.contains(call) => {
+                format!("{kind} inbound")
+            }
+            Fact::CallBridged { call, .. } if self.offered.contains(call) => {
+                format!("{kind} outbound")
+            }
+            Fact::CallBridged { .. } => format!("{kind} preview"),
+            Fact::AttemptEnded { outcome, .. } => format!("{kind} {}", outcome.name()),
+            _ => kind.to_string(),
+        });
+        match event.fact {
+            Fact::CallDialled { call, .. } => drop(self.outbound.insert(call)),
+            Fact::OfferMade { call, .. } => drop(self.offered.insert(call)),
+            _ => {}
+        }
+        match event.fact {
+            Fact::CallArrived { call, .. } | Fact::CallDialled { call, .. } => {
+                assert!(self.calls_open.insert(call), "{call} begins once");
+            }
+            Fact::CallEnded { call, .. } => {
+                assert!(self.calls_open.remove(&call), "{call} ends once (R3)")
+            }
+            Fact::LegStarted { leg, .. } => {
+                assert!(self.legs_open.insert(leg), "{leg} begins once")
+            }
+            Fact::LegEnded { leg, .. } => assert!(self.legs_open.remove(&leg), "{leg} ends once"),
+            Fact::AttemptClaimed { attempt, .. } => {
+                assert!(
+                    self.attempts_open.insert(attempt),
+                    "{attempt} is claimed once"
+                );
+            }
+            Fact::AttemptEnded {
+                attempt, outcome, ..
+            } => {
+                let known = self.attempts_open.remove(&attempt);
+                assert!(known, "{attempt} ends once: {outcome:?}");
+            }
+            _ => {}
+        }
+    }
+
+    fn command(&mut self, command: &Command) {
+        let alive = |leg: &LegId| {
+            assert!(
+                self.legs_known.contains(leg),
+                "{command:?} is about a leg that is gone"
+            )
+        };
+        match command {
+            Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => {
+                assert!(self.legs_known.insert(*leg), "{leg} is dialled once");
+            }
+            Command::HangUpLeg { leg, .. } | Command::RejectLeg { leg, .. } => {
+                assert!(self.legs_known.remove(leg), "{leg} is hung up once");
+            }
+            Command::RingLeg { leg }
+            | Command::AnswerLeg { leg }
+            | Command::Play { leg, .. }
+            | Command::StopPlay { leg, .. } => alive(leg),
+            Command::Bridge { a, b } | Command::Unbridge { a, b } => {
+                alive(a);
+                alive(b);
+            }
+            Command::StartRecording {
+                customer, agent, ..
+            } => {
+                alive(customer);
+                alive(agent);
+            }
+            Command::StopRecording { .. }
+            | Command::PopScreen(_)
+            | Command::Lookup { .. }
+            | Command::FetchLeads { .. }
+            | Command::Claim { .. }
+            | Command::Resolve { .. }
+            | Command::ReturnLeads { .. }
+            | Command::StoreDisposition { .. }
+            | Command::StoreDoNotCall { .. } => {}
+        }
+    }
+}
+
+impl Day {
+    fn new(seed: u64, modes: [Mode; 2], detect: bool) -> Day {
+        let now = Now {
+            utc: Utc::from_micros(1_782_928_800_000_000),
+            ..Now::default()
+        };
+        Day {
+            engine: Engine::new(config(modes, detect), 0, seed).unwrap(),
+            now,
+            out: EngineOutbox::default(),
+            rng: Rng::new(seed),
+            asked: VecDeque::new(),
+            legs: Vec::new(),
+            offers: Vec::new(),
+            plays: Vec::new(),
+            attempts: Vec::new(),
+            recordings: Vec::new(),
+            lookups: Vec::new(),
+            arrived: 1 << 32,
+            leads: 0,
+            books: Books::default(),
+        }
+    }
+
+    fn see(&mut self, input: Input) {
+        match &input {
+            Input::LegArrived { leg, .. } => {
+                self.books.legs_known.insert(*leg);
+            }
+            // The exchange forgets a leg before it says so.
+            Input::LegEnded { leg, .. } | Input::LegFailed { leg, .. } => {
+                self.books.legs_known.remove(leg);
+            }
+            _ => {}
+        }
+        self.engine.handle(self.now, input, &mut self.out);
+        self.engine.check();
+        let mut ended = Vec::new();
+        for event in self.out.events.drain(..) {
+            self.books.event(&event);
+            if let Fact::LegEnded { leg, .. } = event.fact {
+                ended.push(leg);
+            }
+        }
+        for command in self.out.commands.drain(..) {
+            self.books.command(&command);
+            match &command {
+                Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => {
+                    self.legs.push(*leg)
+                }
+                Command::PopScreen(pop) => self.offers.push(pop.offer),
+                Command::Play { leg, play, .. } => self.plays.push((*leg, *play)),
+                Command::Claim { attempt, .. } => self.attempts.push(*attempt),
+                Command::StartRecording { recording, .. } => self.recordings.push(*recording),
+                Command::Lookup { lookup, .. } => self.lookups.push(*lookup),
+                _ => {}
+            }
+            self.asked.push_back(command);
+        }
+        for leg in ended {
+            let known = self.books.legs_known.contains(&leg);
+            assert!(
+                !known,
+                "{leg} is over for us, and nobody has told its far end"
+            );
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now.plus(time);
+        while let Some((due, _)) = self
+            .engine
+            .next_deadline()
+            .filter(|(due, _)| *due <= until.mono)
+        {
+            self.now = self.now.plus(due.since(self.now.mono));
+            let before = (self.now.mono, self.engine.next_deadline());
+            self.see(Input::Tick);
+            assert_ne!(
+                before,
+                (self.now.mono, self.engine.next_deadline()),
+                "what was due has been done"
+            );
+        }
+        self.now = until;
+    }
+
+    fn any<T: Copy>(rng: &mut Rng, of: &[T], none: T) -> T {
+        // The last ones are the likely ones; now and then something that never was.
+        if of.is_empty() || rng.chance(0.05) {
+            return none;
+        }
+        let back = if rng.chance(0.7) {
+            rng.below(of.len().min(4) as u64)
+        } else {
+            rng.below(of.len() as u64)
+        };
+        of[of.len() - 1 - back as usize]
+    }
+
+    fn cause(&mut self) -> Cause {
+        let causes = [
+            Cause::Normal,
+            Cause::Busy,
+            Cause::NoAnswer,
+            Cause::Rejected,
+            Cause::Unallocated,
+            Cause::Unreachable,
+            Cause::Congestion,
+            Cause::SignallingLost,
+        ];
+        causes[self.rng.below(8) as usize]
+    }
+
+    /// A likely answer to what was asked for first.
+    fn answer(&mut self) {
+        let Some(command) = self.asked.pop_front() else {
+            return;
+        };
+        let luck = self.rng.unit();
+        match command {
+            Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => match luck {
+                l if l < 0.2 => {
+                    self.see(Input::LegRinging { leg });
+                    self.see(Input::LegAnswered { leg });
+                }
+                l if l < 0.75 => self.see(Input::LegAnswered { leg }),
+                _ => {
+                    let cause = self.cause();
+                    self.see(Input::LegFailed { leg, cause });
+                }
+            },
+            Command::PopScreen(pop) => self.see(Input::ScreenPopped {
+                offer: pop.offer,
+                on_socket: luck < 0.8,
+            }),
+            Command::Play {
+                leg,
+                play,
+                repeat: false,
+                ..
+            } => self.see(Input::PromptFinished { leg, play }),
+            Command::Claim { attempt, .. } if luck < 0.8 => {
+                self.see(Input::ClaimStored { attempt })
+            }
+            Command::Claim { attempt, .. } => self.see(Input::ClaimRefused {
+                attempt,
+                store_failed: luck < 0.9,
+            }),
+            Command::StopRecording { recording } if luck < 0.8 => {
+                self.see(Input::RecordingWritten {
+                    recording,
+                    file: "r.wav".into(),
+                    seconds: 1.0,
+                });
+            }
+            Command::StartRecording { recording, .. } if luck < 0.1 => {
+                self.see(Input::RecordingFailed {
+                    recording,
+                    why: "full".into(),
+                });
+            }
+            Command::Lookup { lookup, .. } => self.see(Input::LookupAnswered {
+                lookup,
+                result: Ok(BTreeMap::new()),
+            }),
+            Command::FetchLeads { campaign, .. } => {
+                let leads = (0..self.rng.below(6)).map(|_| self.lead()).collect();
+                self.see(Input::LeadsSupplied {
+                    campaign,
+                    leads,
+                    exhausted: luck < 0.3,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn lead(&mut self) -> Lead {
+        self.leads += 1;
+        Lead {
+            id: LeadId(self.leads),
+            list: "spring".parse().unwrap(),
+            numbers: vec![
+                format!("+1212555{:04}", self.leads % 10_000)
+                    .parse()
+                    .unwrap(),
+            ],
+            next_number: 0,
+            attempts: 0,
+            priority: 0,
+            time_zone: None,
+            name: None,
+            customer_key: None,
+            fields: BTreeMap::new(),
+            last_disposition: None,
+            not_before: None,
+        }
+    }
+
+    fn agent(&mut self) -> AgentId {
+        AGENTS[self.rng.below(4) as usize].parse().unwrap()
+    }
+
+    fn arrive(&mut self) {
+        self.arrived += 1;
+        let twice = self.rng.chance(0.03);
+        let leg = LegId(self.arrived - u64::from(twice));
+        let numbers = [
+            "+4940100", "+4940200", "+4940300", "+4940400", "+4940500", "+4911", "*11", "*13",
+            "*12",
+        ];
+        let called = numbers[self.rng.below(9) as usize];
+        let from = if called.starts_with('*') {
+            Origin::Agent(self.agent())
+        } else {
+            Origin::Trunk("carrier".parse().unwrap())
+        };
+        // An exchange that says a live leg arrives again is told so; a dead one is not reused.
+        if twice && !self.books.legs_known.contains(&leg) {
+            return;
+        }
+        self.legs.push(leg);
+        self.see(Input::LegArrived {
+            leg,
+            from,
+            caller: "+4930123456".into(),
+            caller_name: None,
+            called: called.into(),
+        });
+    }
+
+    fn act(&mut self) {
+        let agent = self.agent();
+        let action = match self.rng.below(14) {
+            0 => AgentAction::SignIn,
+            1 => AgentAction::SignOut,
+            2..=4 => AgentAction::Ready,
+            5 => AgentAction::NotReady {
+                reason: "lunch".parse().unwrap(),
+            },
+            6 => AgentAction::Dispose {
+                disposition: "sale".parse().unwrap(),
+                note: None,
+                callback_at: None,
+                do_not_call: self.rng.chance(0.3),
+            },
+            7 => AgentAction::WrapUpDone,
+            8 => AgentAction::ExtendWrapUp {
+                by: Duration::from_secs(2),
+            },
+            9 => AgentAction::HangUp,
+            10 => AgentAction::Hold {
+                held: self.rng.chance(0.5),
+            },
+            11 => AgentAction::Decline,
+            _ => AgentAction::Preview {
+                accept: self.rng.chance(0.7),
+            },
+        };
+        self.see(Input::Agent { agent, action });
+    }
+
+    /// Something that may have nothing to do with what is going on.
+    fn say_anything(&mut self) {
+        let leg = Self::any(&mut self.rng, &self.legs, LegId(77));
+        let attempt = Self::any(&mut self.rng, &self.attempts, AttemptId(77));
+        let cause = self.cause();
+        let input = match self.rng.below(18) {
+            0 => Input::LegRinging { leg },
+            1 => Input::LegAnswered { leg },
+            2 => Input::LegFailed { leg, cause },
+            3 | 4 => Input::LegEnded { leg, cause },
+            5 => Input::LegHeld {
+                leg,
+                held: self.rng.chance(0.5),
+            },
+            6 | 7 => Input::DigitPressed {
+                leg,
+                digit: ['1', '2', '7', '#'][self.rng.below(4) as usize],
+            },
+            8 => {
+                let (leg, play) = Self::any(&mut self.rng, &self.plays, (leg, PlayId(7)));
+                Input::PromptFinished { leg, play }
+            }
+            9 => {
+                let verdicts = [Verdict::Person, Verdict::Machine, Verdict::Fax];
+                Input::LegClassified {
+                    leg,
+                    verdict: verdicts[self.rng.below(3) as usize],
+                }
+            }
+            10 => Input::MediaLost { leg },
+            11 => Input::ScreenPopped {
+                offer: Self::any(&mut self.rng, &self.offers, OfferId(77)),
+                on_socket: false,
+            },
+            12 => Input::LookupAnswered {
+                lookup: Self::any(&mut self.rng, &self.lookups, LookupId(77)),
+                result: Err("late".into()),
+            },
+            13 => Input::ClaimStored { attempt },
+            14 => Input::ClaimRefused {
+                attempt,
+                store_failed: false,
+            },
+            15 => Input::LeadWithdrawn {
+                lead: LeadId(1 + self.rng.below(self.leads + 1)),
+            },
+            16 => Input::PhoneReachable {
+                agent: self.agent(),
+                reachable: self.rng.chance(0.7),
+            },
+            _ => Input::RecordingFailed {
+                recording: Self::any(&mut self.rng, &self.recordings, RecordingId(77)),
+                why: "late".into(),
+            },
+        };
+        self.see(input);
+    }
+
+    fn supervise(&mut self) {
+        let campaign = ["spring", "autumn"][self.rng.below(2) as usize]
+            .parse()
+            .unwrap();
+        let queue = ["sales", "vip", "spring"][self.rng.below(3) as usize]
+            .parse()
+            .unwrap();
+        let modes = [
+            Mode::Preview,
+            Mode::Progressive,
+            Mode::Power,
+            Mode::Predictive,
+        ];
+        let input = match self.rng.below(6) {
+            0 => Input::SetCampaignRunning {
+                campaign,
+                running: self.rng.chance(0.7),
+            },
+            1 => Input::SetCampaignMode {
+                campaign,
+                mode: modes[self.rng.below(4) as usize],
+            },
+            2 => Input::SetQueueOpen {
+                queue,
+                open: self.rng.chance(0.7),
+            },
+            3 => Input::LeadsMayBeReady { campaign },
+            4 => Input::DoNotCall {
+                number: format!("+1212555{:04}", self.rng.below(30))
+                    .parse()
+                    .unwrap(),
+            },
+            _ => Input::TrunkChanged {
+                trunk: "carrier".parse().unwrap(),
+                up: self.rng.chance(0.5),
+            },
+        };
+        self.see(input);
+    }
+
+    /// Everybody hangs up, everything asked for is answered.
+    fn end(&mut self) {
+        self.see(Input::Drain);
+        for attempt in self.attempts.clone() {
+            self.see(Input::ClaimRefused {
+                attempt,
+                store_failed: false,
+            });
+        }
+        for leg in self.legs.clone() {
+            self.see(Input::LegEnded {
+                leg,
+                cause: Cause::Normal,
+            });
+        }
+        for agent in AGENTS {
+            let agent = agent.parse().unwrap();
+            self.see(Input::Agent {
+                agent,
+                action: AgentAction::SignOut,
+            });
+        }
+        for recording in self.recordings.clone() {
+            self.see(Input::RecordingWritten {
+                recording,
+                file: "r.wav".into(),
+                seconds: 1.0,
+            });
+        }
+        assert_eq!(
+            self.engine.live_calls(),
+            0,
+            "all calls end when everybody hangs up"
+        );
+        assert_eq!(self.engine.live_legs(), 0);
+        assert_eq!(self.engine.dialer().live_attempts(), 0);
+        assert_eq!(self.engine.recordings_pending(), 0);
+        self.pass(Duration::from_secs(10));
+        for agent in &AGENTS[..3] {
+            let is = self.engine.acd().agent_state(agent.parse().unwrap());
+            assert_eq!(is, Some(model::AgentState::SignedOut), "{agent} went home");
+        }
+        assert_eq!(self.books.calls_open, BTreeSet::new());
+        assert_eq!(self.books.legs_open, BTreeSet::new());
+        assert_eq!(self.books.attempts_open, BTreeSet::new());
+        assert_eq!(
+            self.books.legs_known,
+            BTreeSet::new(),
+            "every leg was hung up by somebody"
+        );
+        assert_eq!(self.books.cdr.open_calls(), 0);
+        for (what, left) in self.books.ledger.residuals() {
+            assert_eq!(left, 0, "{what}");
+        }
+        for (what, live) in self.books.ledger.live() {
+            assert_eq!(live, 0, "{what} still live in the books");
+        }
+    }
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    prop_oneof![
+        Just(Mode::Preview),
+        Just(Mode::Progressive),
+        Just(Mode::Power),
+        Just(Mode::Predictive)
+    ]
+}
+
+/// One day from its first input to its last. What happened in it, by kind.
+fn live(seed: u64, modes: [Mode; 2], detect: bool, steps: usize, cut: bool) -> BTreeSet<String> {
+    let mut day = Day::new(seed, modes, detect);
+    for agent in &AGENTS[..3] {
+        let agent = agent.parse().unwrap();
+        day.see(Input::PhoneReachable {
+            agent,
+            reachable: true,
+        });
+        day.see(Input::Agent {
+            agent,
+            action: AgentAction::SignIn,
+        });
+        day.see(Input::Agent {
+            agent,
+            action: AgentAction::Ready,
+        });
+    }
+    for _ in 0..steps {
+        match day.rng.below(100) {
+            0..=44 => day.answer(),
+            45..=54 => day.arrive(),
+            55..=69 => day.act(),
+            70..=84 => day.say_anything(),
+            85..=87 => day.supervise(),
+            _ => {
+                let ms = [1, 20, 70, 500, 2_000, 6_000][day.rng.below(6) as usize];
+                day.pass(Duration::from_millis(ms));
+            }
+        }
+    }
+    if cut {
+        day.see(Input::CutOff);
+        assert_eq!(day.engine.live_calls(), 0);
+    }
+    day.end();
+    day.books.seen
+}
+
+#[test]
+fn the_random_days_go_everywhere() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..60 {
+        let modes = [
+            [Mode::Preview, Mode::Power],
+            [Mode::Progressive, Mode::Preview],
+        ][seed as usize % 2];
+        seen.append(&mut live(seed, modes, seed % 3 == 0, STEPS_MAX, false));
+    }
+    for kind in [
+        "call.arrived inbound",
+        "call.bridged outbound",
+        "call.bridged inbound",
+        "call.bridged preview",
+        "call.held",
+        "call.classified",
+        "ivr.left",
+        "queue.refused",
+        "offer.failed",
+        "offer.withdrawn",
+        "recording.failed",
+        "attempt.ended answered_agent",
+        "attempt.ended abandoned",
+        "attempt.ended machine",
+        "attempt.ended no_answer",
+        "attempt.ended busy",
+        "attempt.ended cancelled",
+        "attempt.blocked",
+        "engine.faulted",
+        "call.disposed",
+    ] {
+        assert!(seen.contains(kind), "no random day had {kind}: {seen:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_said_the_story_stays_consistent_and_ends(
+        seed in any::<u64>(),
+        modes in [modes(), modes()],
+        detect in any::<bool>(),
+        steps in 1..STEPS_MAX,
+        cut in any::<bool>(),
+    ) {
+        live(seed, modes, detect, steps, cut);
+    }
+}

@@ -1,0 +1,314 @@
+//! The language of the stories: one line is one input; one event or command is one line.
+
+use call::Command;
+use call::input::{AgentAction, Input, Origin};
+use model::event::Verdict;
+use model::{
+    AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId,
+    RecordingId,
+};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// `anna is ready` before the story begins: phone, sign-in, ready. Settings are not inputs.
+pub fn given(text: &str) -> Vec<Input> {
+    let Some(agent) = text.strip_suffix(" is ready") else {
+        assert!(text.contains(" = "), "nothing is given by {text:?}");
+        return Vec::new();
+    };
+    let agent: AgentId = name(agent);
+    vec![
+        Input::PhoneReachable {
+            agent,
+            reachable: true,
+        },
+        Input::Agent {
+            agent,
+            action: AgentAction::SignIn,
+        },
+        Input::Agent {
+            agent,
+            action: AgentAction::Ready,
+        },
+    ]
+}
+
+/// What a line says is seen; nothing for `later`.
+pub fn input(text: &str) -> Option<Input> {
+    let words = words(text);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Some(match words[..] {
+        ["later"] => return None,
+        ["leg", leg, "arrives", "from", trunk, caller, "to", called] => Input::LegArrived {
+            leg: number(leg),
+            from: Origin::Trunk(name(trunk)),
+            caller: caller.into(),
+            caller_name: None,
+            called: called.into(),
+        },
+        ["anna's", "phone", "dials", code, "on", "leg", leg] => Input::LegArrived {
+            leg: number(leg),
+            from: Origin::Agent(name("anna")),
+            caller: "anna".into(),
+            caller_name: None,
+            called: code.into(),
+        },
+        ["leg", leg, ref does @ ..] => leg_does(number(leg), does),
+        ["agent", agent, ref does @ ..] => Input::Agent {
+            agent: name(agent),
+            action: action(does),
+        },
+        ["phone", "of", agent, "is", there] => Input::PhoneReachable {
+            agent: name(agent),
+            reachable: there == "there",
+        },
+        ["screen", "has", "offer", offer] => Input::ScreenPopped {
+            offer: number(offer),
+            on_socket: true,
+        },
+        ["no", "screen", "for", "offer", offer] => Input::ScreenPopped {
+            offer: number(offer),
+            on_socket: false,
+        },
+        ["recording", id, "is", "written"] => Input::RecordingWritten {
+            recording: number(id),
+            file: "rec.wav".into(),
+            seconds: 1.0,
+        },
+        ["recording", id, "fails"] => Input::RecordingFailed {
+            recording: number(id),
+            why: "disk full".into(),
+        },
+        ["lookup", id, "finds", key, value] => Input::LookupAnswered {
+            lookup: number(id),
+            result: Ok(BTreeMap::from([(key.into(), value.into())])),
+        },
+        ["store", "supplies", ref leads @ ..] => Input::LeadsSupplied {
+            campaign: name("spring"),
+            leads: leads
+                .iter()
+                .enumerate()
+                .map(|(n, number)| lead(n as u64 + 1, number))
+                .collect(),
+            exhausted: true,
+        },
+        ["claim", attempt, "is", "stored"] => Input::ClaimStored {
+            attempt: number(attempt),
+        },
+        ["claim", attempt, "is", "refused"] => Input::ClaimRefused {
+            attempt: number(attempt),
+            store_failed: false,
+        },
+        ["lead", lead, "is", "withdrawn"] => Input::LeadWithdrawn { lead: number(lead) },
+        ["nobody", "may", "call", who] => Input::DoNotCall {
+            number: who.parse().unwrap(),
+        },
+        ["campaign", campaign, "runs"] => Input::SetCampaignRunning {
+            campaign: name(campaign),
+            running: true,
+        },
+        ["queue", queue, "closes"] => Input::SetQueueOpen {
+            queue: name(queue),
+            open: false,
+        },
+        ["trunk", trunk, "is", up] => Input::TrunkChanged {
+            trunk: name(trunk),
+            up: up == "up",
+        },
+        ["drain"] => Input::Drain,
+        ["cut", "off"] => Input::CutOff,
+        _ => panic!("no story says {text:?}"),
+    })
+}
+
+fn leg_does(leg: LegId, does: &[&str]) -> Input {
+    match does {
+        ["rings"] => Input::LegRinging { leg },
+        ["answers"] => Input::LegAnswered { leg },
+        ["hangs", "up"] => Input::LegEnded {
+            leg,
+            cause: Cause::Normal,
+        },
+        ["ends", why] => Input::LegEnded {
+            leg,
+            cause: cause(why),
+        },
+        ["fails", why] => Input::LegFailed {
+            leg,
+            cause: cause(why),
+        },
+        ["holds"] => Input::LegHeld { leg, held: true },
+        ["resumes"] => Input::LegHeld { leg, held: false },
+        ["loses", "media"] => Input::MediaLost { leg },
+        ["presses", digit] => Input::DigitPressed {
+            leg,
+            digit: digit.parse().unwrap(),
+        },
+        ["heard", play] => Input::PromptFinished {
+            leg,
+            play: number(play),
+        },
+        ["is", "a", "machine"] => Input::LegClassified {
+            leg,
+            verdict: Verdict::Machine,
+        },
+        ["is", "a", "person"] => Input::LegClassified {
+            leg,
+            verdict: Verdict::Person,
+        },
+        _ => panic!("no leg does {does:?}"),
+    }
+}
+
+fn action(does: &[&str]) -> AgentAction {
+    match does {
+        ["signs", "in"] => AgentAction::SignIn,
+        ["signs", "out"] => AgentAction::SignOut,
+        ["is", "ready"] => AgentAction::Ready,
+        ["is", "not", "ready", reason] => AgentAction::NotReady {
+            reason: name(reason),
+        },
+        ["hangs", "up"] => AgentAction::HangUp,
+        ["holds"] => AgentAction::Hold { held: true },
+        ["resumes"] => AgentAction::Hold { held: false },
+        ["declines"] => AgentAction::Decline,
+        ["dials"] => AgentAction::Preview { accept: true },
+        ["skips"] => AgentAction::Preview { accept: false },
+        ["is", "done"] => AgentAction::WrapUpDone,
+        ["needs", s, "s", "more"] => AgentAction::ExtendWrapUp {
+            by: Duration::from_secs(s.parse().unwrap()),
+        },
+        ["disposes", disposition, rest @ ..] => AgentAction::Dispose {
+            disposition: name(disposition),
+            note: None,
+            callback_at: None,
+            do_not_call: *rest == ["never", "again"],
+        },
+        _ => panic!("no agent does {does:?}"),
+    }
+}
+
+fn lead(id: u64, number: &str) -> Lead {
+    let number: PhoneNumber = number.parse().unwrap();
+    Lead {
+        id: LeadId(id),
+        list: name("spring"),
+        numbers: vec![number],
+        next_number: 0,
+        attempts: 0,
+        priority: 0,
+        time_zone: None,
+        name: Some(format!("Person {id}")),
+        customer_key: None,
+        fields: BTreeMap::new(),
+        last_disposition: None,
+        not_before: None,
+    }
+}
+
+/// An event in one line, its fields in the order of the vocabulary. Pacing has its own tests.
+pub fn event_line(fact: &Fact) -> Option<String> {
+    match fact {
+        Fact::PacingDecided { .. } => None,
+        _ => Some(format!("{}{}", fact.kind(), fields(&format!("{fact:?}")))),
+    }
+}
+
+/// A command in one line.
+pub fn command_line(command: &Command) -> String {
+    match command {
+        Command::PopScreen(pop) => {
+            let of = match (pop.queue, pop.campaign) {
+                (Some(queue), _) => format!("queue={queue}"),
+                (None, campaign) => format!("campaign={campaign:?}"),
+            };
+            let about: Vec<String> = pop
+                .variables
+                .iter()
+                .map(|(name, value)| format!(" {name}={value:?}"))
+                .collect();
+            format!(
+                "PopScreen {:?} {} agent={} {} caller={:?} {of} path={:?}{}",
+                pop.phase,
+                pop.offer,
+                pop.agent,
+                pop.call,
+                pop.caller,
+                pop.ivr_path,
+                about.concat()
+            )
+        }
+        other => {
+            let text = format!("{other:?}");
+            let name = text.split([' ', '(']).next().unwrap().to_string();
+            format!("{name}{}", fields(&text))
+        }
+    }
+}
+
+/// ` a=1 b=2` out of `Name { a: 1, b: Some(2), c: None }`.
+fn fields(debug: &str) -> String {
+    let Some((_, inside)) = debug.split_once(" { ") else {
+        return String::new();
+    };
+    let inside = inside.strip_suffix(" }").unwrap_or(inside);
+    inside
+        .split(", ")
+        .filter(|field| !field.ends_with(": None"))
+        .map(|field| {
+            let (name, value) = field.split_once(": ").unwrap_or((field, ""));
+            let value = value
+                .strip_prefix("Some(")
+                .and_then(|v| v.strip_suffix(')'))
+                .unwrap_or(value);
+            format!(" {name}={value}")
+        })
+        .collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words
+}
+
+fn name<T: FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().unwrap()
+}
+
+/// Numbered ids of boot 0.
+fn number<T: Numbered>(text: &str) -> T {
+    T::of(text.parse().unwrap())
+}
+
+trait Numbered {
+    fn of(n: u64) -> Self;
+}
+macro_rules! numbered {
+    ($($name:ident),*) => { $(impl Numbered for $name { fn of(n: u64) -> Self { $name(n) } })* };
+}
+numbered!(
+    LegId,
+    PlayId,
+    OfferId,
+    RecordingId,
+    LookupId,
+    AttemptId,
+    LeadId
+);
+
+fn cause(text: &str) -> Cause {
+    let table: toml::Table = toml::from_str(&format!("c = \"{text}\"")).unwrap();
+    table["c"].clone().try_into().unwrap()
+}

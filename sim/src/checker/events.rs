@@ -1,0 +1,350 @@
+//! What the engine says has happened: whether the routing rules and the books allow it.
+
+use super::{AgentView, Checker, Invariant, Waiting};
+use acd::config::Strategy;
+use model::event::Withdrawal;
+use model::{
+    AgentId, AgentState, AttemptOutcome, CallId, Event, Fact, LegId, Mono, OfferId, QueueId,
+};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl Checker {
+    #[allow(
+        clippy::collapsible_match,
+        reason = "a guard that changes the picture reads as a question"
+    )]
+    pub(super) fn event(
+        &mut self,
+        event: &Event,
+        acted: Option<AgentId>,
+        bridges: &BTreeSet<(LegId, LegId)>,
+        calls_over: &mut Vec<CallId>,
+    ) {
+        let t = event.at.mono;
+        if event.seq != self.last_seq + 1 {
+            self.say(
+                Invariant::SeqGapless,
+                t,
+                format!("{} follows {}", event.seq, self.last_seq),
+            );
+        }
+        self.last_seq = event.seq;
+        match &event.fact {
+            Fact::CallArrived { call, leg, .. } => {
+                self.calls.entry(*call).or_default().legs.insert(*leg);
+                if let Some(view) = self.legs.get_mut(leg) {
+                    view.call = Some(*call);
+                }
+            }
+            Fact::CallBridged {
+                call,
+                customer_leg,
+                agent_leg,
+                ..
+            } => {
+                if !bridges.contains(&(*customer_leg, *agent_leg))
+                    && !bridges.contains(&(*agent_leg, *customer_leg))
+                {
+                    self.say(
+                        Invariant::MediaOrder,
+                        t,
+                        format!("{call} is said to be bridged, and nobody asked for it"),
+                    );
+                }
+            }
+            Fact::CallEnded { call, .. } => {
+                if !self.over.insert(*call) {
+                    self.say(Invariant::OneOutcome, t, format!("{call} ends twice"));
+                }
+                calls_over.push(*call);
+            }
+            Fact::LegStarted { leg, .. } => {
+                self.live_legs.insert(*leg);
+            }
+            Fact::LegEnded { leg, .. } => {
+                if !self.live_legs.remove(leg) {
+                    self.say(
+                        Invariant::OneOutcome,
+                        t,
+                        format!("{leg} ends, and is not live"),
+                    );
+                }
+            }
+            Fact::QueueEntered {
+                call,
+                queue,
+                priority,
+                skills,
+                ..
+            } => {
+                let credited = self.left_queue_at.get(call) == Some(&t);
+                let waiting = Waiting {
+                    queue: *queue,
+                    priority: *priority,
+                    skills: skills.clone(),
+                    entered: t,
+                    credited,
+                    offers: BTreeSet::new(),
+                    answered: false,
+                };
+                if self.waiting.insert(*call, waiting).is_some() {
+                    self.say(Invariant::OneOutcome, t, format!("{call} waits twice"));
+                }
+            }
+            Fact::QueueLeft {
+                call, waited_us, ..
+            } => {
+                self.left_queue_at.insert(*call, t);
+                match self.waiting.remove(call) {
+                    None => self.say(
+                        Invariant::OneOutcome,
+                        t,
+                        format!("{call} leaves a queue it is not in"),
+                    ),
+                    Some(visit) => self.wait_is(t, *call, &visit, *waited_us),
+                }
+            }
+            Fact::OfferMade {
+                offer,
+                call,
+                agent,
+                queue,
+                waited_us,
+            } => self.offer(t, *offer, *call, *agent, *queue, *waited_us),
+            Fact::OfferAnswered { offer, call, .. } => {
+                if let Some(visit) = self.waiting.get_mut(call) {
+                    visit.answered = visit.offers.contains(offer);
+                }
+            }
+            Fact::OfferFailed {
+                offer, call, agent, ..
+            } => self.offer_over(t, *offer, *call, *agent, false),
+            Fact::OfferWithdrawn {
+                offer,
+                call,
+                agent,
+                why,
+            } => {
+                let withdrawn = matches!(
+                    why,
+                    Withdrawal::CallerLeft
+                        | Withdrawal::AnsweredElsewhere
+                        | Withdrawal::CallRemoved
+                );
+                self.offer_over(t, *offer, *call, *agent, withdrawn);
+            }
+            Fact::AgentStateChanged { agent, was, is, .. } => {
+                self.agent_changed(t, *agent, *was, *is, acted)
+            }
+            Fact::AttemptEnded {
+                attempt, outcome, ..
+            } => {
+                if *outcome != AttemptOutcome::UnknownRestart && !self.ended.insert(*attempt) {
+                    self.say(Invariant::ResolvedOnce, t, format!("{attempt} ends twice"));
+                }
+            }
+            // Six dozen lines that name the other thirty facts would hide these; the books look at all.
+            _ => {}
+        }
+        let before = self.ledger.violations_total();
+        self.ledger.apply(event);
+        if self.ledger.violations_total() > before {
+            let what = self
+                .ledger
+                .violations()
+                .last()
+                .map_or_else(String::new, |violation| {
+                    format!(
+                        "{:?} of {} at event {} ({})",
+                        violation.rule, violation.about, violation.seq, violation.kind
+                    )
+                });
+            self.say(Invariant::Books, t, what);
+        }
+    }
+
+    fn wait_is(&mut self, t: Mono, call: CallId, visit: &Waiting, waited_us: u64) {
+        let waited = t.since(visit.entered).as_micros() as u64;
+        if waited != waited_us {
+            let what = format!(
+                "{call} waited {waited} µs in {} and is said to have waited {waited_us}",
+                visit.queue
+            );
+            self.say(Invariant::WaitKept, t, what);
+        }
+    }
+
+    pub(super) fn may_serve(&self, agent: &AgentView, visit: &Waiting) -> bool {
+        // Levels are not in the events; who has the best level there is has every level.
+        agent.queues.contains(&visit.queue)
+            && visit
+                .skills
+                .iter()
+                .all(|skill| agent.skills.get(skill) == Some(&self.start_skills_all))
+    }
+
+    fn offer(
+        &mut self,
+        t: Mono,
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        queue: QueueId,
+        waited_us: u64,
+    ) {
+        let strategy = self.queues.get(&queue).map(|queue| queue.strategy);
+        let Some(visit) = self.waiting.get(&call).cloned() else {
+            return self.say(
+                Invariant::OneOutcome,
+                t,
+                format!("{call} is offered and does not wait"),
+            );
+        };
+        self.wait_is(t, call, &visit, waited_us);
+        if strategy != Some(Strategy::RingAll) && !visit.offers.is_empty() {
+            self.say(
+                Invariant::OneAgentPerCall,
+                t,
+                format!(
+                    "{call} is offered to {agent} and others: {:?}",
+                    visit.offers
+                ),
+            );
+        }
+        let earlier = self.waiting.iter().find(|(other, of)| {
+            **other != call
+                && of.queue == visit.queue
+                && of.priority == visit.priority
+                && of.skills == visit.skills
+                && of.offers.is_empty()
+                && !of.answered
+                && !of.credited
+                && !visit.credited
+                && of.entered < visit.entered
+        });
+        if let Some((other, of)) = earlier {
+            let what = format!(
+                "{call} is offered before {other}, which waits in {} since {:.6}",
+                of.queue,
+                of.entered.as_secs_f64()
+            );
+            self.say(Invariant::Fifo, t, what);
+        }
+        let Some(chosen) = self.agents.get(&agent).cloned() else {
+            return;
+        };
+        if chosen.state != AgentState::Available || chosen.offer.is_some() {
+            let what = format!(
+                "{agent} is offered {call} while {:?}, with {:?}",
+                chosen.state, chosen.offer
+            );
+            self.say(Invariant::OneCallPerAgent, t, what);
+        }
+        if strategy == Some(Strategy::LongestIdle) {
+            let longer = self.agents.iter().find(|(_, other)| {
+                other.state == AgentState::Available
+                    && other.offer.is_none()
+                    && self.may_serve(other, &visit)
+                    && other.idle_since < chosen.idle_since
+            });
+            if let Some((other, of)) = longer {
+                let what = format!(
+                    "{agent}, idle since {:.6}, is offered {call} before {other}, idle since {:.6}",
+                    chosen.idle_since.as_secs_f64(),
+                    of.idle_since.as_secs_f64()
+                );
+                self.say(Invariant::LongestIdle, t, what);
+            }
+        }
+        self.waiting
+            .get_mut(&call)
+            .expect("looked up above")
+            .offers
+            .insert(offer);
+        self.agents.get_mut(&agent).expect("looked up above").offer = Some(offer);
+    }
+
+    fn offer_over(
+        &mut self,
+        t: Mono,
+        offer: OfferId,
+        call: CallId,
+        agent: AgentId,
+        withdrawn: bool,
+    ) {
+        if let Some(visit) = self.waiting.get_mut(&call) {
+            visit.offers.remove(&offer);
+            visit.answered = false;
+        }
+        let Some(view) = self.agents.get_mut(&agent) else {
+            return;
+        };
+        view.withdrawn = withdrawn;
+        if view.offer.take() != Some(offer) {
+            self.say(
+                Invariant::OneCallPerAgent,
+                t,
+                format!("{offer} to {agent} ends, who has another"),
+            );
+        }
+    }
+
+    fn agent_changed(
+        &mut self,
+        t: Mono,
+        agent: AgentId,
+        was: AgentState,
+        is: AgentState,
+        acted: Option<AgentId>,
+    ) {
+        let wrap_up_of_queue = self
+            .queues
+            .values()
+            .map(|queue| queue.wrap_up_ms)
+            .min()
+            .unwrap_or(0);
+        let Some(view) = self.agents.get_mut(&agent) else {
+            return;
+        };
+        let wrap_up = view
+            .wrap_up_ms
+            .unwrap_or(wrap_up_of_queue.min(acd::config::WRAP_UP_MS_DEFAULT));
+        let cut = matches!(was, AgentState::WrapUp(_))
+            && is == AgentState::Available
+            && acted != Some(agent)
+            && t.since(view.since) < Duration::from_millis(wrap_up);
+        let ignored = is == AgentState::Available && view.wishes;
+        match is {
+            AgentState::Available => {
+                // An offer through no fault of the agent, and a preview, leave the rank alone.
+                let keeps = matches!(was, AgentState::Offered(_)) && view.withdrawn;
+                if !keeps {
+                    view.idle_since = t;
+                }
+            }
+            AgentState::Offered(_) => view.withdrawn = true,
+            AgentState::OnCall(_) => view.offer = None,
+            AgentState::WrapUp(_) => {}
+            AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => {
+                view.wishes = false
+            }
+        }
+        view.state = is;
+        view.since = t;
+        if cut {
+            self.say(
+                Invariant::WrapUpKept,
+                t,
+                format!("{agent} is available before wrap-up is over"),
+            );
+        }
+        if ignored {
+            self.say(
+                Invariant::PendingApplied,
+                t,
+                format!("{agent} asked for something else and is available"),
+            );
+        }
+    }
+}

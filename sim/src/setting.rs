@@ -1,0 +1,180 @@
+//! Everything that sets one simulated shift apart from another, as numbers.
+//! [`Scenario`](crate::Scenario) makes one for a judged run, [`chaos`](crate::chaos) one from a seed.
+
+use crate::scenario::{Profile, Spread};
+use model::{AgentId, Utc};
+use std::time::Duration;
+
+/// One shift.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The engine's configuration, as production would have it.
+    pub config: call::Config,
+    /// Who works.
+    pub agents: Vec<AgentSetting>,
+    /// The wall clock at the start.
+    pub start: Utc,
+    /// How long the shift lasts.
+    pub shift: Duration,
+    /// At the end of the shift: take no more calls, let the live ones finish, close the books.
+    pub drain: bool,
+    /// How the called behave.
+    pub carrier: CarrierSetting,
+    /// Customers who call.
+    pub callers: Option<CallerSetting>,
+    /// How people talk and agents behave.
+    pub people: PeopleSetting,
+    /// Agents who go and come back.
+    pub leave: Vec<Leave>,
+    /// Between engine and phones.
+    pub network: NetworkSetting,
+    /// Where leads and claims are kept.
+    pub store: StoreSetting,
+    /// When the process is killed, and started again.
+    pub crash_at: Vec<Duration>,
+}
+
+/// One agent.
+#[derive(Clone, Copy, Debug)]
+pub struct AgentSetting {
+    /// Who.
+    pub agent: AgentId,
+    /// Talk and wrap-up take so many times as long.
+    pub pace: f64,
+}
+
+/// How the called behave.
+#[derive(Clone, Debug)]
+pub struct CarrierSetting {
+    /// Share of dials that are answered.
+    pub answer_rate: Profile,
+    /// Seconds to the answer.
+    pub ring: Spread,
+    /// Share of the unanswered that fail in 3 to 6 s; the rest ring until we give up.
+    pub quick_fail_share: f64,
+    /// The far end says it rings after so many seconds; `None`: never.
+    pub rings_after_s: Option<f64>,
+    /// Share of the answers given by machines, where the campaign listens for them.
+    pub machine_share: f64,
+    /// Seconds a person who answered waits for somebody to speak.
+    pub patience_s: Spread,
+    /// Number prefixes of leads, each with the hours by which its local time differs from UTC, all
+    /// year round, where rules about hours are to be checked.
+    pub number_prefixes: Vec<(&'static str, Option<i64>)>,
+}
+
+/// Customers who call.
+#[derive(Clone, Debug)]
+pub struct CallerSetting {
+    /// On average; the times between are exponential.
+    pub per_hour: f64,
+    /// What they dial.
+    pub called: String,
+    /// How long they wait from the start of the call.
+    pub patience_s: Spread,
+    /// The chance of a key press for each prompt heard.
+    pub digit_chance: f64,
+    /// The chance to hang up just when somebody's phone rings or is picked up.
+    pub awkward: f64,
+}
+
+/// How people talk and agents behave. All chances are per occasion.
+#[derive(Clone, Debug)]
+pub struct PeopleSetting {
+    /// Seconds of talk.
+    pub talk: Spread,
+    /// A second kind: share of calls, and seconds.
+    pub other_talk: Option<(f64, Spread)>,
+    /// Seconds of after-call work.
+    pub wrap_up: Spread,
+    /// Seconds one piece of a prompt lasts.
+    pub prompt_s: f64,
+    /// Seconds until an agent picks a ringing phone up; one that answers by itself takes none.
+    pub pick_up: Spread,
+    /// The chance that an offer is refused, let ring, or meets a dead phone.
+    pub reluctance: f64,
+    /// The chance of a hold in a talk.
+    pub hold: f64,
+    /// The chance that the agent hangs up first.
+    pub agent_hangs_up: f64,
+    /// Mean seconds between an agent's whims (not ready, sign out, lost phone…); `None`: no whims.
+    pub whim_s: Option<f64>,
+    /// The chance that a disposition asks never to be called again.
+    pub do_not_call: f64,
+    /// The chance that the wall clock steps, per whim.
+    pub clock_steps: f64,
+}
+
+impl PeopleSetting {
+    /// People who do what is asked at once.
+    pub fn willing() -> PeopleSetting {
+        PeopleSetting {
+            talk: Spread::fixed(150.0),
+            other_talk: None,
+            wrap_up: Spread::fixed(20.0),
+            prompt_s: 5.0,
+            pick_up: Spread::fixed(2.0),
+            reluctance: 0.0,
+            hold: 0.0,
+            agent_hangs_up: 0.0,
+            whim_s: None,
+            do_not_call: 0.0,
+            clock_steps: 0.0,
+        }
+    }
+}
+
+/// Agents who go and come back.
+#[derive(Clone, Copy, Debug)]
+pub struct Leave {
+    /// Since the start.
+    pub at: Duration,
+    /// Share of all agents.
+    pub share: f64,
+    /// For how long.
+    pub away: Duration,
+}
+
+/// Between engine and phones.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkSetting {
+    /// The longest way of a command or a fact; each takes between nothing and this.
+    pub delay: Duration,
+    /// The chance that an answer is lost.
+    pub loss: f64,
+    /// The chance that a fact is told twice.
+    pub repeat: f64,
+}
+
+impl NetworkSetting {
+    /// Everything arrives at once, once.
+    pub const fn perfect() -> NetworkSetting {
+        NetworkSetting {
+            delay: Duration::ZERO,
+            loss: 0.0,
+            repeat: 0.0,
+        }
+    }
+}
+
+/// Where leads and claims are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreSetting {
+    /// So many leads; `None`: as many as are asked for, each once.
+    pub leads: Option<u32>,
+    /// The longest a fetch or claim takes.
+    pub delay: Duration,
+    /// The chance that a claim fails.
+    pub claim_fails: f64,
+}
+
+impl StoreSetting {
+    /// Leads without end, at once.
+    pub const fn endless() -> StoreSetting {
+        StoreSetting {
+            leads: None,
+            delay: Duration::ZERO,
+            claim_fails: 0.0,
+        }
+    }
+}
