@@ -434,10 +434,11 @@ impl Endpoint {
             return;
         }
         let hop = invite.hop;
+        let account = self.registrar.account_of(hop, &invite.target).map(str::to_owned);
         let mut leg = Leg::place(now, invite, &mut self.wire, out);
         leg.is_trusted = self.config.open || self.trunk_at(hop).is_some();
         if !leg.is_trusted {
-            leg.account = self.registrar.account_at(hop).map(str::to_owned);
+            leg.account = account;
         }
         self.legs.insert(id, leg);
     }

@@ -156,8 +156,16 @@ impl Registrar {
         self.bindings(account).iter().max_by_key(|b| b.q)
     }
 
-    /// The account whose phone is reached over this hop.
-    pub fn account_at(&self, hop: Hop) -> Option<&str> {
+    /// The account that registered this contact from there. Several phones may share an address: behind
+    /// one translator or proxy, or as lines of one device.
+    pub fn account_of(&self, hop: Hop, contact: &str) -> Option<&str> {
+        let is_it = |b: &Binding| b.hop == hop && b.contact == contact;
+        let mut of = self.accounts.iter().filter(|(_, b)| b.iter().any(is_it));
+        of.next().map(|(account, _)| account.as_str())
+    }
+
+    /// An account whose phone is reached over this hop.
+    fn account_at(&self, hop: Hop) -> Option<&str> {
         let mut at = self
             .accounts
             .iter()

@@ -24,7 +24,8 @@ const USAGE: &str = "tandem-load: SIP and RTP load for any engine, on one thread
   --warm-up-s S       the steady window begins then (0)
   --media             both sides send G.711
   --agents N          a000, a001, … on the callee side; a busy one says 486
-  --register PASSWORD register the agents first, with digest
+  --password WORD     of all agents, for an engine that challenges them
+  --register          register the agents first, with digest
   --pid PID[,PID…]    the engine's processes: their processor time is counted
   --json              one line of JSON
 
@@ -48,7 +49,8 @@ fn main() -> anyhow::Result<ExitCode> {
         warm_up_s: 0.0,
         media: false,
         agents: 0,
-        register: None,
+        password: None,
+        register: false,
         pids: Vec::new(),
     };
     let mut is_json = false;
@@ -60,6 +62,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             "--media" => plan.media = true,
+            "--register" => plan.register = true,
             "--json" => is_json = true,
             _ => {
                 let value = arguments
@@ -80,7 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
                     "--seconds" => plan.seconds = read(&name, text)?,
                     "--warm-up-s" => plan.warm_up_s = read(&name, text)?,
                     "--agents" => plan.agents = read(&name, text)?,
-                    "--register" => plan.register = Some(value),
+                    "--password" => plan.password = Some(value),
                     "--pid" => {
                         plan.pids = text
                             .split(',')
