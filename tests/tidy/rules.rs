@@ -110,7 +110,7 @@ pub const LINES_MAX: usize = 800;
 pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
     (
         "acd/src/routing.rs",
-        840,
+        850,
         "who gets which call, in one place",
     ),
     ("acd/tests/rules.rs", 1_060, "one test per routing rule"),
@@ -121,7 +121,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
     ),
     (
         "dialer/src/machine.rs",
-        900,
+        940,
         "one function per input of the dialer",
     ),
     (
