@@ -132,7 +132,7 @@ impl Exchange {
                     right: agent,
                     file,
                 };
-                self.leg_of_recording.insert(recording, customer);
+                self.legs_of_recording.insert(recording, [customer, agent]);
                 self.order(customer, order);
             }
             Command::StopRecording { recording } => self.stop_recording(recording),
@@ -196,8 +196,15 @@ impl Exchange {
         );
     }
 
+    /// A leg that closed has ended its recordings by itself; the other one may still be there.
     fn stop_recording(&mut self, recording: RecordingId) {
-        if let Some(leg) = self.leg_of_recording.remove(&recording) {
+        let Some(legs) = self.legs_of_recording.remove(&recording) else {
+            return;
+        };
+        let open = legs
+            .into_iter()
+            .find(|leg| self.legs.get_mut(*leg).is_some_and(|entry| entry.is_open));
+        if let Some(leg) = open {
             self.order(leg, Order::StopRecord { recording });
         }
     }

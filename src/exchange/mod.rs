@@ -96,7 +96,7 @@ pub struct Exchange {
     legs: LegTable,
     phones: BTreeMap<AgentId, Phone>,
     // Look-ups only.
-    leg_of_recording: HashMap<RecordingId, LegId>,
+    legs_of_recording: HashMap<RecordingId, [LegId; 2]>,
     setup: Wiring,
     turn: Turn,
     /// What trunks were told to be last.
@@ -145,7 +145,7 @@ impl Exchange {
             inputs: VecDeque::new(),
             legs: LegTable::default(),
             phones: BTreeMap::new(),
-            leg_of_recording: HashMap::new(),
+            legs_of_recording: HashMap::new(),
             setup: Wiring {
                 media: setup.media,
                 prompts: setup.prompts,

@@ -245,27 +245,39 @@ fn adapt(
             },
         );
     }
-    // Everybody takes everything: inbound first, the campaign in between.
-    let queues: [model::QueueId; 3] =
-        ["sales", "support", CAMPAIGN].map(|queue| queue.parse().expect("a valid name"));
-    for agent in configuration.call.acd.agents.values_mut() {
+    // A third takes the calls that come in, the others those that the campaign dials.
+    let mut on_campaign = Vec::new();
+    for (n, (id, agent)) in configuration.call.acd.agents.iter_mut().enumerate() {
+        let takes_inbound = n % 3 == 0;
+        let is_dialled_for = !takes_inbound || agents < 3;
+        let queues: &[&str] = match (takes_inbound, is_dialled_for) {
+            (true, true) => &["sales", "support", CAMPAIGN],
+            (true, false) => &["sales", "support"],
+            (false, _) => &[CAMPAIGN],
+        };
         agent.queues = queues
             .iter()
-            .map(|queue| acd::config::Membership::from(*queue))
+            .map(|queue| {
+                acd::config::Membership::from(
+                    queue.parse::<model::QueueId>().expect("a valid name"),
+                )
+            })
             .collect();
         agent
             .skills
             .insert("products".parse().expect("a valid name"), 9);
         agent.wrap_up_ms = None;
+        if is_dialled_for {
+            on_campaign.push(*id);
+        }
     }
-    let everybody: Vec<AgentId> = configuration.call.acd.agents.keys().copied().collect();
     configuration
         .call
         .dialer
         .campaigns
         .get_mut(&campaign())
         .context("looked up above")?
-        .agents = everybody;
+        .agents = on_campaign;
     configuration.phones.clear();
     Ok(())
 }

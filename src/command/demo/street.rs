@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// What customers hum, and what agents do, in Hz: each side listens for the other.
 const CUSTOMER_HZ: u16 = 600;
 const AGENT_HZ: u16 = 1_000;
-/// Inbound calls per agent and second: about a third of the agents' time.
-const INBOUND_PER_AGENT: f64 = 0.035;
+/// Inbound calls per agent and second: a third of the agents take them and are busy two thirds of the time.
+const INBOUND_PER_AGENT: f64 = 0.025;
 /// A registration lasts longer than any demo.
 const REGISTRATION: Duration = Duration::from_secs(3_600);
 
