@@ -8,7 +8,7 @@ mod files;
 mod problem;
 mod source;
 
-pub use files::{ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile, TrunkFile};
+pub use files::{ApiFile, DataFile, DigestFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile, TrunkFile};
 pub use problem::Problem;
 pub use source::Source;
 
