@@ -634,6 +634,13 @@ fn sip_config(
         first_leg: (u64::from(boot) << model::id::COUNTER_BITS) + ARRIVED_LEGS,
         open: false,
         t1_ms: configuration.tandem.sip.t1_ms,
+        digests: configuration
+            .tandem
+            .sip
+            .digest
+            .iter()
+            .map(|digest| digest.algorithm())
+            .collect(),
     }
 }
 

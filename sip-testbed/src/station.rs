@@ -73,6 +73,7 @@ impl Station {
                 first_leg: 1,
                 open: true,
                 t1_ms: 500,
+                digests: Vec::new(),
             },
             seed,
         );

@@ -1,7 +1,7 @@
 //! Digest on both sides: answering a challenge of a peer, and judging an answer to ours
 //! (RFC 7616, RFC 8760, RFC 3261 §22).
 //!
-//! SHA-256 is offered first, then MD5. An unknown user costs the same work and gets the same answer
+//! Which algorithms are offered is configured, SHA-256 then MD5 as a rule. An unknown user costs the same work and gets the same answer
 //! as a wrong password. Only `qop=auth` is taken, so that each answer counts its nonce up.
 
 use crate::digest::{self, Algorithm, Authorization, DigestChallenge, Use};
@@ -65,37 +65,44 @@ pub(crate) enum Verdict {
 pub(crate) struct Realm {
     name: String,
     accounts: BTreeMap<String, Account>,
+    digests: Vec<Algorithm>,
     nonces: Nonces,
     dummies: Keyed,
 }
 
 impl Realm {
-    /// A realm with these accounts.
-    pub fn new(name: String, accounts: Vec<Account>, keyed: Keyed) -> Realm {
+    /// A realm with these accounts, whose challenges offer `digests` in this order.
+    pub fn new(
+        name: String,
+        accounts: Vec<Account>,
+        digests: Vec<Algorithm>,
+        keyed: Keyed,
+    ) -> Realm {
         let accounts = accounts.into_iter().map(|a| (a.user.clone(), a)).collect();
         Realm {
             name,
             accounts,
+            digests,
             nonces: Nonces::new(keyed.clone()),
             dummies: keyed,
         }
     }
 
-    /// The lines of a challenge, the better algorithm first.
+    /// The lines of a challenge, the best algorithm first.
     pub fn challenge(&mut self, now: Mono, stale: bool) -> String {
         let nonce = self.nonces.mint(now);
-        let line = |algorithm| {
+        let line = |algorithm: &Algorithm| {
             let challenge = DigestChallenge {
                 realm: self.name.clone(),
                 nonce: nonce.clone(),
                 opaque: None,
-                algorithm,
+                algorithm: *algorithm,
                 qop_auth: true,
                 stale,
             };
             format!("WWW-Authenticate: {}\r\n", challenge.to_header())
         };
-        line(Algorithm::Sha256) + &line(Algorithm::Md5)
+        self.digests.iter().map(line).collect()
     }
 
     /// Judges the credentials of a request.
@@ -157,6 +164,7 @@ mod tests {
         Realm::new(
             REALM.to_owned(),
             vec![account("anna", REALM, "secret")],
+            vec![Algorithm::Sha256, Algorithm::Md5],
             Keyed::new(&[3; 32]),
         )
     }

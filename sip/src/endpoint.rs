@@ -1,6 +1,7 @@
 //! The whole stack as one machine: bytes and wishes in, bytes and facts out.
 
 use crate::auth::Realm;
+use crate::digest::Algorithm;
 use crate::invite::Leg;
 use crate::registrar::Registrar;
 use crate::registration::{self, Ours, Registration};
@@ -230,6 +231,9 @@ pub struct Config {
     pub open: bool,
     /// RFC 3261 T1.
     pub t1_ms: u32,
+    /// What challenges offer, best first (RFC 8760 §2.3). Phones exist that fail on a challenge they do
+    /// not know beside one they do; answers by either algorithm are judged in any case.
+    pub digests: Vec<Algorithm>,
 }
 
 /// One account.
@@ -301,7 +305,12 @@ impl Endpoint {
         Endpoint {
             wire: Wire::new(keyed.clone(), times, config.product.clone()),
             legs: BTreeMap::new(),
-            realm: Realm::new(config.realm.clone(), config.accounts.clone(), keyed),
+            realm: Realm::new(
+                config.realm.clone(),
+                config.accounts.clone(),
+                config.digests.clone(),
+                keyed,
+            ),
             registrar: Registrar::default(),
             registrations: BTreeMap::new(),
             next_leg: config.first_leg,

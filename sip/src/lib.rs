@@ -6,6 +6,7 @@
 //!
 //! ```
 //! use model::{Now, Outbox};
+//! use sip::digest::Algorithm;
 //! use sip::endpoint::{Command, Config, Endpoint, Hop, Input, Transport};
 //!
 //! let config = Config {
@@ -17,6 +18,7 @@
 //!     first_leg: 1,
 //!     open: true,
 //!     t1_ms: 500,
+//!     digests: vec![Algorithm::Sha256, Algorithm::Md5],
 //! };
 //! let mut endpoint = Endpoint::new(config, [7; 32]);
 //! let hop = Hop {

@@ -74,6 +74,9 @@ pub struct SipFile {
     pub t1_ms: u32,
     /// How often trunks are asked with OPTIONS; 0 never.
     pub options_every_s: u32,
+    /// What phones are challenged with, best first. Phones that know MD5 only and fail on a second
+    /// challenge beside it (baresip 1, SIPp 3) need `["md5"]`.
+    pub digest: Vec<DigestFile>,
 }
 
 impl Default for SipFile {
@@ -86,6 +89,28 @@ impl Default for SipFile {
             registration_s: (60, 3_600),
             t1_ms: 500,
             options_every_s: 30,
+            digest: vec![DigestFile::Sha256, DigestFile::Md5],
+        }
+    }
+}
+
+/// A hash of digest authentication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DigestFile {
+    /// RFC 8760.
+    #[serde(rename = "sha-256")]
+    Sha256,
+    /// What old phones need.
+    #[serde(rename = "md5")]
+    Md5,
+}
+
+impl DigestFile {
+    /// As the stack calls it.
+    pub fn algorithm(self) -> sip::digest::Algorithm {
+        match self {
+            DigestFile::Sha256 => sip::digest::Algorithm::Sha256,
+            DigestFile::Md5 => sip::digest::Algorithm::Md5,
         }
     }
 }
@@ -343,6 +368,13 @@ impl TandemFile {
         }
         if self.sip.registration_s.0 < 10 || self.sip.registration_s.1 < self.sip.registration_s.0 {
             say("sip.registration_s", "not a range", "as in [60, 3600]");
+        }
+        if self.sip.digest.is_empty() {
+            say(
+                "sip.digest",
+                "no phone could prove who it is",
+                "as in [\"sha-256\", \"md5\"]",
+            );
         }
         if !(100..=4_000).contains(&self.sip.t1_ms) {
             say("sip.t1_ms", "not between 100 and 4000", "RFC 3261 says 500");

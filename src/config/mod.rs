@@ -9,8 +9,8 @@ mod problem;
 mod source;
 
 pub use files::{
-    ApiFile, DataFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile, TransportFile,
-    TrunkFile,
+    ApiFile, DataFile, DigestFile, EngineFile, MediaFile, PhoneFile, SipFile, TandemFile,
+    TransportFile, TrunkFile,
 };
 pub use problem::Problem;
 pub use source::Source;

@@ -177,13 +177,20 @@ impl Tcp {
                     }
                     Ok(Frame::KeepAlive { consumed }) => used += consumed,
                     Ok(Frame::Incomplete) => break,
-                    Err(FrameError::NotSip(_)) => return,
+                    // Where the next message begins cannot be known. The stack answers a head with 400 or
+                    // 513, and asks to close behind that and behind what it has yet to say to the messages
+                    // before: a connection dropped here would take those answers with it.
                     Err(FrameError::Fault { head, .. } | FrameError::TooLong { head }) => {
-                        // The stack answers the head with 400 or 513 and asks to close: where the next
-                        // message begins cannot be known.
                         self.tell(TcpFact::Received {
                             hop,
                             bytes: head.to_vec(),
+                        });
+                        return std::future::pending::<()>().await;
+                    }
+                    Err(FrameError::NotSip(_)) => {
+                        self.tell(TcpFact::Received {
+                            hop,
+                            bytes: pending[used..].to_vec(),
                         });
                         return std::future::pending::<()>().await;
                     }

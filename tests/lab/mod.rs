@@ -122,7 +122,7 @@ pub struct Plan {
     queues: String,
     leads: Vec<(String, String)>,
     /// Lines at the end of `[sip]`.
-    pub sip: String,
+    sip: String,
     names: Vec<String>,
 }
 
@@ -178,6 +178,12 @@ impl Plan {
             "[agents.{name}]\nqueues = {queues:?}\nwrap_up_ms = {wrap_up_ms}\n[phones.{name}]\npassword = \"{PASSWORD}\"\n"
         ));
         self.names.push(name.into());
+        self
+    }
+
+    /// Challenges for phones that know MD5 only and fail on anything beside it, as baresip 1 does.
+    pub fn with_md5_only(mut self) -> Plan {
+        self.sip.push_str("digest = [\"md5\"]\n");
         self
     }
 

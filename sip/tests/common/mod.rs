@@ -38,6 +38,7 @@ pub fn config() -> Config {
         first_leg: 1000,
         open: true,
         t1_ms: 500,
+        digests: vec![sip::digest::Algorithm::Sha256, sip::digest::Algorithm::Md5],
     }
 }
 
