@@ -145,7 +145,7 @@ impl House {
             .spawn()
             .expect("the process starts");
         Spawned {
-            child,
+            child: Process(child),
             ready,
             began,
             log: self.folder.path().join("stderr.log"),
@@ -305,9 +305,38 @@ impl Drop for Held<'_> {
     }
 }
 
+/// A child that does not outlive a test that fails.
+struct Process(Child);
+
+impl Process {
+    fn kill(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("it has ended");
+    }
+
+    /// Waits for its end.
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_for("the process has ended", || {
+            status = self.0.try_wait().expect("a child");
+            status.is_some()
+        });
+        status.expect("waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, and need not be.
+        if let Ok(None) = self.0.try_wait() {
+            self.kill();
+        }
+    }
+}
+
 /// A process that may not be up yet.
 pub struct Spawned {
-    child: Child,
+    child: Process,
     ready: PathBuf,
     began: Instant,
     log: PathBuf,
@@ -317,7 +346,7 @@ impl Spawned {
     /// Waits until it is up.
     pub fn up(mut self) -> Boot {
         wait_for("the process is up", || {
-            let ended = self.child.try_wait().expect("a child");
+            let ended = self.child.0.try_wait().expect("a child");
             assert!(
                 ended.is_none(),
                 "it ended with {ended:?}: {}",
@@ -346,13 +375,8 @@ impl Spawned {
 
     /// Waits for the end of a process that does not come up: how it ended and what it said.
     pub fn refused(mut self) -> (ExitStatus, String) {
-        let mut status = None;
-        wait_for("the process has ended", || {
-            status = self.child.try_wait().expect("a child");
-            status.is_some()
-        });
         (
-            status.expect("waited for"),
+            self.child.ended(),
             std::fs::read_to_string(&self.log).expect("its log"),
         )
     }
@@ -362,8 +386,7 @@ impl Spawned {
         while self.began.elapsed() < after {
             std::thread::park_timeout(after.saturating_sub(self.began.elapsed()));
         }
-        self.child.kill().expect("killed");
-        self.child.wait().expect("it has ended");
+        self.child.kill();
     }
 }
 
@@ -375,30 +398,24 @@ pub struct Boot {
     pub api: SocketAddr,
     /// From exec until everything was up.
     pub up_after: Duration,
-    child: Child,
+    child: Process,
 }
 
 impl Boot {
     /// kill -9.
     pub fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("it has ended");
+        self.child.kill();
     }
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.child);
+        let pid = Pid::from_child(&self.child.0);
         kill_process(pid, Signal::TERM).expect("it lives");
     }
 
     /// Waits for its end.
     pub fn ended(mut self) -> ExitStatus {
-        let mut status = None;
-        wait_for("the process has ended", || {
-            status = self.child.try_wait().expect("a child");
-            status.is_some()
-        });
-        status.expect("waited for")
+        self.child.ended()
     }
 }
 
