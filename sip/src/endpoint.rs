@@ -434,7 +434,10 @@ impl Endpoint {
             return;
         }
         let hop = invite.hop;
-        let account = self.registrar.account_of(hop, &invite.target).map(str::to_owned);
+        let account = self
+            .registrar
+            .account_of(hop, &invite.target)
+            .map(str::to_owned);
         let mut leg = Leg::place(now, invite, &mut self.wire, out);
         leg.is_trusted = self.config.open || self.trunk_at(hop).is_some();
         if !leg.is_trusted {
