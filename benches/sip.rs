@@ -22,7 +22,11 @@ const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\
     a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n";
 
 fn main() {
-    median("parse an INVITE and read its routing headers", MESSAGES, parse);
+    median(
+        "parse an INVITE and read its routing headers",
+        MESSAGES,
+        parse,
+    );
     median("OPTIONS and its 200, both ends", PINGS, pings);
     median("call, INVITE to BYE, both ends", CALLS, calls);
 }
@@ -36,7 +40,12 @@ fn median(name: &str, each: u64, run: fn(u64)) {
         })
         .collect();
     ns.sort_unstable();
-    println!("{name:50} {:>9.2} µs  (from {:.2} to {:.2})", us(ns[RUNS / 2]), us(ns[0]), us(ns[RUNS - 1]));
+    println!(
+        "{name:50} {:>9.2} µs  (from {:.2} to {:.2})",
+        us(ns[RUNS / 2]),
+        us(ns[0]),
+        us(ns[RUNS - 1])
+    );
 }
 
 fn us(ns: u64) -> f64 {
@@ -59,7 +68,11 @@ fn parse(each: u64) {
     );
     for _ in 0..each {
         let message = Message::parse(black_box(text.as_bytes())).expect("a valid INVITE");
-        black_box((message.cseq(), message.header(sip::message::Name::CallId), message.body().len()));
+        black_box((
+            message.cseq(),
+            message.header(sip::message::Name::CallId),
+            message.body().len(),
+        ));
     }
 }
 
@@ -79,7 +92,10 @@ impl Pair {
                 realm: "bench".into(),
                 product: "bench".into(),
                 accounts: Vec::new(),
-                trunks: vec![TrunkPeer { trunk: trunk(), addresses: vec![at[1 - n]] }],
+                trunks: vec![TrunkPeer {
+                    trunk: trunk(),
+                    addresses: vec![at[1 - n]],
+                }],
                 expires_s: (60, 3_600),
                 first_leg: 1 << 40,
                 open: false,
@@ -87,11 +103,20 @@ impl Pair {
             };
             Endpoint::new(config, [n as u8 + 1; 32])
         };
-        Pair { ends: [end(0), end(1)], out: [Outbox::new(), Outbox::new()], at, now: Now::default() }
+        Pair {
+            ends: [end(0), end(1)],
+            out: [Outbox::new(), Outbox::new()],
+            at,
+            now: Now::default(),
+        }
     }
 
     fn hop(&self, from: usize) -> Hop {
-        Hop { transport: Transport::Udp, local: self.at[from], remote: self.at[1 - from] }
+        Hop {
+            transport: Transport::Udp,
+            local: self.at[from],
+            remote: self.at[1 - from],
+        }
     }
 
     fn tell(&mut self, end: usize, input: Input<'_>) {
@@ -101,8 +126,12 @@ impl Pair {
     /// Carries messages until both are quiet; facts go to `each`, which may answer with an input.
     fn settle(&mut self, each: &mut dyn FnMut(usize, &Command) -> Option<Input<'static>>) {
         loop {
-            let Some(end) = (0..2).find(|end| !self.out[*end].commands.is_empty()) else { return };
-            let Some(command) = self.out[end].commands.pop_front() else { return };
+            let Some(end) = (0..2).find(|end| !self.out[*end].commands.is_empty()) else {
+                return;
+            };
+            let Some(command) = self.out[end].commands.pop_front() else {
+                return;
+            };
             if let Command::Send { bytes, .. } = &command {
                 let hop = self.hop(1 - end);
                 self.tell(1 - end, Input::Received { hop, bytes });
@@ -116,7 +145,10 @@ impl Pair {
     fn pass(&mut self) {
         self.now.mono = self.now.mono + BETWEEN;
         for end in 0..2 {
-            if self.ends[end].next_deadline().is_some_and(|at: Mono| at <= self.now.mono) {
+            if self.ends[end]
+                .next_deadline()
+                .is_some_and(|at: Mono| at <= self.now.mono)
+            {
                 self.tell(end, Input::Tick);
             }
         }
@@ -133,7 +165,14 @@ fn pings(each: u64) {
     let mut answered = 0;
     for _ in 0..each {
         let hop = pair.hop(0);
-        pair.tell(0, Input::Ping { trunk: trunk(), hop, target: "sip:192.0.2.2".into() });
+        pair.tell(
+            0,
+            Input::Ping {
+                trunk: trunk(),
+                hop,
+                target: "sip:192.0.2.2".into(),
+            },
+        );
         pair.settle(&mut |_, command| {
             answered += u64::from(matches!(command, Command::Ponged { ok: true, .. }));
             None
@@ -169,9 +208,21 @@ fn calls(each: u64) {
         });
         let leg = arrived.expect("the call arrives");
         pair.tell(1, Input::Ring { leg });
-        pair.tell(1, Input::Accept { leg, sdp: SDP.into() });
+        pair.tell(
+            1,
+            Input::Accept {
+                leg,
+                sdp: SDP.into(),
+            },
+        );
         pair.settle(&mut |_, _| None);
-        pair.tell(0, Input::HangUp { leg: LegId(n + 1), q850: 16 });
+        pair.tell(
+            0,
+            Input::HangUp {
+                leg: LegId(n + 1),
+                q850: 16,
+            },
+        );
         pair.settle(&mut |_, command| {
             ended += u64::from(matches!(command, Command::Ended { .. }));
             None

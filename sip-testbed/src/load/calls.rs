@@ -93,7 +93,14 @@ impl Load {
         leg.side = side;
         (leg.cseq, leg.resends, leg.agent) = (1, 0, None);
         (leg.invited_at, leg.ended_at) = (0, 0);
-        for text in [&mut leg.call_id, &mut leg.from, &mut leg.to, &mut leg.target, &mut leg.route, &mut leg.tag] {
+        for text in [
+            &mut leg.call_id,
+            &mut leg.from,
+            &mut leg.to,
+            &mut leg.target,
+            &mut leg.route,
+            &mut leg.tag,
+        ] {
             text.clear();
         }
         write!(leg.tag, "{seed:x}.{n}.{}", leg.generation).expect("a string takes all");
@@ -118,19 +125,30 @@ impl Load {
     /// The agent of a leg can be called again. That a caller waits shows in there being more callers
     /// with an answer than busy agents: true once the run is in its steady window and callers outnumber agents.
     fn free_agent(&mut self, n: usize, now: u64) {
-        let Some(agent) = self.legs[n].agent.take() else { return };
+        let Some(agent) = self.legs[n].agent.take() else {
+            return;
+        };
         let busy = self.agents.iter().filter(|agent| agent.is_busy).count();
-        let callers = self.legs.iter().filter(|leg| leg.side == CALLER && leg.state == State::Up).count();
+        let callers = self
+            .legs
+            .iter()
+            .filter(|leg| leg.side == CALLER && leg.state == State::Up)
+            .count();
         self.agents[agent].is_busy = false;
         self.agents[agent].free_at = (self.in_window && callers > busy).then_some(now);
     }
 
     fn arm(&mut self, at: u64, n: usize, timer: Timer) {
-        self.timers.push(Reverse((at, n, self.legs[n].generation, timer)));
+        self.timers
+            .push(Reverse((at, n, self.legs[n].generation, timer)));
     }
 
     fn transmit(&mut self, side: usize, text: &str) {
-        if self.sides[side].sip.send_to(text.as_bytes(), self.plan.engine).is_err() {
+        if self.sides[side]
+            .sip
+            .send_to(text.as_bytes(), self.plan.engine)
+            .is_err()
+        {
             self.counts.not_sent += 1;
         }
     }
@@ -147,7 +165,9 @@ impl Load {
 
     /// A caller calls.
     pub(super) fn invite(&mut self, now: u64) {
-        let Some(n) = self.new_leg(CALLER) else { return };
+        let Some(n) = self.new_leg(CALLER) else {
+            return;
+        };
         let (local, engine) = (self.sides[CALLER].local, self.plan.engine);
         self.body.clear();
         text::sdp(&mut self.body, self.sides[CALLER].rtp_at, n + 1);
@@ -172,9 +192,16 @@ impl Load {
 
     fn request_with(&mut self, n: usize, method: &str, more: &str, body: &str, keep: bool) {
         let leg = &self.legs[n];
-        let user = if leg.side == CALLER { n.to_string() } else { "load".to_string() };
+        let user = if leg.side == CALLER {
+            n.to_string()
+        } else {
+            "load".to_string()
+        };
         // An ACK for a 200 is a transaction of its own; its branch differs by the method.
-        let branch = format!("{:x}.{n}.{}.{}.{method}", self.seed, leg.generation, leg.cseq);
+        let branch = format!(
+            "{:x}.{n}.{}.{}.{method}",
+            self.seed, leg.generation, leg.cseq
+        );
         text::request(
             &mut self.text,
             &Request {
@@ -219,7 +246,9 @@ impl Load {
                 continue;
             }
             match (timer, leg.state) {
-                (Timer::Resend, State::Inviting | State::Answered | State::Ending) => self.resend(n, now),
+                (Timer::Resend, State::Inviting | State::Answered | State::Ending) => {
+                    self.resend(n, now)
+                }
                 (Timer::HangUp, State::Up) => self.bye(n, now),
                 (Timer::Answer, State::Ringing) => {
                     let invite = std::mem::take(&mut self.legs[n].last);
@@ -242,7 +271,11 @@ impl Load {
         let (side, last) = (self.legs[n].side, std::mem::take(&mut self.legs[n].last));
         self.transmit(side, &last);
         self.legs[n].last = last;
-        self.arm(now + (T1_NS << self.legs[n].resends.min(T2_DOUBLINGS)), n, Timer::Resend);
+        self.arm(
+            now + (T1_NS << self.legs[n].resends.min(T2_DOUBLINGS)),
+            n,
+            Timer::Resend,
+        );
     }
 
     fn fail(&mut self, n: usize, code: u16, now: u64) {
@@ -253,14 +286,18 @@ impl Load {
 
     /// A datagram on the SIP socket of a side.
     pub(super) fn message(&mut self, side: usize, datagram: &[u8]) {
-        let Some(lines) = Lines::scan(datagram) else { return };
+        let Some(lines) = Lines::scan(datagram) else {
+            return;
+        };
         let now = self.now();
         let leg = match side {
             CALLER => self.caller_leg(lines.call_id),
             _ => self.callee_legs.get(lines.call_id).copied(),
         };
         match (lines.status(), leg) {
-            (Some(401), Some(n)) if side == CALLEE && self.plan.password.is_some() => self.challenged(n, datagram, &lines, now),
+            (Some(401), Some(n)) if side == CALLEE && self.plan.password.is_some() => {
+                self.challenged(n, datagram, &lines, now)
+            }
             (Some(code), Some(n)) => self.on_response(n, code, &lines, now),
             // A response to something that is over.
             (Some(_), None) => {}
@@ -289,7 +326,12 @@ impl Load {
                 leg.target.clear();
                 leg.target.push_str(text::uri(lines.contact));
                 leg.route.clear();
-                for route in lines.record_route.iter().rev().filter(|route| !route.is_empty()) {
+                for route in lines
+                    .record_route
+                    .iter()
+                    .rev()
+                    .filter(|route| !route.is_empty())
+                {
                     write!(leg.route, "Route: {route}\r\n").expect("a string takes all");
                 }
                 leg.state = State::Up;
@@ -313,7 +355,8 @@ impl Load {
                 self.fail(n, code, now);
             }
             ("BYE", 200..300, State::Ending) => {
-                self.bye_to_answer.add((now - self.legs[n].ended_at) as f64 / 1e6);
+                self.bye_to_answer
+                    .add((now - self.legs[n].ended_at) as f64 / 1e6);
                 self.ended(n, now);
             }
             ("BYE", 300.., State::Ending) => self.fail(n, code, now),
@@ -332,7 +375,10 @@ impl Load {
         let (Some(challenge), Some(password)) = (challenge, &self.plan.password) else {
             return self.on_response(n, 401, lines, now);
         };
-        let usage = Use { nc: 1, cnonce: "0a4f113b" };
+        let usage = Use {
+            nc: 1,
+            cnonce: "0a4f113b",
+        };
         let user = text::user(text::uri(&leg.from));
         let answer = challenge.authorize(user, password, Method::Bye, &leg.target, usage);
         self.legs[n].cseq += 1;
@@ -373,11 +419,25 @@ impl Load {
     }
 
     fn respond(&mut self, side: usize, lines: &Lines<'_>, line: &str, tag: &str, body: &str) {
-        text::response(&mut self.text, lines, line, tag, self.sides[side].local, body);
+        text::response(
+            &mut self.text,
+            lines,
+            line,
+            tag,
+            self.sides[side].local,
+            body,
+        );
         self.transmit_text(side, None);
     }
 
-    fn on_request(&mut self, side: usize, leg: Option<usize>, datagram: &[u8], lines: &Lines<'_>, now: u64) {
+    fn on_request(
+        &mut self,
+        side: usize,
+        leg: Option<usize>,
+        datagram: &[u8],
+        lines: &Lines<'_>,
+        now: u64,
+    ) {
         match (lines.first.split(' ').next().unwrap_or_default(), leg) {
             ("INVITE", Some(n)) => self.again_or_reinvite(n, lines),
             ("INVITE", None) if side == CALLEE => self.called(datagram, lines, now),
@@ -388,7 +448,11 @@ impl Load {
                 if self.plan.talk_ms > 0 {
                     let talk = self.plan.talk_ms * 1_000_000;
                     // Uniform in 0.5 to 1.5, so that nothing falls into step with an engine's own clock.
-                    let talk = if self.agents.is_empty() { talk } else { talk / 2 + self.rng.next_u64() % talk };
+                    let talk = if self.agents.is_empty() {
+                        talk
+                    } else {
+                        talk / 2 + self.rng.next_u64() % talk
+                    };
                     self.arm(now + talk, n, Timer::HangUp);
                 }
                 self.start_voice(n, None);
@@ -402,10 +466,22 @@ impl Load {
             }
             ("CANCEL", leg) => {
                 self.respond(side, lines, "200 OK", "", "");
-                if let Some(n) = leg.filter(|n| matches!(self.legs[*n].state, State::Ringing | State::Answered)) {
+                if let Some(n) =
+                    leg.filter(|n| matches!(self.legs[*n].state, State::Ringing | State::Answered))
+                {
                     let tag = std::mem::take(&mut self.legs[n].tag);
                     let cseq = lines.cseq.replace("CANCEL", "INVITE");
-                    let invite = Lines { cseq: &cseq, first: "", from: lines.from, to: lines.to, call_id: lines.call_id, contact: "", body: "", via: lines.via, record_route: lines.record_route };
+                    let invite = Lines {
+                        cseq: &cseq,
+                        first: "",
+                        from: lines.from,
+                        to: lines.to,
+                        call_id: lines.call_id,
+                        contact: "",
+                        body: "",
+                        via: lines.via,
+                        record_route: lines.record_route,
+                    };
                     self.respond(side, &invite, "487 Request Terminated", &tag, "");
                     self.ended(n, now);
                 }
@@ -457,10 +533,16 @@ impl Load {
                 self.free_to_invite.add((now - free_at) as f64 / 1e6);
             }
         }
-        let Some(n) = self.new_leg(CALLEE) else { return };
-        let caller = text::user(text::uri(lines.from)).parse::<usize>().ok().and_then(|n| self.legs.get(n));
+        let Some(n) = self.new_leg(CALLEE) else {
+            return;
+        };
+        let caller = text::user(text::uri(lines.from))
+            .parse::<usize>()
+            .ok()
+            .and_then(|n| self.legs.get(n));
         if let Some(caller) = caller.filter(|leg| leg.side == CALLER && leg.state != State::Free) {
-            self.invite_to_callee.add((now - caller.invited_at) as f64 / 1e6);
+            self.invite_to_callee
+                .add((now - caller.invited_at) as f64 / 1e6);
         }
         let leg = &mut self.legs[n];
         leg.state = State::Ringing;
@@ -490,7 +572,14 @@ impl Load {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
         text::sdp(&mut body, rtp_at, n + 1);
-        text::response(&mut self.text, lines, "200 OK", &self.legs[n].tag, local, &body);
+        text::response(
+            &mut self.text,
+            lines,
+            "200 OK",
+            &self.legs[n].tag,
+            local,
+            &body,
+        );
         self.body = body;
         self.legs[n].state = State::Answered;
         self.transmit_text(CALLEE, Some(n));
@@ -510,25 +599,41 @@ impl Load {
                 self.counts.registered,
                 self.agents.len()
             );
-            while begun < self.agents.len() && begun < self.counts.registered + self.counts.refused + REGISTERING_MAX {
+            while begun < self.agents.len()
+                && begun < self.counts.registered + self.counts.refused + REGISTERING_MAX
+            {
                 self.register(begun, 1, "");
                 begun += 1;
             }
             let socket = &self.sides[CALLEE].sip;
-            let mut fds = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::IN)];
-            let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            let mut fds = [rustix::event::PollFd::new(
+                socket,
+                rustix::event::PollFlags::IN,
+            )];
+            let timeout = rustix::event::Timespec {
+                tv_sec: 0,
+                tv_nsec: 100_000_000,
+            };
             rustix::event::poll(&mut fds, Some(&timeout))?;
             while let Ok((len, _)) = self.sides[CALLEE].sip.recv_from(&mut buffer) {
-                self.on_registered(&buffer[..len], &password).context("a registration")?;
+                self.on_registered(&buffer[..len], &password)
+                    .context("a registration")?;
             }
         }
-        anyhow::ensure!(self.counts.refused == 0, "{} agents were refused", self.counts.refused);
+        anyhow::ensure!(
+            self.counts.refused == 0,
+            "{} agents were refused",
+            self.counts.refused
+        );
         Ok(())
     }
 
     fn register(&mut self, agent: usize, cseq: u32, more: &str) {
         let (local, engine, seed) = (self.sides[CALLEE].local, self.plan.engine, self.seed);
-        let (user, aor) = (format!("a{agent:03}"), format!("<sip:a{agent:03}@{engine}>"));
+        let (user, aor) = (
+            format!("a{agent:03}"),
+            format!("<sip:a{agent:03}@{engine}>"),
+        );
         text::request(
             &mut self.text,
             &Request {
@@ -550,18 +655,29 @@ impl Load {
     }
 
     fn on_registered(&mut self, datagram: &[u8], password: &str) -> anyhow::Result<()> {
-        let Ok(message) = Message::parse(datagram) else { return Ok(()) };
-        let Some(lines) = Lines::scan(datagram) else { return Ok(()) };
-        let (Some(status), "REGISTER") = (lines.status(), lines.method()) else { return Ok(()) };
-        let agent: usize =
-            text::user(text::uri(lines.to)).trim_start_matches('a').parse().context("an answer for nobody")?;
+        let Ok(message) = Message::parse(datagram) else {
+            return Ok(());
+        };
+        let Some(lines) = Lines::scan(datagram) else {
+            return Ok(());
+        };
+        let (Some(status), "REGISTER") = (lines.status(), lines.method()) else {
+            return Ok(());
+        };
+        let agent: usize = text::user(text::uri(lines.to))
+            .trim_start_matches('a')
+            .parse()
+            .context("an answer for nobody")?;
         match status {
             100..200 => {}
             200..300 => self.counts.registered += 1,
             401 if lines.cseq.starts_with("1 ") => {
-                let challenge =
-                    DigestChallenge::choose(&message, Name::WwwAuthenticate).context("a challenge without a question")?;
-                let usage = Use { nc: 1, cnonce: "0a4f113b" };
+                let challenge = DigestChallenge::choose(&message, Name::WwwAuthenticate)
+                    .context("a challenge without a question")?;
+                let usage = Use {
+                    nc: 1,
+                    cnonce: "0a4f113b",
+                };
                 let (user, uri) = (format!("a{agent:03}"), format!("sip:{}", self.plan.engine));
                 let answer = challenge.authorize(&user, password, Method::Register, &uri, usage);
                 self.register(agent, 2, &format!("Authorization: {answer}\r\n"));

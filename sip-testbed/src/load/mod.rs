@@ -125,7 +125,12 @@ impl Side {
             rustix::net::sockopt::set_socket_send_buffer_size(&socket, 4 << 20)?;
             Ok(socket)
         };
-        Ok(Side { sip: open(local)?, rtp: open(rtp_at)?, local, rtp_at })
+        Ok(Side {
+            sip: open(local)?,
+            rtp: open(rtp_at)?,
+            local,
+            rtp_at,
+        })
     }
 }
 
@@ -169,9 +174,13 @@ struct Mark {
 impl Load {
     /// Opens the sockets.
     pub fn new(plan: Plan) -> anyhow::Result<Load> {
-        let sides = [Side::open(plan.caller, plan.rtp_port)?, Side::open(plan.callee, plan.rtp_port)?];
+        let sides = [
+            Side::open(plan.caller, plan.rtp_port)?,
+            Side::open(plan.callee, plan.rtp_port)?,
+        ];
         let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let seed = since.subsec_nanos() ^ (since.as_secs() as u32).rotate_left(8) ^ std::process::id();
+        let seed =
+            since.subsec_nanos() ^ (since.as_secs() as u32).rotate_left(8) ^ std::process::id();
         Ok(Load {
             agents: (0..plan.agents).map(|_| Agent::default()).collect(),
             plan,
@@ -240,7 +249,8 @@ impl Load {
             }
             match &closed {
                 None => {
-                    let wanted = (now.saturating_sub(start.at) as f64 * self.plan.rate / 1e9) as u64;
+                    let wanted =
+                        (now.saturating_sub(start.at) as f64 * self.plan.rate / 1e9) as u64;
                     for _ in 0..CALLS_PER_TURN {
                         if begun >= wanted {
                             break;
@@ -254,9 +264,15 @@ impl Load {
                 }
                 Some((mark, _)) => {
                     let holds = self.plan.hold_ms == 0 || self.plan.hold_ms > OWN_HANG_UP_MAX_MS;
-                    let wanted = if holds { now.saturating_sub(mark.at) * HANG_UPS_PER_S / 1_000_000_000 } else { 0 };
+                    let wanted = if holds {
+                        now.saturating_sub(mark.at) * HANG_UPS_PER_S / 1_000_000_000
+                    } else {
+                        0
+                    };
                     while hung_up < wanted && next_leg < self.legs.len() {
-                        if self.legs[next_leg].side == CALLER && self.legs[next_leg].state == State::Up {
+                        if self.legs[next_leg].side == CALLER
+                            && self.legs[next_leg].state == State::Up
+                        {
                             self.bye(next_leg, now);
                             hung_up += 1;
                         }
@@ -301,7 +317,10 @@ impl Load {
     /// Sleeps until something comes, then takes a bounded number from each socket.
     fn take_in(&mut self, until: u64, buffer: &mut [u8]) -> anyhow::Result<()> {
         let wait = until.saturating_sub(self.now());
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::try_from(wait).unwrap_or(0).min(999_999_999) };
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::try_from(wait).unwrap_or(0).min(999_999_999),
+        };
         let ready = {
             let mut fds = [
                 PollFd::new(&self.sides[CALLER].sip, PollFlags::IN),
@@ -318,7 +337,11 @@ impl Load {
         for (n, _) in ready.iter().enumerate().filter(|(_, is_ready)| **is_ready) {
             let (side, is_sip) = (n % 2, n < 2);
             for _ in 0..DATAGRAMS_PER_TURN {
-                let socket = if is_sip { &self.sides[side].sip } else { &self.sides[side].rtp };
+                let socket = if is_sip {
+                    &self.sides[side].sip
+                } else {
+                    &self.sides[side].rtp
+                };
                 match socket.recv_from(buffer) {
                     Ok((len, _)) if is_sip => self.message(side, &buffer[..len]),
                     Ok((len, _)) => self.packet(side, &buffer[..len]),
@@ -332,7 +355,15 @@ impl Load {
         Ok(())
     }
 
-    fn figures(mut self, start: Mark, window: Mark, closed: Mark, total: Mark, resident: f64, own: f64) -> Figures {
+    fn figures(
+        mut self,
+        start: Mark,
+        window: Mark,
+        closed: Mark,
+        total: Mark,
+        resident: f64,
+        own: f64,
+    ) -> Figures {
         for leg in 0..self.legs.len() {
             self.fold_loss(leg);
         }
@@ -359,18 +390,30 @@ impl Load {
             ("callee_busy", n(counts.busy)),
             ("calls_per_s", per(calls as f64, seconds(start, closed))),
             ("engine_cpu_s", has_engine.then_some(processor)),
-            ("engine_cpu_s_per_1000_calls", per(processor * 1_000.0, calls as f64).filter(|_| has_engine)),
+            (
+                "engine_cpu_s_per_1000_calls",
+                per(processor * 1_000.0, calls as f64).filter(|_| has_engine),
+            ),
             ("engine_core_pct", has_engine.then_some(share)),
             ("engine_resident_mb", has_engine.then_some(resident)),
-            ("generator_core_pct", per(own * 100.0, seconds(start, total))),
+            (
+                "generator_core_pct",
+                per(own * 100.0, seconds(start, total)),
+            ),
         ];
         if is_media {
             figures.extend([
                 ("bridged", Some(bridged)),
-                ("engine_core_pct_per_bridged_call", per(share, bridged).filter(|_| has_engine)),
+                (
+                    "engine_core_pct_per_bridged_call",
+                    per(share, bridged).filter(|_| has_engine),
+                ),
                 ("rtp_sent", n(closed.sent - window.sent)),
                 ("rtp_received", n(closed.received - window.received)),
-                ("rtp_lost_share", per(counts.rtp_lost as f64, counts.rtp_expected as f64)),
+                (
+                    "rtp_lost_share",
+                    per(counts.rtp_lost as f64, counts.rtp_expected as f64),
+                ),
                 ("rtp_astray", n(counts.rtp_astray)),
                 ("rtp_late_ticks", n(counts.rtp_late)),
                 ("one_way_p50_ms", self.delays.quantile_ms(0.5)),
@@ -379,16 +422,45 @@ impl Load {
         }
         figures.push(("not_sent", n(counts.not_sent)));
         for (samples, names) in [
-            (&mut self.invite_to_answer, ["invite_to_200_p50_ms", "invite_to_200_p99_ms"]),
-            (&mut self.invite_to_callee, ["invite_to_callee_p50_ms", "invite_to_callee_p99_ms"]),
-            (&mut self.bye_to_answer, ["bye_to_200_p50_ms", "bye_to_200_p99_ms"]),
-            (&mut self.free_to_invite, ["agent_free_to_invite_p50_ms", "agent_free_to_invite_p99_ms"]),
+            (
+                &mut self.invite_to_answer,
+                ["invite_to_200_p50_ms", "invite_to_200_p99_ms"],
+            ),
+            (
+                &mut self.invite_to_callee,
+                ["invite_to_callee_p50_ms", "invite_to_callee_p99_ms"],
+            ),
+            (
+                &mut self.bye_to_answer,
+                ["bye_to_200_p50_ms", "bye_to_200_p99_ms"],
+            ),
+            (
+                &mut self.free_to_invite,
+                ["agent_free_to_invite_p50_ms", "agent_free_to_invite_p99_ms"],
+            ),
         ] {
-            figures.extend([(names[0], samples.quantile(0.5)), (names[1], samples.quantile(0.99))]);
+            figures.extend([
+                (names[0], samples.quantile(0.5)),
+                (names[1], samples.quantile(0.99)),
+            ]);
         }
-        figures.push(("agent_free_to_invite_max_ms", self.free_to_invite.quantile(1.0)));
-        figures.push(("agent_free_to_invite_count", n(self.free_to_invite.count() as u64)));
-        for (code, name) in [(403, "refused_403"), (404, "refused_404"), (486, "refused_486"), (503, "refused_503"), (401, "refused_401"), (481, "refused_481"), (0, "timed_out")] {
+        figures.push((
+            "agent_free_to_invite_max_ms",
+            self.free_to_invite.quantile(1.0),
+        ));
+        figures.push((
+            "agent_free_to_invite_count",
+            n(self.free_to_invite.count() as u64),
+        ));
+        for (code, name) in [
+            (403, "refused_403"),
+            (404, "refused_404"),
+            (486, "refused_486"),
+            (503, "refused_503"),
+            (401, "refused_401"),
+            (481, "refused_481"),
+            (0, "timed_out"),
+        ] {
             if let Some(count) = self.codes.get(&code) {
                 figures.push((name, n(*count)));
             }
