@@ -160,6 +160,13 @@ impl Registrar {
     /// one translator or proxy, or as lines of one device.
     pub fn account_of(&self, hop: Hop, contact: &str) -> Option<&str> {
         let is_it = |b: &Binding| b.hop == hop && b.contact == contact;
+        // Most phones name their contact after their account; then it is found without looking at all.
+        let user = contact.split_once(':')?.1.split('@').next()?;
+        if let Some((account, bindings)) = self.accounts.get_key_value(user)
+            && bindings.iter().any(is_it)
+        {
+            return Some(account);
+        }
         let mut of = self.accounts.iter().filter(|(_, b)| b.iter().any(is_it));
         of.next().map(|(account, _)| account.as_str())
     }
@@ -253,6 +260,26 @@ mod tests {
         r.register(s(0), LIMITS, wish(4, set("sip:a@2", 0, 1000)))
             .unwrap();
         assert_eq!(r.preferred("anna").unwrap().contact, "sip:a@3");
+    }
+
+    #[test]
+    fn two_phones_behind_one_address_are_told_apart_by_their_contact() {
+        let mut r = Registrar::default();
+        for (account, contact) in [
+            ("anna", "sip:x@1"),
+            ("ben", "sip:ben@1"),
+            ("cem", "sip:anna@1"),
+        ] {
+            let wish = Wish {
+                account,
+                ..wish(1, set(contact, 100, 1000))
+            };
+            r.register(s(0), LIMITS, wish).unwrap();
+        }
+        assert_eq!(r.account_of(hop(1), "sip:x@1"), Some("anna"));
+        assert_eq!(r.account_of(hop(1), "sip:ben@1"), Some("ben"));
+        assert_eq!(r.account_of(hop(1), "sip:anna@1"), Some("cem"));
+        assert_eq!(r.account_of(hop(2), "sip:ben@1"), None);
     }
 
     #[test]

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// cost the agent the pop, but not the caller a noticeable wait.
 pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(50);
 
+/// The event of the first pop, and of the enriched one.
+const POP_SENT: &str = "screen_pop.sent";
+
 /// What delivery needs.
 pub struct PopParts {
     /// The agents' screens.
@@ -58,7 +61,11 @@ impl ScreenPops {
         if pop.open_url.is_none() {
             pop.open_url = self.parts.adapter.open_url(&pop);
         }
-        let receipts = self.parts.sockets.send(pop.agent, &text_of(&pop));
+        // Most agents of a large floor have no screen of ours open: then there is nothing to write.
+        let receipts = match self.parts.sockets.has(pop.agent) {
+            true => self.parts.sockets.send(pop.agent, &text_of(&pop)),
+            false => Vec::new(),
+        };
         let offer = pop.offer;
         let parts = self.parts.clone();
         if receipts.is_empty() {
@@ -66,8 +73,10 @@ impl ScreenPops {
                 offer,
                 on_socket: false,
             });
-            self.runtime
-                .spawn(async move { follow_up(&parts, pop).await });
+            if parts.adapter.asks() || parts.webhooks.wants(POP_SENT) {
+                self.runtime
+                    .spawn(async move { follow_up(&parts, pop).await });
+            }
             return;
         }
         self.runtime.spawn(async move {
@@ -124,7 +133,7 @@ fn publish(parts: &PopParts, pop: &ScreenPop, part: &str) {
     let body = cloud_event::of_pop(pop, part, (parts.clock)().utc);
     let messages = parts
         .webhooks
-        .message("screen_pop.sent", &pop.call.to_string(), &body);
+        .message(POP_SENT, &pop.call.to_string(), &body);
     if !messages.is_empty() {
         store.request(StoreRequest::Enqueue(messages));
     }

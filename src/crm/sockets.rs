@@ -97,6 +97,11 @@ impl AgentSockets {
             .collect()
     }
 
+    /// Whether the agent has a screen.
+    pub fn has(&self, agent: AgentId) -> bool {
+        self.open.lock().by_agent.contains_key(&agent)
+    }
+
     /// Agents with a screen.
     pub fn connected(&self) -> usize {
         self.open.lock().by_agent.len()

@@ -83,11 +83,16 @@ impl Publisher {
     /// The messages an event leads to.
     pub fn messages(&self, event: &Event) -> Vec<OutboxMessage> {
         let kind = event.fact.kind();
-        if !self.endpoints.iter().any(|(_, kinds)| wants(kinds, kind)) {
+        if !self.wants(kind) {
             return Vec::new();
         }
         let body = cloud_event::of_event(event, self.boot);
         self.message(kind, &cloud_event::subject(&event.fact), &body)
+    }
+
+    /// Whether any endpoint wants events of this kind.
+    pub fn wants(&self, kind: &str) -> bool {
+        self.endpoints.iter().any(|(_, kinds)| wants(kinds, kind))
     }
 
     /// The messages of one body.
