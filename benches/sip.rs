@@ -100,6 +100,7 @@ impl Pair {
                 first_leg: 1 << 40,
                 open: false,
                 t1_ms: 500,
+                digests: Vec::new(),
             };
             Endpoint::new(config, [n as u8 + 1; 32])
         };
