@@ -144,7 +144,7 @@ impl Pair {
 
     /// Time passes, and timers run that are due.
     fn pass(&mut self) {
-        self.now.mono = self.now.mono + BETWEEN;
+        self.now.mono += BETWEEN;
         for end in 0..2 {
             if self.ends[end]
                 .next_deadline()

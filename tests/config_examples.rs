@@ -129,9 +129,9 @@ fn a_value_of_the_wrong_type_is_shown() {
         copy.shown(),
         "\
 error: invalid type: string \"one\", expected usize
-  --> tandem.toml:14:11
+  --> tandem.toml:15:11
    |
-14 | workers = \"one\"                    # threads that relay; one carries about 800 calls on a slow core
+15 | workers = \"one\"                    # threads that relay; one carries about 800 calls on a slow core
    |           ^^^^^
    = help: write the value as docs/configuration.md says"
     );
@@ -186,9 +186,9 @@ fn a_route_to_an_unknown_flow_is_shown() {
         copy.shown(),
         "\
 error: route.1.flow: there is no flow \"welcom\"
-  --> tandem.toml:33:1
+  --> tandem.toml:34:1
    |
-33 | flow = \"welcom\"
+34 | flow = \"welcom\"
    | ^^^^
    = help: add ivr/welcom.toml"
     );
