@@ -26,7 +26,7 @@ const WAIT_BUCKETS: &[f64] = &[
 const TALK_BUCKETS: &[f64] = &[
     10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1_200.0, 3_600.0,
 ];
-/// Screen pops and the control thread's lag, in seconds: the bound of a pop is 50 ms.
+/// Screen pops and the control thread's lag, in seconds: the bound of a pop is 200 ms.
 const FAST_BUCKETS: &[f64] = &[
     0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
 ];

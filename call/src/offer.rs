@@ -16,7 +16,7 @@ use model::{
 use std::time::Duration;
 
 /// The phone rings without the screen after this: a screen that stalls never holds a call up (R20).
-pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(60);
+pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(250);
 
 /// Pops of previews are named like offers. The ACD mints from the lower half of the counter, a
 /// preview has the number of its call in the upper half: half a trillion of each in one boot.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The phone rings after this time even if the screen has not taken the pop: a frozen browser may
 /// cost the agent the pop, but not the caller a noticeable wait.
-pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(50);
+pub const SCREEN_POP_WAIT: Duration = Duration::from_millis(200);
 
 /// The event of the first pop, and of the enriched one.
 const POP_SENT: &str = "screen_pop.sent";
