@@ -174,7 +174,8 @@ fn talks_over_tcp(lab: &mut Lab) {
 
 #[test]
 fn a_caller_over_tcp_talks_to_a_phone_over_tcp() {
-    let mut lab = Plan::new().with_md5_only()
+    let mut lab = Plan::new()
+        .with_md5_only()
         .queue("sales", "wrap_up_ms = 0")
         .agent("anna", &["sales"], 0)
         .start();
