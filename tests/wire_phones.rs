@@ -174,3 +174,49 @@ fn baresip_hears_the_caller_and_is_heard_before_and_after_a_hold() {
 fn baresip_over_tcp_hears_the_caller_and_is_heard() {
     baresip_hears_and_is_heard("tcp");
 }
+#[test]
+fn a_phone_dials_feature_codes_to_begin_work_and_to_take_calls() {
+    let mut lab = Plan::new()
+        .with_md5_only()
+        .queue("sales", "wrap_up_ms = 0")
+        .agent("anna", &["sales"], 0)
+        .start();
+    let phone = Baresip::phone(&lab, "anna", "udp", 440);
+    let registered = lab::look(lab::PATIENCE, || {
+        let log = std::fs::read_to_string(phone.folder.join("log")).unwrap_or_default();
+        log.contains("200 OK").then_some(())
+    });
+    assert!(registered.is_some(), "baresip registers");
+    for (code, state) in [
+        ("*11", "not_ready"),
+        ("*13", "available"),
+        ("*14", "not_ready"),
+        ("*12", "signed_out"),
+    ] {
+        phone.command(&format!("dial sip:{code}@{}", lab.sip));
+        let seen = lab.events().len();
+        lab.within(
+            Duration::from_secs(30),
+            &format!("{code} is obeyed"),
+            |events| {
+                let mut legs = events
+                    .iter()
+                    .filter(|event| matches!(event.fact, Fact::LegStarted { .. }))
+                    .count();
+                legs -= events
+                    .iter()
+                    .filter(|event| matches!(event.fact, Fact::LegEnded { .. }))
+                    .count();
+                let obeyed = events
+                    .iter()
+                    .rev()
+                    .find(|event| matches!(event.fact, Fact::AgentStateChanged { .. }));
+                (events.len() > seen
+                    && legs == 0
+                    && obeyed.is_some_and(|event| became(&event.fact, "anna", state)))
+                .then_some(())
+            },
+        );
+    }
+    lab.close();
+}

@@ -154,6 +154,7 @@ struct LiveLeg {
 
 #[derive(Clone, Debug, Default)]
 struct LiveCall {
+    begun: bool,
     over: bool,
     bridged: bool,
     visit_answered: bool,
@@ -457,7 +458,7 @@ impl Ledger {
             self.broken(event, Rule::BeganTwice, call);
         }
         // Its first leg may have been told of before it.
-        self.known.entry(call).or_default();
+        self.known.entry(call).or_default().begun = true;
     }
 
     fn end_call(&mut self, event: &Event, call: CallId) {
@@ -498,7 +499,8 @@ impl Ledger {
         let mut unseen = false;
         if role == Role::Agent {
             known.agent_legs += 1;
-            unseen = known.agent_legs > known.pops;
+            // An agent who dials a feature code calls us: no call of a customer, no screen to tell.
+            unseen = known.begun && known.agent_legs > known.pops;
         }
         if over {
             self.broken(event, Rule::CallIsOver, call);
