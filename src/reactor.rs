@@ -18,7 +18,7 @@ use sip::endpoint::{Hop, Transport};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-/// Datagrams per receive call. Batches of 32 cost 40 % of single calls (docs/performance.md).
+/// Datagrams per system call: a burst costs one call, and a batch still leaves the timers their turn.
 const DATAGRAMS_PER_BATCH: usize = 32;
 /// Batches per turn, then the timers get theirs.
 const BATCHES_PER_TURN: usize = 8;
