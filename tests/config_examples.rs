@@ -131,7 +131,7 @@ fn a_value_of_the_wrong_type_is_shown() {
 error: invalid type: string \"one\", expected usize
   --> tandem.toml:15:11
    |
-15 | workers = \"one\"                    # threads that relay; one carries about 800 calls on a slow core
+15 | workers = \"one\"                    # threads that relay; see docs/performance.md for what one costs
    |           ^^^^^
    = help: write the value as docs/configuration.md says"
     );

@@ -173,7 +173,7 @@ fn the_screen_has_the_pop_before_the_phone_has_the_invite() {
     assert!(all.is_some(), "{} INVITEs", invited.len());
     callers.succeeds();
     // A phone rings without its pop only where the screen took longer than a call may be held up for
-    // (60 ms), and then the event says so. On a machine that does nothing else that is never.
+    // (200 ms), and then the event says so. On a machine that does nothing else that is never.
     let is_pop = |fact: &Fact| matches!(fact, Fact::ScreenPopped { .. });
     lab.facts(POPPED_CALLS, "all pops are told", is_pop);
     let late = lab.count(|fact| {

@@ -141,7 +141,7 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 /// How media runs.
 #[derive(Clone)]
 pub struct MediaConfig {
-    /// Worker threads, at least 1. One carries about a thousand bridged calls.
+    /// Worker threads, at least 1; what a call costs one is in docs/performance.md.
     pub workers: usize,
     /// The core each worker is pinned to, by position; workers beyond the list are not pinned.
     pub cores: Vec<usize>,
