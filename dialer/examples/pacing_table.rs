@@ -1,10 +1,11 @@
 //! Prints the table of pacing: utilisation and abandonment by agents and answer share, against the
-//! floors. `cargo run --release -p dialer --example pacing_table -- [agents,…] [seeds]`
+//! floors. `cargo run --release -p dialer --example pacing_table -- [agents,…] [seeds] [p,…]`
 
 #[path = "../tests/judge/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
 mod judge;
 
-use judge::{World, run};
+use judge::{Outcome, World, run, run_days};
 use model::event::Mode;
 
 const SHARES: [f64; 4] = [0.1, 0.2, 0.3, 0.5];
@@ -18,50 +19,50 @@ const FLOORS: [(usize, [f64; 4]); 6] = [
 ];
 
 fn main() {
-    let mut words = std::env::args().skip(1);
-    let only: Vec<usize> = words.next().map_or(Vec::new(), |text| {
-        text.split(',')
-            .filter_map(|agents| agents.parse().ok())
-            .collect()
-    });
-    let seeds: u64 = words.next().and_then(|text| text.parse().ok()).unwrap_or(8);
-    println!("agents    p  utilisation  floor  abandoned  legal shifts  worst 5 min");
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let numbers = |at: usize| -> Vec<f64> {
+        words.get(at).map_or(Vec::new(), |text| {
+            text.split(',').filter_map(|word| word.parse().ok()).collect()
+        })
+    };
+    let (only, shares) = (numbers(0), numbers(2));
+    let seeds = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(24);
+    println!("| agents | p | utilisation % | floor | | abandoned % | legal shifts | worst 5 min % | withdrawn % of dials |");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for (agents, floors) in FLOORS {
-        if !only.is_empty() && !only.contains(&agents) {
+        if !only.is_empty() && !only.contains(&(agents as f64)) {
             continue;
         }
-        let seeds = if agents >= 100 {
-            seeds.div_ceil(4)
-        } else {
-            seeds
-        };
         for (share, floor) in SHARES.into_iter().zip(floors) {
-            let runs: Vec<_> = (0..seeds)
-                .map(|seed| {
-                    run(&World {
-                        mode: Mode::Predictive,
-                        agents,
-                        answer_share: vec![(0.0, share)],
-                        hours: 8.0,
-                        seed,
-                    })
+            if !shares.is_empty() && !shares.contains(&share) {
+                continue;
+            }
+            let runs: Vec<Outcome> = (0..seeds)
+                .flat_map(|seed| {
+                    let world = World::new(Mode::Predictive, agents, share, 8.0, seed);
+                    if agents == 5 {
+                        // The first of three days is the cold start.
+                        run_days(&world, 3).split_off(1)
+                    } else {
+                        vec![run(&world)]
+                    }
                 })
                 .collect();
             let n = runs.len() as f64;
-            let utilisation = runs.iter().map(|run| run.utilisation).sum::<f64>() / n;
+            let utilisation = 100.0 * runs.iter().map(|run| run.utilisation).sum::<f64>() / n;
             let abandoned: u64 = runs.iter().map(|run| run.abandoned).sum();
             let live: u64 = runs.iter().map(|run| run.abandoned + run.connected).sum();
-            let legal = runs.iter().filter(|run| run.abandon_rate() <= 0.03).count();
-            let worst = runs
-                .iter()
-                .map(|run| run.worst_five_minutes)
-                .fold(0.0, f64::max);
+            let withdrawn: u64 = runs.iter().map(|run| run.withdrawn).sum();
+            let dials: u64 = runs.iter().map(|run| run.dials).sum();
+            let legal = runs.iter().filter(|run| run.is_legal()).count();
+            let worst = runs.iter().map(|run| run.worst_window(0, 20)).fold(0.0, f64::max);
             println!(
-                "{agents:6}  {share:.1}  {:10.2}%  {floor:4.1}%  {:8.2}%  {legal:5} of {:3}  {:9.1}%",
-                utilisation * 100.0,
+                "| {agents} | {share:.1} | {utilisation:.2} | {floor:.1} | {} | {:.2} | {legal} of {} | {:.1} | {:.1} |",
+                if utilisation >= floor { "✓" } else { "✗" },
                 100.0 * abandoned as f64 / live as f64,
                 runs.len(),
                 worst * 100.0,
+                100.0 * withdrawn as f64 / dials as f64,
             );
         }
     }

@@ -108,19 +108,30 @@ impl AbandonBudget {
             .reduce(f64::max)
     }
 
-    /// Abandonments that would still be legal, in the period where that is fewest. A campaign earns
-    /// its first one with the 34th answer (at 3 %): should it end before, it ends within the law. The
-    /// 24 hours begin anew every day and may open with one, which the 30 days have earned.
+    /// Abandonments that would still be legal, in the period where that is fewest. The 24 hours
+    /// begin anew every day and may open with one, which the 30 days have earned.
     pub fn left(&self) -> f64 {
+        self.left_with(0.0)
+    }
+
+    /// The same, where the 30 days may open with `advance` abandonments too: the next answers will
+    /// earn them. A campaign earns one with 34 answers (at 3 %), and one that ends before has broken
+    /// the law: an advance is for campaigns that will not.
+    pub fn left_with(&self, advance: f64) -> f64 {
         let earned = |(answers, abandons): (u64, u64), least: f64| {
             (self.limit * answers as f64).max(least) - abandons as f64
         };
-        earned(self.days.sums(), 0.0).min(earned(self.hours.sums(), 1.0))
+        earned(self.days.sums(), advance).min(earned(self.hours.sums(), 1.0))
+    }
+
+    /// Live answers until the first abandonment is earned; 0 once it is.
+    pub fn unearned(&self) -> f64 {
+        (1.0 / self.limit - self.days.sums().0 as f64).max(0.0)
     }
 
     /// Whether one more abandoned call, with `under_way` already expected, would break the limit.
-    pub fn is_spent(&self, under_way: f64) -> bool {
-        self.left() - under_way < 1.0 - self.limit
+    pub fn is_spent(&self, advance: f64, under_way: f64) -> bool {
+        self.left_with(advance) - under_way < 1.0 - self.limit
     }
 }
 
@@ -136,7 +147,7 @@ mod tests {
     fn the_budget_is_spent_before_the_limit_is_passed() {
         let mut budget = AbandonBudget::new(3.0);
         for n in 0..10_000 {
-            let abandoned = !budget.is_spent(0.0);
+            let abandoned = !budget.is_spent(0.0, 0.0);
             budget.count(at(1), abandoned);
             let (answers, abandons) = budget.counts();
             assert!(
@@ -151,12 +162,12 @@ mod tests {
     fn both_periods_hold_at_once() {
         let mut budget = AbandonBudget::new(3.0);
         (0..1_000).for_each(|_| budget.count(at(0), false));
-        assert!(!budget.is_spent(0.0));
+        assert!(!budget.is_spent(0.0, 0.0));
         // Two days later the 24 hours know nothing of it.
         (0..60).for_each(|n| budget.count(at(48), n < 2));
-        assert!(budget.is_spent(0.0), "2 of 60 within 24 h");
+        assert!(budget.is_spent(0.0, 0.0), "2 of 60 within 24 h");
         budget.roll(at(48 + 26));
-        assert!(!budget.is_spent(0.0), "2 of 1060 within 30 days");
+        assert!(!budget.is_spent(0.0, 0.0), "2 of 1060 within 30 days");
     }
 
     #[test]

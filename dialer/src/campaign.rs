@@ -11,6 +11,12 @@ use model::event::{Mode, PacingLimit};
 use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Of the answers that the last leads are expected to bring, so many are counted on.
+const EARN_PART: f64 = 0.5;
+/// No call is given up before it has rung so long, whatever the rule sets say (47 CFR 64.1200(a)(6)).
+const RING_MIN_MS: u32 = 15_000;
 
 /// Where an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +43,26 @@ pub(crate) struct Attempt {
     pub(crate) dialled_at: Mono,
     pub(crate) ringing_at: Option<Mono>,
     pub(crate) answered_at: Option<Mono>,
-    /// Its place among the campaign's dials.
-    pub(crate) dial_number: u64,
     /// Withdrawn while being claimed.
     pub(crate) withdrawn: bool,
+    /// Given up by pacing; the far end has not heard of it yet.
+    pub(crate) given_up: bool,
+}
+
+/// A call in flight: when it left, and since when the far end rings, as far as is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ringing {
+    pub(crate) dialled: Mono,
+    pub(crate) rings: Option<Mono>,
+}
+
+/// What an agent of the campaign does, as pacing sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    Empty,
+    Available,
+    OnCall(Mono),
+    WrapUp(Mono),
 }
 
 #[derive(Debug)]
@@ -56,7 +78,14 @@ pub(crate) struct Campaign {
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
     pub(crate) bucket: Bucket,
-    pub(crate) ringing: BTreeMap<AttemptId, Mono>,
+    pub(crate) ringing: BTreeMap<AttemptId, Ringing>,
+    /// One per agent, in the order of `config.agents`.
+    pub(crate) seats: Vec<Seat>,
+    /// The store has no more leads that are ready now.
+    pub(crate) exhausted: bool,
+    /// A call that has rung so long may be given up.
+    pub(crate) ring_min: Duration,
+    pub(crate) save_at: Option<Mono>,
     pub(crate) claiming: u32,
     pub(crate) waiting: u32,
     pub(crate) dials: u64,
@@ -85,6 +114,15 @@ impl Campaign {
             learned: Learned::new(config.ring_timeout().as_secs_f64()),
             bucket: Bucket::new(config.calls_per_second),
             ringing: BTreeMap::new(),
+            seats: vec![Seat::Empty; config.agents.len()],
+            exhausted: false,
+            ring_min: Duration::from_millis(
+                sets.iter()
+                    .map(RuleSet::ring_min_ms)
+                    .fold(RING_MIN_MS, u32::max)
+                    .into(),
+            ),
+            save_at: None,
             claiming: 0,
             waiting: 0,
             dials: 0,
@@ -104,6 +142,23 @@ impl Campaign {
     /// Calls that have no agent yet.
     pub(crate) fn in_flight(&self) -> u32 {
         self.ringing.len() as u32 + self.claiming + self.waiting
+    }
+
+    /// An abandonment the law may advance: none where the leads might not last until it is earned.
+    pub(crate) fn advance(&self) -> f64 {
+        let leads = f64::from(self.hopper.len() + self.in_flight());
+        let earnable = leads * self.learned.answer_share() * EARN_PART;
+        f64::from(u8::from(
+            !self.exhausted || earnable > self.budget.unearned(),
+        ))
+    }
+
+    /// Agents who work.
+    pub(crate) fn signed_in(&self) -> usize {
+        self.seats
+            .iter()
+            .filter(|seat| **seat != Seat::Empty)
+            .count()
     }
 
     /// Decide at `at`, or earlier where that is already planned.

@@ -1,5 +1,6 @@
 //! What the dialer wants done.
 
+use crate::pacing::LearnedState;
 use model::lead::LeadNext;
 use model::{
     AgentId, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, ListId, PhoneNumber, TrunkId,
@@ -46,6 +47,12 @@ pub enum Command {
         attempt: AttemptId,
         campaign: CampaignId,
         lead: Box<Lead>,
+    },
+    /// Keep what the campaign has learned; the newest replaces the one before. To be handed back as
+    /// `LearnedLoaded` at the next start.
+    SaveLearned {
+        campaign: CampaignId,
+        state: Box<LearnedState>,
     },
     /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
     /// withdrawn or blocked.

@@ -1,5 +1,6 @@
 //! What the dialer is told.
 
+use crate::pacing::LearnedState;
 use model::event::{Mode, Verdict};
 use model::{AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber, Utc};
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,12 @@ pub enum Input {
     HistoryLoaded {
         answers: Vec<PastAnswers>,
         dials: Vec<PastDial>,
+    },
+    /// What a campaign had learned when it was last saved, at start. A state of another version is
+    /// ignored.
+    LearnedLoaded {
+        campaign: CampaignId,
+        state: Box<LearnedState>,
     },
     /// Records cannot be put away fast enough, or can again: no new dials meanwhile.
     Congested { on: bool },

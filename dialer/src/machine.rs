@@ -14,14 +14,14 @@ mod law;
 mod previews;
 
 use crate::calling_window;
-use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
+use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Ringing, Seat, Stage};
 use crate::command::{Command, Dial};
 use crate::config::Config;
 use crate::do_not_call::DoNotCall;
 use crate::frequency::Frequency;
 use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 use crate::input::Input;
-use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
+use crate::pacing::{self, Busy, Governor, RING_STEP_S, Snapshot};
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
 use model::event::{Mode, PacingLimit, Party};
@@ -43,6 +43,8 @@ pub const STORE_BACKOFF: Duration = Duration::from_secs(5);
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// At most one `PacingDecided` per campaign in this time.
 pub const PACING_FACT_INTERVAL: Duration = Duration::from_secs(1);
+/// What a campaign has learned is put away this often while it dials.
+pub const SAVE_INTERVAL: Duration = Duration::from_secs(300);
 /// When all fetched leads were blocked, the store gets this long to write that down.
 pub const FETCH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -52,7 +54,8 @@ type Out = Outbox<Command>;
 struct Agent {
     state: AgentState,
     since: Mono,
-    campaigns: Vec<CampaignId>,
+    /// Its campaigns, and its seat in each.
+    campaigns: Vec<(CampaignId, usize)>,
     /// The line of the dialled call the agent talks on.
     line: Option<TrunkId>,
     /// The lead the agent looks at, or the call dialled for it.
@@ -89,7 +92,7 @@ impl Dialer {
         let mut agents: BTreeMap<AgentId, Agent> = BTreeMap::new();
         let mut campaigns: BTreeMap<CampaignId, Campaign> = BTreeMap::new();
         for (id, campaign) in config.campaigns {
-            for &agent in &campaign.agents {
+            for (seat, &agent) in campaign.agents.iter().enumerate() {
                 agents
                     .entry(agent)
                     .or_insert(Agent {
@@ -100,7 +103,7 @@ impl Dialer {
                         preview: None,
                     })
                     .campaigns
-                    .push(id);
+                    .push((id, seat));
             }
             let sets = campaign
                 .rules
@@ -170,11 +173,18 @@ impl Dialer {
             } => {
                 self.claim_refused(now, attempt, store_failed);
             }
-            Input::AttemptRinging { attempt } => {
-                if let Some(attempt) = self.attempts.get_mut(&attempt)
+            Input::AttemptRinging { attempt: id } => {
+                if let Some(attempt) = self.attempts.get_mut(&id)
                     && attempt.stage == Stage::Ringing
                 {
-                    attempt.ringing_at.get_or_insert(now.mono);
+                    let rings = *attempt.ringing_at.get_or_insert(now.mono);
+                    let campaign = self
+                        .campaigns
+                        .get_mut(&attempt.campaign)
+                        .expect("attempts are of campaigns that exist");
+                    if let Some(ringing) = campaign.ringing.get_mut(&id) {
+                        ringing.rings = Some(rings);
+                    }
                 }
             }
             Input::AttemptAnswered { attempt } => self.answered(now, attempt, out),
@@ -212,6 +222,14 @@ impl Dialer {
                     self.frequency.load(past.number, past.person, past.at);
                 }
             }
+            Input::LearnedLoaded { campaign, state } => {
+                // A campaign that is no longer configured has no use for it.
+                if let Some(campaign) = self.campaigns.get_mut(&campaign)
+                    && campaign.learned.import(&state)
+                {
+                    campaign.governor = Governor::from_theta(state.theta());
+                }
+            }
             Input::Congested { on } => {
                 self.congested = on;
                 for campaign in self.campaigns.values_mut().filter(|_| !on) {
@@ -240,6 +258,7 @@ impl Dialer {
                 self.draining = true;
                 for id in self.campaign_ids() {
                     self.return_hopper(id, out);
+                    self.save_learned(now, id, out);
                 }
             }
             Input::LeadsMayBeReady { campaign } => {
@@ -377,11 +396,12 @@ impl Dialer {
         if let Some(attempt) = preview {
             self.end_preview(now, attempt, out);
         }
-        for campaign in campaigns {
+        for (campaign, seat) in campaigns {
             let campaign = self
                 .campaigns
                 .get_mut(&campaign)
                 .expect("agents name campaigns that exist");
+            campaign.seats[seat] = seat_of(&state, now.mono);
             if let Some(seconds) = talked {
                 campaign.learned.talked(seconds);
             }
@@ -422,6 +442,7 @@ impl Dialer {
             return;
         };
         campaign.hopper.fetching = false;
+        campaign.exhausted = exhausted;
         campaign.hopper.not_before = exhausted.then_some(now.mono + EXHAUSTED_WAIT);
         let dials = campaign.running && !self.draining;
         let mut returned = Vec::new();
@@ -545,23 +566,29 @@ impl Dialer {
 
     fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
         let campaign = &self.campaigns[&id];
+        let (ringing, withdrawable) = by_age(campaign, now.mono);
         let mut snapshot = Snapshot {
             claiming: campaign.claiming,
             waiting: campaign.waiting,
             theta: campaign.governor.theta(),
             power_level: campaign.config.power_level,
-            ringing: by_age(campaign, now.mono),
+            ringing,
+            withdrawable,
+            busy: Vec::with_capacity(campaign.seats.len()),
             ..Snapshot::default()
         };
-        for agent in &campaign.config.agents {
-            let agent = &self.agents[agent];
-            let age = now.mono.since(agent.since).as_secs_f64();
-            match agent.state {
-                AgentState::Available => snapshot.available += u32::from(agent.preview.is_none()),
-                AgentState::Offered(_) => snapshot.busy.push(Busy::OnCall(0.0)),
-                AgentState::OnCall(_) => snapshot.busy.push(Busy::OnCall(age)),
-                AgentState::WrapUp(_) => snapshot.busy.push(Busy::WrapUp(age)),
-                AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => {}
+        for (seat, agent) in campaign.seats.iter().zip(&campaign.config.agents) {
+            match *seat {
+                Seat::Available => {
+                    snapshot.available += u32::from(self.agents[agent].preview.is_none());
+                }
+                Seat::OnCall(since) => snapshot
+                    .busy
+                    .push(Busy::OnCall(now.mono.since(since).as_secs_f64())),
+                Seat::WrapUp(since) => snapshot
+                    .busy
+                    .push(Busy::WrapUp(now.mono.since(since).as_secs_f64())),
+                Seat::Empty => {}
             }
         }
         for (other, share) in &campaign.sharing {
@@ -569,7 +596,7 @@ impl Dialer {
             if other.in_flight() == 0 {
                 continue;
             }
-            let theirs = by_age(other, now.mono);
+            let (theirs, _) = by_age(other, now.mono);
             let steps = theirs.len().max(snapshot.competing.len()).max(1);
             snapshot.competing.resize(steps, 0.0);
             for (sum, count) in snapshot.competing.iter_mut().zip(&theirs) {
@@ -582,12 +609,13 @@ impl Dialer {
         campaign.budget.roll(now.utc);
         campaign
             .learned
-            .refresh(now.mono.as_secs_f64(), &snapshot.busy);
+            .refresh(now.mono.as_secs_f64(), &snapshot.busy, &snapshot.ringing);
         // Of the answers that calls in flight will still bring, the usual share is abandoned.
         let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
         snapshot.guarded = campaign
             .budget
-            .is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
+            
+            .is_spent(campaign.advance(), coming * campaign.config.abandon_limit_pct / 200.0);
         snapshot
     }
 
@@ -616,6 +644,9 @@ impl Dialer {
         if campaign.mode == Mode::Preview {
             self.offer_previews(now, id, out);
         }
+        if decision.withdraw > 0 {
+            self.give_up(now, id, decision.withdraw, out);
+        }
         while dialled < decision.dial {
             match self.begin(now, id, out) {
                 Ok(()) => dialled += 1,
@@ -639,6 +670,9 @@ impl Dialer {
                     },
             );
         }
+        let save_due = campaign.mode == Mode::Predictive
+            && signed_in > 0
+            && now.mono >= *campaign.save_at.get_or_insert(now.mono + SAVE_INTERVAL);
         campaign.dialled_untold += dialled;
         let changed = campaign.told_limit != Some(limited_by);
         let quiet = campaign
@@ -660,6 +694,48 @@ impl Dialer {
                 limited_by,
             });
         }
+        if save_due {
+            self.save_learned(now, id, out);
+        }
+    }
+
+    /// Withdraws the calls that have rung longest. The outside may still say that one was answered.
+    fn give_up(&mut self, now: Now, id: CampaignId, count: u32, out: &mut Out) {
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        let oldest: Vec<(AttemptId, Mono)> = campaign
+            .ringing
+            .iter()
+            .filter(|(_, ringing)| may_be_given_up(ringing, campaign.ring_min, now.mono))
+            .map(|(attempt, ringing)| (*attempt, ringing.dialled))
+            .take(count as usize)
+            .collect();
+        for (attempt, dialled) in oldest {
+            campaign.ringing.remove(&attempt);
+            campaign
+                .learned
+                .withdrawn(now.mono.since(dialled).as_secs_f64());
+            self.attempts
+                .get_mut(&attempt)
+                .expect("a ringing attempt is an attempt")
+                .given_up = true;
+            out.command(Command::Cancel { attempt });
+        }
+    }
+
+    fn save_learned(&mut self, now: Now, id: CampaignId, out: &mut Out) {
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        campaign.save_at = Some(now.mono + SAVE_INTERVAL);
+        let state = Box::new(campaign.learned.export(campaign.governor.steady()));
+        out.command(Command::SaveLearned {
+            campaign: id,
+            state,
+        });
     }
 
     fn fetch(&mut self, now: Now, id: CampaignId, agents: u32, out: &mut Out) {
@@ -815,11 +891,13 @@ impl Dialer {
         let attempt = self.attempts.get_mut(&id).expect("looked up above");
         campaign.claiming -= 1;
         campaign.dials += 1;
-        campaign.ringing.insert(id, now.mono);
-        campaign
-            .learned
-            .dialled(now.mono.as_secs_f64(), campaign.dials);
-        attempt.dial_number = campaign.dials;
+        campaign.ringing.insert(
+            id,
+            Ringing {
+                dialled: now.mono,
+                rings: None,
+            },
+        );
         attempt.stage = Stage::Ringing;
         attempt.dialled_at = now.mono;
         if campaign
@@ -882,8 +960,8 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         dialled_at: Mono::ZERO,
         ringing_at: None,
         answered_at: None,
-        dial_number: 0,
         withdrawn: false,
+        given_up: false,
     }
 }
 
@@ -897,16 +975,37 @@ fn is_signed_in(state: &AgentState) -> bool {
     }
 }
 
-/// How many calls have rung for how many ring steps.
-fn by_age(campaign: &Campaign, now: Mono) -> Vec<u32> {
-    let mut counts = Vec::new();
-    for dialled in campaign.ringing.values() {
-        let step =
-            ((now.since(*dialled).as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
-        if step >= counts.len() {
-            counts.resize(step + 1, 0);
-        }
-        counts[step] += 1;
+fn seat_of(state: &AgentState, now: Mono) -> Seat {
+    match state {
+        AgentState::Available => Seat::Available,
+        AgentState::Offered(_) | AgentState::OnCall(_) => Seat::OnCall(now),
+        AgentState::WrapUp(_) => Seat::WrapUp(now),
+        AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => Seat::Empty,
     }
-    counts
+}
+
+/// The law lets a call go that has rung for a while, counted from when the far end rang.
+fn may_be_given_up(ringing: &Ringing, ring_min: Duration, now: Mono) -> bool {
+    ringing.rings.is_some_and(|since| now.since(since) >= ring_min)
+}
+
+/// How many calls have rung for how many ring steps, and how many of them may be given up.
+fn by_age(campaign: &Campaign, now: Mono) -> (Vec<u32>, Vec<u32>) {
+    let (mut counts, mut withdrawable) = (Vec::new(), Vec::new());
+    for ringing in campaign.ringing.values() {
+        let age = now.since(ringing.dialled);
+        let step = ((age.as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
+        count_at(&mut counts, step);
+        if age >= campaign.ring_min && may_be_given_up(ringing, campaign.ring_min, now) {
+            count_at(&mut withdrawable, step);
+        }
+    }
+    (counts, withdrawable)
+}
+
+fn count_at(counts: &mut Vec<u32>, step: usize) {
+    if step >= counts.len() {
+        counts.resize(step + 1, 0);
+    }
+    counts[step] += 1;
 }
