@@ -610,12 +610,21 @@ impl Dialer {
         campaign
             .learned
             .refresh(now.mono.as_secs_f64(), &snapshot.busy, &snapshot.ringing);
-        // Of the answers that calls in flight will still bring, the usual share is abandoned.
-        let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
-        snapshot.guarded = campaign
-            .budget
-            
-            .is_spent(campaign.advance(), coming * campaign.config.abandon_limit_pct / 200.0);
+        let agents = snapshot.available as usize + snapshot.busy.len();
+        snapshot.guarded = match campaign.mode {
+            // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
+            // per agent does, up to a burst.
+            Mode::Predictive => {
+                campaign.budget.left_with(campaign.advance()) < -pacing::tune(8, 1.0) * pacing::burst(agents)
+            }
+            Mode::Preview | Mode::Progressive | Mode::Power => {
+                // Of the answers that calls in flight will still bring, the usual share is abandoned.
+                let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
+                campaign
+                    .budget
+                    .is_spent(0.0, coming * campaign.config.abandon_limit_pct / 200.0)
+            }
+        };
         snapshot
     }
 

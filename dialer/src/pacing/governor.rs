@@ -10,7 +10,7 @@ use super::tune;
 /// Before anything is known. It suits teams of any size to within a factor of 1.5.
 const THETA_START: f64 = 0.035;
 /// θ never leaves this range: below, it is progressive anyway; above, the guard would do the work.
-const THETA_MIN: f64 = 0.004;
+const THETA_MIN: f64 = 0.001;
 const THETA_MAX: f64 = 0.4;
 
 /// The law's brake on pacing.
@@ -40,13 +40,14 @@ impl Governor {
     /// legal. `agents` are those signed in, who set how large a burst of abandonments may be.
     pub fn answered(&mut self, left: f64, agents: usize) {
         let scale = burst(agents);
-        let z = (left - 1.0 - tune(1, 2.5) * scale) / scale;
+        let z = (left - 1.0 - tune(1, 2.5) * scale.powf(tune(7, 1.5))) / scale;
         let gain = tune(2, 0.2);
         let drift = tune(3, 0.5) * 0.0075 * gain * gain / scale;
-        let pull = gain * z;
+        let short = ((1.0 + scale * tune(6, 1.0) - left) / scale).max(0.0);
+        let pull = gain * z - tune(4, 1.0) * short * short;
         self.log_steady =
             (self.log_steady + drift * z.clamp(-4.0, 4.0)).clamp(THETA_MIN.ln(), THETA_MAX.ln());
-        self.theta = (self.log_steady + pull.clamp(-2.5, 1.0))
+        self.theta = (self.log_steady + pull.clamp(-4.0, 1.0))
             .exp()
             .clamp(THETA_MIN, THETA_MAX);
     }
@@ -63,7 +64,7 @@ impl Governor {
 }
 
 /// How many abandonments come at once when they come, roughly.
-fn burst(agents: usize) -> f64 {
+pub fn burst(agents: usize) -> f64 {
     (agents as f64 / 10.0).sqrt().max(1.0)
 }
 

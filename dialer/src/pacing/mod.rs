@@ -12,7 +12,7 @@ mod preview;
 mod progressive;
 mod ring;
 
-pub use governor::Governor;
+pub use governor::{Governor, burst};
 pub use learned::{BIN_S, Busy, HORIZON_BINS, LEARNED_VERSION, Learned, LearnedState};
 pub use predictive::risk_of;
 pub use ring::{RING_POINTS, RING_STEP_S, RingCurve};
