@@ -44,7 +44,7 @@ impl Governor {
         let gain = tune(2, 0.2);
         let drift = tune(3, 0.5) * 0.0075 * gain * gain / scale;
         let short = ((1.0 + scale * tune(6, 1.0) - left) / scale).max(0.0);
-        let pull = gain * z - tune(4, 1.0) * short * short;
+        let pull = gain * z - tune(4, 2.0) * short * short;
         self.log_steady =
             (self.log_steady + drift * z.clamp(-4.0, 4.0)).clamp(THETA_MIN.ln(), THETA_MAX.ln());
         self.theta = (self.log_steady + pull.clamp(-4.0, 1.0))
@@ -65,7 +65,7 @@ impl Governor {
 
 /// How many abandonments come at once when they come, roughly.
 pub fn burst(agents: usize) -> f64 {
-    (agents as f64 / 10.0).sqrt().max(1.0)
+    (agents as f64 / 10.0).sqrt().max(tune(9, 0.6))
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ const LANES: usize = 16;
 /// A bin that holds less than this share of a call's answers is not looked at.
 const WEIGHT_MIN: f64 = 1e-4;
 
+/// Uncertainty of the answer share that θ has long paid for; beyond, few agents are dialled for as if
+/// more people answered. Many agents have it in the variance of their answers.
+const SPREAD_USUAL: f64 = 0.1;
+
 type Lanes = [f64; LANES];
 
 pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
@@ -153,9 +157,15 @@ struct Outlook {
 impl Outlook {
     /// With the calls in flight that cannot be withdrawn.
     fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
-        let p = learned.answer_share();
         let ring = learned.ring();
         let agents = snapshot.available as usize + snapshot.busy.len();
+        let spread = learned.answer_spread();
+        let p = if agents <= EXACT_AGENTS_MAX {
+            let unsure = crate::pacing::tune(10, 2.0) * (spread - SPREAD_USUAL).max(0.0);
+            (learned.answer_share() * (1.0 + unsure)).min(0.98)
+        } else {
+            learned.answer_share()
+        };
         let mut counts = if agents <= EXACT_AGENTS_MAX {
             let mut free = Pmf::of(snapshot.available, agents + 2);
             for &busy in &snapshot.busy {
@@ -215,7 +225,7 @@ impl Outlook {
             new_weight,
             counts,
             p,
-            spread: learned.answer_spread(),
+            spread,
             expected_answers,
             expected_free,
         }
