@@ -633,6 +633,8 @@ impl Engine {
             } => {
                 self.offer_preview(agent, attempt, campaign, lead);
             }
+            // Nobody keeps it yet: the next start learns anew.
+            dialer::Command::SaveLearned { .. } => {}
             dialer::Command::Cancel { attempt } => {
                 self.forget_claim(attempt);
                 if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {

@@ -63,15 +63,20 @@ impl Ring {
 #[derive(Clone, Debug)]
 pub struct AbandonBudget {
     limit: f64,
+    /// Persons taken for machines, per live answer that is counted.
+    unseen: f64,
     days: Ring,
     hours: Ring,
 }
 
 impl AbandonBudget {
     /// `limit_pct` is the strictest limit that applies, in per cent of the live answers.
-    pub fn new(limit_pct: f64) -> AbandonBudget {
+    /// `false_positive_pct` of the live persons are hung up upon by the machine detector, and are
+    /// counted as abandoned beside those who are seen (UK-1).
+    pub fn new(limit_pct: f64, false_positive_pct: f64) -> AbandonBudget {
         AbandonBudget {
             limit: limit_pct / 100.0,
+            unseen: false_positive_pct / (100.0 - false_positive_pct),
             days: Ring::new(DAY_US, DAYS),
             hours: Ring::new(HOUR_US, HOURS),
         }
@@ -104,7 +109,10 @@ impl AbandonBudget {
         [self.days.sums(), self.hours.sums()]
             .into_iter()
             .filter(|(answers, _)| *answers > 0)
-            .map(|(answers, abandons)| abandons as f64 / answers as f64)
+            .map(|(answers, abandons)| {
+                let unseen = self.unseen * answers as f64;
+                (abandons as f64 + unseen) / (answers as f64 + unseen)
+            })
             .reduce(f64::max)
     }
 
@@ -119,7 +127,8 @@ impl AbandonBudget {
     /// the law: an advance is for campaigns that will not.
     pub fn left_with(&self, advance: f64) -> f64 {
         let earned = |(answers, abandons): (u64, u64), least: f64| {
-            (self.limit * answers as f64).max(least) - abandons as f64
+            let unseen = self.unseen * answers as f64;
+            (self.limit * (answers as f64 + unseen)).max(least) - abandons as f64 - unseen
         };
         earned(self.days.sums(), advance).min(earned(self.hours.sums(), 1.0))
     }
@@ -145,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_spent_before_the_limit_is_passed() {
-        let mut budget = AbandonBudget::new(3.0);
+        let mut budget = AbandonBudget::new(3.0, 0.0);
         for n in 0..10_000 {
             let abandoned = !budget.is_spent(0.0, 0.0);
             budget.count(at(1), abandoned);
@@ -159,8 +168,28 @@ mod tests {
     }
 
     #[test]
+    fn persons_taken_for_machines_spend_the_budget() {
+        let mut budget = AbandonBudget::new(3.0, 1.0);
+        // 990 counted answers are 1,000 persons, ten of whom were hung up upon.
+        (0..990).for_each(|n| budget.count(at(1), n < 20));
+        assert!(budget.left().abs() < 1e-9, "{}", budget.left());
+        assert!((budget.rate().unwrap() - 0.03).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_advance_is_paid_back_by_the_answers_that_follow() {
+        let mut budget = AbandonBudget::new(3.0, 0.0);
+        assert_eq!((budget.left(), budget.left_with(1.0)), (0.0, 1.0));
+        budget.count(at(1), true);
+        assert_eq!(budget.left_with(1.0), 0.0);
+        (0..33).for_each(|_| budget.count(at(1), false));
+        assert!((budget.left_with(1.0) - 0.02).abs() < 1e-9);
+        assert_eq!((budget.unearned(), budget.left_with(0.0)), (0.0, budget.left()));
+    }
+
+    #[test]
     fn both_periods_hold_at_once() {
-        let mut budget = AbandonBudget::new(3.0);
+        let mut budget = AbandonBudget::new(3.0, 0.0);
         (0..1_000).for_each(|_| budget.count(at(0), false));
         assert!(!budget.is_spent(0.0, 0.0));
         // Two days later the 24 hours know nothing of it.
@@ -172,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_day_leaves_after_thirty() {
-        let mut budget = AbandonBudget::new(3.0);
+        let mut budget = AbandonBudget::new(3.0, 0.0);
         budget.count(at(1), true);
         budget.roll(at(29 * 24 + 1));
         assert_eq!(budget.counts(), (1, 1));

@@ -96,6 +96,9 @@ pub(crate) struct Campaign {
     pub(crate) told_at: Option<Mono>,
     pub(crate) told_limit: Option<PacingLimit>,
     pub(crate) dialled_untold: u32,
+    pub(crate) withdrawn_untold: u32,
+    /// Agents at work at the last decision.
+    pub(crate) busy: u32,
 }
 
 impl Campaign {
@@ -109,7 +112,7 @@ impl Campaign {
             mode: config.mode,
             running: config.running,
             hopper: Hopper::default(),
-            budget: AbandonBudget::new(limit),
+            budget: AbandonBudget::new(limit, config.false_positive_pct()),
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),
             bucket: Bucket::new(config.calls_per_second),
@@ -133,6 +136,8 @@ impl Campaign {
             told_at: None,
             told_limit: None,
             dialled_untold: 0,
+            withdrawn_untold: 0,
+            busy: 0,
             sharing: Vec::new(),
             sets,
             config,
@@ -183,6 +188,8 @@ pub struct CampaignSnapshot {
     pub in_flight: u32,
     /// Agents who could take a call at the last decision.
     pub available: u32,
+    /// Agents at work at the last decision.
+    pub busy: u32,
     /// Leads ready to dial.
     pub hopper: u32,
     /// Live answers of the last 30 days, as far as this process knows.
@@ -201,6 +208,10 @@ pub struct CampaignSnapshot {
     pub expected_free: f64,
     /// Largest allowed chance of the next call being abandoned.
     pub theta: f64,
+    /// The chance that one more call would have been abandoned.
+    pub risk: f64,
+    /// Calls the last decision gave up.
+    pub withdrawn: u32,
     /// What limited the last decision.
     pub limited_by: Option<PacingLimit>,
 }
@@ -221,12 +232,17 @@ impl CampaignSnapshot {
             Some(PacingLimit::Store) => "the store cannot take claims",
         };
         format!(
-            "{} in flight for {} available agents; {:.1} answers and {:.1} free agents expected, \
-             θ {:.3}, {:.1} abandonments left: {why}",
+            "{} in flight for {} available and {} busy agents; {:.1} answers and {:.1} free agents \
+             expected, {:.1} % of dials answered, {} calls given up, one more abandoned with a chance \
+             of {:.3} where θ is {:.3}, {:.1} abandonments left: {why}",
             self.in_flight,
             self.available,
+            self.busy,
             self.expected_answers,
             self.expected_free,
+            self.answer_share * 100.0,
+            self.withdrawn,
+            self.risk,
             self.theta,
             self.budget_left,
         )
@@ -241,11 +257,14 @@ impl From<&Campaign> for CampaignSnapshot {
             running: campaign.running,
             in_flight: campaign.in_flight(),
             available: campaign.available,
+            busy: campaign.busy,
+            risk: campaign.last.map_or(0.0, |last| last.risk),
+            withdrawn: campaign.last.map_or(0, |last| last.withdraw),
             hopper: campaign.hopper.len(),
             answers,
             abandons,
             abandon_rate: campaign.budget.rate(),
-            budget_left: campaign.budget.left(),
+            budget_left: campaign.budget.left_with(campaign.advance()),
             answer_share: campaign.learned.answer_share(),
             expected_answers: campaign.last.map_or(0.0, |last| last.expected_answers),
             expected_free: campaign.last.map_or(0.0, |last| last.expected_free),

@@ -606,6 +606,7 @@ impl Dialer {
         }
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
         campaign.available = snapshot.available;
+        campaign.busy = snapshot.busy.len() as u32;
         campaign.budget.roll(now.utc);
         campaign
             .learned
@@ -683,11 +684,12 @@ impl Dialer {
             && signed_in > 0
             && now.mono >= *campaign.save_at.get_or_insert(now.mono + SAVE_INTERVAL);
         campaign.dialled_untold += dialled;
+        campaign.withdrawn_untold += decision.withdraw;
         let changed = campaign.told_limit != Some(limited_by);
         let quiet = campaign
             .told_at
             .is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
-        if (campaign.dialled_untold > 0 || changed) && !quiet {
+        if (campaign.dialled_untold > 0 || campaign.withdrawn_untold > 0 || changed) && !quiet {
             campaign.told_at = Some(now.mono);
             campaign.told_limit = Some(limited_by);
             out.fact(Fact::PacingDecided {
@@ -699,8 +701,12 @@ impl Dialer {
                 expected_free: decision.expected_free,
                 theta: snapshot.theta,
                 abandon_rate: campaign.budget.rate(),
-                budget_left: campaign.budget.left(),
+                budget_left: campaign.budget.left_with(campaign.advance()),
                 limited_by,
+                withdrawn: std::mem::take(&mut campaign.withdrawn_untold),
+                busy: snapshot.busy.len() as u32,
+                answer_share: campaign.learned.answer_share(),
+                risk: decision.risk,
             });
         }
         if save_due {

@@ -307,7 +307,9 @@ impl Random {
                 Command::FetchLeads { count, .. } => {
                     assert!((1..=dialer::HOPPER_MAX_LEADS).contains(&count))
                 }
-                Command::ReturnLeads { .. } | Command::Cancel { .. } => {}
+                Command::ReturnLeads { .. }
+                | Command::Cancel { .. }
+                | Command::SaveLearned { .. } => {}
             }
         }
         if let Some(next) = self.dialer.next_deadline() {

@@ -239,3 +239,108 @@ impl AnswerShare {
         self.warm_at_s = Some(f64::NEG_INFINITY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// A call of the bench: when it was dialled, when it ends, and whether it is answered then.
+    type Call = (f64, f64, bool);
+
+    /// Dials `per_second(t)` calls a second and shows every outcome to the share. Returns the shares
+    /// seen, second by second, beside what the last 400 outcomes in the order of resolution say.
+    fn watch(
+        seconds: u32,
+        per_second: impl Fn(u32) -> u32,
+        p: impl Fn(u32) -> f64,
+    ) -> Vec<(f64, f64)> {
+        let mut rng = model::Rng::new(11);
+        let mut ring = RingCurve::new(26.0);
+        let mut share = AnswerShare::new(&ring, 26.0);
+        let mut calls: Vec<Call> = Vec::new();
+        let mut resolved: VecDeque<bool> = VecDeque::new();
+        let mut seen = Vec::new();
+        for t in 0..seconds {
+            let now = f64::from(t);
+            for _ in 0..per_second(t) {
+                let answered = rng.chance(p(t));
+                let rings = rng.log_normal(10.0, 0.53).clamp(1.5, 26.0);
+                calls.push((now, now + if answered { rings } else { 26.0 }, answered));
+            }
+            calls.retain(|&(dialled, ends, answered)| {
+                let over = ends <= now;
+                if over {
+                    resolved.push_back(answered);
+                    if answered {
+                        share.answered(ends - dialled);
+                        ring.answered(ends - dialled);
+                    } else {
+                        ring.failed(ends - dialled);
+                    }
+                }
+                !over
+            });
+            while resolved.len() > 400 {
+                resolved.pop_front();
+            }
+            let mut ringing = vec![0; 60];
+            for (dialled, _, _) in &calls {
+                ringing[((now - dialled) / RING_STEP_S) as usize] += 1;
+            }
+            if t % 10 == 0 {
+                ring.rebuild(&ringing);
+                share.rebuild(&ring);
+            }
+            share.look(now, &ringing);
+            let answered = resolved.iter().filter(|answered| **answered).count();
+            seen.push((share.share(), answered as f64 / resolved.len().max(1) as f64));
+        }
+        seen
+    }
+
+    #[test]
+    fn dialling_in_bursts_does_not_swing_the_share_as_it_swings_the_order_of_resolution() {
+        let seen = watch(1_200, |t| if t % 40 < 14 { 40 } else { 0 }, |_| 0.1);
+        let settled = &seen[300..];
+        let worst = |values: &dyn Fn(&(f64, f64)) -> f64| {
+            settled.iter().map(|seen| (values(seen) - 0.1).abs()).fold(0.0, f64::max)
+        };
+        assert!(worst(&|seen| seen.0) < 0.03, "{}", worst(&|seen| seen.0));
+        // What the floods of other dialers are made of, and what this test would catch.
+        assert!(worst(&|seen| seen.1) > 0.06, "{}", worst(&|seen| seen.1));
+    }
+
+    #[test]
+    fn a_share_that_doubles_shows_within_thirty_seconds() {
+        let p = |t: u32| if t < 600 { 0.15 } else { 0.3 };
+        let seen = watch(640, |_| 12, p);
+        assert!((seen[599].0 - 0.15).abs() < 0.03, "{}", seen[599].0);
+        let seen: Vec<f64> = seen[600..].iter().map(|seen| seen.0).collect();
+        let shown = seen.iter().position(|share| *share > 0.25);
+        assert!(shown.is_some_and(|second| second <= 30), "{seen:.3?}");
+    }
+
+    #[test]
+    fn a_share_that_halves_shows_within_two_minutes() {
+        let p = |t: u32| if t < 600 { 0.3 } else { 0.15 };
+        let seen = watch(760, |_| 8, p);
+        assert!(seen[720].0 < 0.19, "{}", seen[720].0);
+    }
+
+    #[test]
+    fn a_stored_share_is_taken_up_and_nonsense_is_not() {
+        let ring = RingCurve::new(26.0);
+        let mut old = AnswerShare::new(&ring, 26.0);
+        let point = old.shares.iter().position(|share| *share > 0.12).unwrap();
+        old.belief = [BELIEF_MIN.ln(); GRID];
+        old.belief[point] = 0.0;
+        let mut new = AnswerShare::new(&ring, 26.0);
+        new.import(&old.export());
+        assert!((0.12..0.18).contains(&new.share()), "{}", new.share());
+        let before = new.share();
+        new.import(&[f32::NAN; GRID]);
+        new.import(&[1.0; 3]);
+        assert_eq!(new.share(), before);
+    }
+}

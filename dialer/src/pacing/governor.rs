@@ -40,9 +40,9 @@ impl Governor {
     /// legal. `agents` are those signed in, who set how large a burst of abandonments may be.
     pub fn answered(&mut self, left: f64, agents: usize) {
         let scale = burst(agents);
-        let z = (left - 1.0 - tune(1, 2.5) * scale.powf(tune(7, 1.5))) / scale;
-        let gain = tune(2, 0.2);
-        let drift = tune(3, 0.5) * 0.0075 * gain * gain / scale;
+        let z = (left - 1.0 - tune(1, 2.0) * scale.powf(tune(7, 1.5))) / scale;
+        let gain = tune(2, 0.1);
+        let drift = tune(3, 1.5e-4) / scale;
         let short = ((1.0 + scale * tune(6, 1.0) - left) / scale).max(0.0);
         let pull = gain * z - tune(4, 2.0) * short * short;
         self.log_steady =

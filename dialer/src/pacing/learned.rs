@@ -402,4 +402,39 @@ mod tests {
             assert!(curve.iter().all(|p| (0.0..=1.0).contains(p)));
         }
     }
+
+    #[test]
+    fn what_one_day_learned_the_next_one_knows_and_outweighs() {
+        let mut old = Learned::new(26.0);
+        let mut rng = model::Rng::new(2);
+        for _ in 0..5_000 {
+            old.talked(rng.log_normal(60.0, 0.2));
+            old.wrapped_up(5.0);
+        }
+        let state = old.export(0.03);
+        let text = toml::to_string(&state).unwrap();
+        assert!(text.len() < 64 * 1024, "{} bytes", text.len());
+        let state: LearnedState = toml::from_str(&text).unwrap();
+        let mut new = Learned::new(26.0);
+        assert!(new.import(&state));
+        new.refresh(0.0, &[], &[]);
+        old.refresh(0.0, &[], &[]);
+        let soon = |learned: &Learned| learned.free_within(Busy::OnCall(50.0))[HORIZON_BINS];
+        assert!((soon(&new) - soon(&old)).abs() < 0.05, "{} {}", soon(&new), soon(&old));
+        // Another day is slower: within 3,000 calls the memory is outvoted.
+        (0..3_000).for_each(|_| new.talked(rng.log_normal(300.0, 0.2)));
+        new.refresh(20.0, &[], &[]);
+        assert!(soon(&new) < 0.5 * soon(&old), "{} {}", soon(&new), soon(&old));
+    }
+
+    #[test]
+    fn a_state_of_another_version_or_shape_changes_nothing() {
+        let mut learned = Learned::new(26.0);
+        let before = learned.free_within(Busy::OnCall(30.0));
+        assert!(!learned.import(&LearnedState::default()));
+        let state = LearnedState { version: LEARNED_VERSION, ..LearnedState::default() };
+        assert!(learned.import(&state));
+        learned.refresh(0.0, &[], &[]);
+        assert_eq!(learned.free_within(Busy::OnCall(30.0)), before);
+    }
 }

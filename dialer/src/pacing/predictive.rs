@@ -25,6 +25,9 @@ const WEIGHT_MIN: f64 = 1e-4;
 /// Uncertainty of the answer share that θ has long paid for; beyond, few agents are dialled for as if
 /// more people answered. Many agents have it in the variance of their answers.
 const SPREAD_USUAL: f64 = 0.1;
+/// How much more, per unit of uncertainty beyond: twice what would do on average, for a flood at the
+/// start of a shift takes an hour to pay back.
+const UNSURE_WEIGHT: f64 = 2.0;
 
 type Lanes = [f64; LANES];
 
@@ -157,15 +160,20 @@ struct Outlook {
 impl Outlook {
     /// With the calls in flight that cannot be withdrawn.
     fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
-        let ring = learned.ring();
-        let agents = snapshot.available as usize + snapshot.busy.len();
         let spread = learned.answer_spread();
+        let agents = snapshot.available as usize + snapshot.busy.len();
         let p = if agents <= EXACT_AGENTS_MAX {
-            let unsure = crate::pacing::tune(10, 2.0) * (spread - SPREAD_USUAL).max(0.0);
+            let unsure = UNSURE_WEIGHT * (spread - SPREAD_USUAL).max(0.0);
             (learned.answer_share() * (1.0 + unsure)).min(0.98)
         } else {
             learned.answer_share()
         };
+        Outlook::at_share(snapshot, learned, p, spread)
+    }
+
+    fn at_share(snapshot: &Snapshot, learned: &Learned, p: f64, spread: f64) -> Outlook {
+        let ring = learned.ring();
+        let agents = snapshot.available as usize + snapshot.busy.len();
         let mut counts = if agents <= EXACT_AGENTS_MAX {
             let mut free = Pmf::of(snapshot.available, agents + 2);
             for &busy in &snapshot.busy {
@@ -291,30 +299,7 @@ impl Outlook {
                     answers.add(by, f64::from(before));
                     normal_risk(&answers, free, weight, self.spread)
                 };
-                // The risk grows with the number: double the stride until it is too high, then halve.
-                let first = risk(0);
-                if first >= theta {
-                    return (0, first);
-                }
-                let (mut low, mut high) = (0, 1);
-                while high < most && risk(high) < theta {
-                    low = high;
-                    high *= 2;
-                }
-                let mut high = high.min(most);
-                if low == most || (high == most && risk(most - 1) < theta) {
-                    return (most, risk(most));
-                }
-                // risk(low) < θ ≤ risk(high), or high is the most.
-                while low + 1 < high {
-                    let middle = (low + high) / 2;
-                    if risk(middle) < theta {
-                        low = middle;
-                    } else {
-                        high = middle;
-                    }
-                }
-                (low + 1, risk(low + 1))
+                largest_under(theta, most, risk)
             }
         }
     }
@@ -325,6 +310,31 @@ impl Outlook {
             Counts::Normal { answers, free } => normal_risk(answers, free, weight, self.spread),
         }
     }
+}
+
+/// The largest count, up to `most`, whose every call has a risk under θ when the risk grows with the
+/// calls before, and the risk of the one after: double the stride until it is too high, then halve.
+fn largest_under(theta: f64, most: u32, mut risk: impl FnMut(u32) -> f64) -> (u32, f64) {
+    let first = risk(0);
+    if first >= theta || most == 0 {
+        return (0, first);
+    }
+    // risk(low) < θ, and risk(high) is not or high is the most.
+    let (mut low, mut high) = (0, 1);
+    while high < most && risk(high) < theta {
+        low = high;
+        high *= 2;
+    }
+    let mut high = high.min(most);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if risk(middle) < theta {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (low + 1, risk(low + 1))
 }
 
 /// The bin in which a call is answered on average: what is told of free agents is about then.
@@ -481,10 +491,10 @@ mod tests {
         let learned = Learned::new(26.0);
         let mut snapshot = agents(EXACT_AGENTS_MAX);
         snapshot.ringing = vec![1; 40];
-        let exact = Outlook::new(&snapshot, &learned);
+        let exact = Outlook::at_share(&snapshot, &learned, 0.2, 0.0);
         // One more agent, who is never free in time, and the sums are normal.
         snapshot.busy.push(Busy::OnCall(0.0));
-        let normal = Outlook::new(&snapshot, &learned);
+        let normal = Outlook::at_share(&snapshot, &learned, 0.2, 0.0);
         assert!(matches!(exact.counts, Counts::Exact { .. }));
         assert!(matches!(normal.counts, Counts::Normal { .. }));
         for before in [0, 5, 20] {
@@ -566,4 +576,73 @@ mod tests {
         );
     }
 
+
+    #[test]
+    fn a_decision_looks_at_the_risk_a_few_times_however_many_calls_it_dials() {
+        for fits in [0, 1, 2, 3, 7, 100, 1_999, 2_000, 9_999] {
+            let mut looks = 0;
+            let risk = |before: u32| {
+                looks += 1;
+                if before < fits { 0.01 } else { 0.5 }
+            };
+            let (dial, _) = largest_under(0.05, DIALS_MAX, risk);
+            assert_eq!(dial, fits.min(DIALS_MAX));
+            assert!(looks <= 25, "{looks} looks for {fits}");
+        }
+    }
+
+    #[test]
+    fn calls_that_rang_long_are_withdrawn_when_the_agents_they_were_for_are_gone() {
+        let learned = Learned::new(26.0);
+        for n in [10, 200] {
+            let mut snapshot = Snapshot {
+                ringing: vec![0; 40],
+                withdrawable: vec![0; 40],
+                ..agents(n)
+            };
+            snapshot.ringing[34] = n as u32;
+            snapshot.withdrawable[34] = n as u32;
+            let gone = decide(Mode::Predictive, &snapshot, &learned);
+            assert!(gone.withdraw > 0, "{n}: {gone:?}");
+            snapshot.available = n as u32 * 2;
+            let there = decide(Mode::Predictive, &snapshot, &learned);
+            assert_eq!(there.withdraw, 0, "{n}: {there:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn more_risk_or_more_agents_never_dial_less_nor_withdraw_more(
+            busy in proptest::collection::vec(0.0_f64..400.0, 0..60),
+            available in 0_u32..20,
+            ringing in proptest::collection::vec(0_u32..4, 52),
+            theta in 0.002_f64..0.2,
+            more in 1.0_f64..3.0,
+        ) {
+            let learned = Learned::new(26.0);
+            let mut withdrawable = ringing.clone();
+            withdrawable[..31].fill(0);
+            let base = Snapshot {
+                available,
+                busy: busy.into_iter().map(Busy::OnCall).collect(),
+                ringing,
+                withdrawable,
+                theta,
+                power_level: 1.5,
+                ..Snapshot::default()
+            };
+            let plain = decide(Mode::Predictive, &base, &learned);
+            let bold = Snapshot { theta: theta * more, ..base.clone() };
+            let bold = decide(Mode::Predictive, &bold, &learned);
+            proptest::prop_assert!(bold.withdraw <= plain.withdraw);
+            proptest::prop_assert!(
+                bold.dial + plain.withdraw >= plain.dial + bold.withdraw
+            );
+            let guarded = Snapshot { guarded: true, ..base.clone() };
+            let guarded = decide(Mode::Predictive, &guarded, &learned);
+            proptest::prop_assert!(guarded.dial <= available);
+        }
+    }
 }

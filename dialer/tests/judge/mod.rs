@@ -39,6 +39,8 @@ enum Happens {
 
 /// 2026-06-01T08:00:00Z.
 const START_US: i64 = 1_780_300_800_000_000;
+/// 47 CFR 64.1200(a)(6).
+const RING_MIN: Duration = Duration::from_secs(15);
 /// From our CANCEL to its arrival; who answers meanwhile has answered.
 const CANCEL_TAKES_S: f64 = 0.05;
 /// Leads are numbered anew every day, far apart.
@@ -69,6 +71,8 @@ struct Run<'a> {
     over: BTreeSet<AttemptId>,
     busy_since: Vec<Option<Mono>>,
     away: Vec<bool>,
+    /// When calls began to ring, of those that still may.
+    rings_since: BTreeMap<AttemptId, Mono>,
     calls: u64,
     leads: u64,
     deadline: Mono,
@@ -131,6 +135,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
         over: BTreeSet::new(),
         busy_since: vec![None; world.agents],
         away: vec![false; world.agents],
+        rings_since: BTreeMap::new(),
         calls: 0,
         leads: u64::from(carried.day) * DAY_LEADS,
         deadline: Mono::MAX,
@@ -215,6 +220,7 @@ impl Run<'_> {
     fn happens(&mut self, at: Mono, what: Happens) {
         match what {
             Happens::Answers(attempt, person) => {
+                self.rings_since.remove(&attempt);
                 if self.over.remove(&attempt) {
                     return;
                 }
@@ -251,6 +257,7 @@ impl Run<'_> {
                 }
             }
             Happens::Fails(attempt, busy) => {
+                self.rings_since.remove(&attempt);
                 if self.over.remove(&attempt) {
                     return;
                 }
@@ -312,7 +319,6 @@ impl Run<'_> {
             }
             Happens::Deadline => {
                 if at == self.deadline {
-                    if std::env::var("TRACE").is_ok() && at.as_micros() % 60_000_000 < std::env::var("TRACE").unwrap().parse().unwrap() { let s = self.dialer.snapshot(self.campaign).unwrap(); eprintln!("{:.1} p {:.3} th {:.4} left {:.2} inflight {} avail {} EA {:.2} EF {:.2} {:?}", at.as_secs_f64()/60.0, s.answer_share, s.theta, s.budget_left, s.in_flight, s.available, s.expected_answers, s.expected_free, s.limited_by); }
                     self.deadline = Mono::MAX;
                     self.tell(at, Input::Tick);
                 }
@@ -379,9 +385,12 @@ impl Run<'_> {
                     let attempt = dial.attempt;
                     let rings = Input::AttemptRinging { attempt };
                     self.dialer.handle(self.now(at), rings, &mut out);
+                    self.rings_since.insert(attempt, at);
                     self.ring(at, attempt);
                 }
                 Command::Cancel { attempt } => {
+                    let rang = at.since(self.rings_since[&attempt]);
+                    assert!(rang >= RING_MIN, "given up after {rang:?}");
                     self.later(at, CANCEL_TAKES_S, Happens::Cancelled(attempt));
                 }
                 Command::SaveLearned { state, .. } => self.learned = Some(*state),
