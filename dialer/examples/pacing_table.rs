@@ -24,7 +24,9 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let numbers = |at: usize| -> Vec<f64> {
         words.get(at).map_or(Vec::new(), |text| {
-            text.split(',').filter_map(|word| word.parse().ok()).collect()
+            text.split(',')
+                .filter_map(|word| word.parse().ok())
+                .collect()
         })
     };
     let second = || words.get(1).and_then(|text| text.parse().ok());
@@ -35,7 +37,9 @@ fn main() {
     }
     let (only, shares) = (numbers(0), numbers(2));
     let seeds = second().unwrap_or(24);
-    println!("| agents | p | utilisation % | floor | | abandoned % | legal shifts | worst 5 min % | withdrawn % of dials |");
+    println!(
+        "| agents | p | utilisation % | floor | | abandoned % | legal shifts | worst 5 min % | withdrawn % of dials |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for (agents, floors) in FLOORS {
         if !only.is_empty() && !only.contains(&(agents as f64)) {
@@ -63,7 +67,10 @@ fn main() {
             let withdrawn: u64 = runs.iter().map(|run| run.withdrawn).sum();
             let dials: u64 = runs.iter().map(|run| run.dials).sum();
             let legal = runs.iter().filter(|run| run.is_legal()).count();
-            let worst = runs.iter().map(|run| run.worst_window(0, 20)).fold(0.0, f64::max);
+            let worst = runs
+                .iter()
+                .map(|run| run.worst_window(0, 20))
+                .fold(0.0, f64::max);
             println!(
                 "| {agents} | {share:.1} | {utilisation:.2} | {floor:.1} | {} | {:.2} | {legal} of {} | {:.1} | {:.1} |",
                 if utilisation >= floor { "✓" } else { "✗" },
@@ -93,33 +100,61 @@ fn scenarios(seeds: u64) {
     };
     let mut worlds = Vec::new();
     for agents in [10, 50, 200] {
-        let unusual = |talk| World { talk, ..base(agents) };
+        let unusual = |talk| World {
+            talk,
+            ..base(agents)
+        };
         worlds.extend([
             ("p doubles, 0.15 to 0.3", stepped(agents, 0.15, 0.3)),
             ("p halves, 0.3 to 0.15", stepped(agents, 0.3, 0.15)),
             (
                 "half the agents away for an hour",
-                World { half_away: Some((STEP_H, STEP_H + 1.0)), ..base(agents) },
+                World {
+                    half_away: Some((STEP_H, STEP_H + 1.0)),
+                    ..base(agents)
+                },
             ),
             ("two kinds of talk", unusual(Talk::TwoKinds)),
             ("talk of low variance", unusual(Talk::LowVariance)),
-            ("every third agent twice as slow", unusual(Talk::UnequalAgents)),
+            (
+                "every third agent twice as slow",
+                unusual(Talk::UnequalAgents),
+            ),
             (
                 "answers come 4 s later",
-                World { answer_delay: Some((STEP_H, 4.0)), ..base(agents) },
+                World {
+                    answer_delay: Some((STEP_H, 4.0)),
+                    ..base(agents)
+                },
             ),
             (
                 "machine detection, 0.3 % false positives",
-                World { detector: Some(detector(0.003)), ..base(agents) },
+                World {
+                    detector: Some(detector(0.003)),
+                    ..base(agents)
+                },
             ),
         ]);
     }
-    println!("| agents | scenario | utilisation % | abandoned % | legal shifts | worst 5 min after the step % | utilisation before, 3 to 8 min after, last hour % |");
+    println!(
+        "| agents | scenario | utilisation % | abandoned % | legal shifts | worst 5 min after the step % | utilisation before, 3 to 8 min after, last hour % |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for (name, world) in worlds {
         let agents = world.agents;
-        let seeds = if agents >= 200 { seeds.div_ceil(4) } else { seeds };
-        let runs: Vec<Outcome> = (0..seeds).map(|seed| run(&World { seed, ..world.clone() })).collect();
+        let seeds = if agents >= 200 {
+            seeds.div_ceil(4)
+        } else {
+            seeds
+        };
+        let runs: Vec<Outcome> = (0..seeds)
+            .map(|seed| {
+                run(&World {
+                    seed,
+                    ..world.clone()
+                })
+            })
+            .collect();
         let mean = |value: &dyn Fn(&Outcome) -> f64| {
             100.0 * runs.iter().map(value).sum::<f64>() / runs.len() as f64
         };
@@ -130,7 +165,10 @@ fn scenarios(seeds: u64) {
         let worst = (step..step + 30)
             .map(|minute| {
                 let sum = |value: &dyn Fn(&(u64, u64, f64)) -> u64| -> u64 {
-                    runs.iter().flat_map(|run| &run.minutes[minute..minute + 5]).map(value).sum()
+                    runs.iter()
+                        .flat_map(|run| &run.minutes[minute..minute + 5])
+                        .map(value)
+                        .sum()
                 };
                 sum(&|m| m.1) as f64 / sum(&|m| m.0 + m.1).max(1) as f64
             })
@@ -162,7 +200,9 @@ const BOUNDS: [(usize, f64, u32, f64); 8] = [
 ];
 
 fn markov(seeds: u64) {
-    println!("| agents | p | utilisation % | optimum, all known, nothing withdrawn | abandoned % |");
+    println!(
+        "| agents | p | utilisation % | optimum, all known, nothing withdrawn | abandoned % |"
+    );
     println!("|---|---|---|---|---|");
     for (agents, share, phases, bound) in BOUNDS {
         let runs: Vec<Outcome> = (0..seeds)

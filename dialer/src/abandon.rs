@@ -184,7 +184,10 @@ mod tests {
         assert_eq!(budget.left_with(1.0), 0.0);
         (0..33).for_each(|_| budget.count(at(1), false));
         assert!((budget.left_with(1.0) - 0.02).abs() < 1e-9);
-        assert_eq!((budget.unearned(), budget.left_with(0.0)), (0.0, budget.left()));
+        assert_eq!(
+            (budget.unearned(), budget.left_with(0.0)),
+            (0.0, budget.left())
+        );
     }
 
     #[test]

@@ -616,7 +616,7 @@ impl Dialer {
             // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
             // per agent does, up to a burst.
             Mode::Predictive => {
-                campaign.budget.left_with(campaign.advance()) < -pacing::tune(8, 1.0) * pacing::burst(agents)
+                campaign.budget.left_with(campaign.advance()) < -pacing::burst(agents)
             }
             Mode::Preview | Mode::Progressive | Mode::Power => {
                 // Of the answers that calls in flight will still bring, the usual share is abandoned.
@@ -1001,7 +1001,9 @@ fn seat_of(state: &AgentState, now: Mono) -> Seat {
 
 /// The law lets a call go that has rung for a while, counted from when the far end rang.
 fn may_be_given_up(ringing: &Ringing, ring_min: Duration, now: Mono) -> bool {
-    ringing.rings.is_some_and(|since| now.since(since) >= ring_min)
+    ringing
+        .rings
+        .is_some_and(|since| now.since(since) >= ring_min)
 }
 
 /// How many calls have rung for how many ring steps, and how many of them may be given up.

@@ -1,7 +1,11 @@
 //! Pacing judged in a small world, through the real machine: legal, and far better than progressive.
 //! The whole table: `cargo run --release -p dialer --example pacing_table`, and docs/pacing.md.
 
-#[allow(dead_code, unused_imports, reason = "the example that prints the table uses the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the example that prints the table uses the rest"
+)]
 mod judge;
 
 use judge::{Detector, Outcome, Talk, World, run, run_days};
@@ -91,9 +95,9 @@ fn the_second_day_starts_with_what_the_first_has_learned() {
         first_minutes(&days[1]),
         first_minutes(&days[0])
     );
-    let (abandoned, connected) = days
-        .iter()
-        .fold((0, 0), |sum, day| (sum.0 + day.abandoned, sum.1 + day.connected));
+    let (abandoned, connected) = days.iter().fold((0, 0), |sum, day| {
+        (sum.0 + day.abandoned, sum.1 + day.connected)
+    });
     assert!(abandoned as f64 <= 0.03 * (abandoned + connected) as f64);
 }
 

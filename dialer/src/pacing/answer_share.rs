@@ -111,7 +111,11 @@ impl AnswerShare {
                 let answers = (ring.answered_by(k + 1) - ring.answered_by(k)).max(2e-4);
                 self.shares.map(|p| {
                     let open = ring.open_after(p, k);
-                    if open < 1e-4 { 0.0 } else { (p * answers / open).min(0.9) }
+                    if open < 1e-4 {
+                        0.0
+                    } else {
+                        (p * answers / open).min(0.9)
+                    }
                 })
             })
             .collect();
@@ -165,7 +169,11 @@ impl AnswerShare {
             .position(|p| *p >= self.mean)
             .unwrap_or(GRID - 1);
         let (passed_s, answers) = (self.window.seconds, self.window.expected[nearest]);
-        let most = self.belief.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let most = self
+            .belief
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
         let weights = self.belief.map(|belief| (belief - most).exp());
         let width = JUMP_POINTS.len() as f64;
         let up = (JUMP_UP * passed_s).min(JUMP_PER_ANSWER * answers);
@@ -205,7 +213,9 @@ impl AnswerShare {
             square += weight * share * share;
         }
         self.mean = mean / total;
-        self.spread = (square / total / (self.mean * self.mean) - 1.0).max(0.0).sqrt();
+        self.spread = (square / total / (self.mean * self.mean) - 1.0)
+            .max(0.0)
+            .sqrt();
     }
 
     pub(super) fn share(&self) -> f64 {
@@ -218,7 +228,10 @@ impl AnswerShare {
 
     /// The belief as a weight per grid point.
     pub(super) fn export(&self) -> Vec<f32> {
-        self.belief.iter().map(|belief| belief.exp() as f32).collect()
+        self.belief
+            .iter()
+            .map(|belief| belief.exp() as f32)
+            .collect()
     }
 
     /// Believes most of what another day believed.
@@ -226,7 +239,10 @@ impl AnswerShare {
         if weights.len() != GRID {
             return;
         }
-        let stored: Vec<f64> = weights.iter().map(|weight| super::learned::sane(*weight)).collect();
+        let stored: Vec<f64> = weights
+            .iter()
+            .map(|weight| super::learned::sane(*weight))
+            .collect();
         let total: f64 = stored.iter().sum();
         if total <= 0.0 {
             return;
@@ -294,7 +310,10 @@ mod tests {
             }
             share.look(now, &ringing);
             let answered = resolved.iter().filter(|answered| **answered).count();
-            seen.push((share.share(), answered as f64 / resolved.len().max(1) as f64));
+            seen.push((
+                share.share(),
+                answered as f64 / resolved.len().max(1) as f64,
+            ));
         }
         seen
     }
@@ -304,7 +323,10 @@ mod tests {
         let seen = watch(1_200, |t| if t % 40 < 14 { 40 } else { 0 }, |_| 0.1);
         let settled = &seen[300..];
         let worst = |values: &dyn Fn(&(f64, f64)) -> f64| {
-            settled.iter().map(|seen| (values(seen) - 0.1).abs()).fold(0.0, f64::max)
+            settled
+                .iter()
+                .map(|seen| (values(seen) - 0.1).abs())
+                .fold(0.0, f64::max)
         };
         assert!(worst(&|seen| seen.0) < 0.03, "{}", worst(&|seen| seen.0));
         // What the floods of other dialers are made of, and what this test would catch.

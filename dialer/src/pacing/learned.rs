@@ -420,11 +420,21 @@ mod tests {
         new.refresh(0.0, &[], &[]);
         old.refresh(0.0, &[], &[]);
         let soon = |learned: &Learned| learned.free_within(Busy::OnCall(50.0))[HORIZON_BINS];
-        assert!((soon(&new) - soon(&old)).abs() < 0.05, "{} {}", soon(&new), soon(&old));
+        assert!(
+            (soon(&new) - soon(&old)).abs() < 0.05,
+            "{} {}",
+            soon(&new),
+            soon(&old)
+        );
         // Another day is slower: within 3,000 calls the memory is outvoted.
         (0..3_000).for_each(|_| new.talked(rng.log_normal(300.0, 0.2)));
         new.refresh(20.0, &[], &[]);
-        assert!(soon(&new) < 0.5 * soon(&old), "{} {}", soon(&new), soon(&old));
+        assert!(
+            soon(&new) < 0.5 * soon(&old),
+            "{} {}",
+            soon(&new),
+            soon(&old)
+        );
     }
 
     #[test]
@@ -432,7 +442,10 @@ mod tests {
         let mut learned = Learned::new(26.0);
         let before = learned.free_within(Busy::OnCall(30.0));
         assert!(!learned.import(&LearnedState::default()));
-        let state = LearnedState { version: LEARNED_VERSION, ..LearnedState::default() };
+        let state = LearnedState {
+            version: LEARNED_VERSION,
+            ..LearnedState::default()
+        };
         assert!(learned.import(&state));
         learned.refresh(0.0, &[], &[]);
         assert_eq!(learned.free_within(Busy::OnCall(30.0)), before);

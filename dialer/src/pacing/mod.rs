@@ -83,14 +83,3 @@ pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
         Mode::Predictive => predictive::decide(snapshot, learned),
     }
 }
-
-/// Research only.
-pub(crate) fn tune(at: usize, default: f64) -> f64 {
-    static TUNE: std::sync::OnceLock<Vec<Option<f64>>> = std::sync::OnceLock::new();
-    TUNE.get_or_init(|| {
-        (0..32)
-            .map(|n| std::env::var(format!("T{n}")).ok().and_then(|t| t.parse().ok()))
-            .collect()
-    })[at]
-        .unwrap_or(default)
-}

@@ -207,8 +207,16 @@ mod tests {
         }
         curve.rebuild(&[]);
         // P(a lognormal of mean 10 and CV 0.53 is below 10 s, 15 s).
-        assert!((curve.answered_by(20) - 0.598).abs() < 0.03, "{}", curve.answered_by(20));
-        assert!((curve.answered_by(30) - 0.856).abs() < 0.03, "{}", curve.answered_by(30));
+        assert!(
+            (curve.answered_by(20) - 0.598).abs() < 0.03,
+            "{}",
+            curve.answered_by(20)
+        );
+        assert!(
+            (curve.answered_by(30) - 0.856).abs() < 0.03,
+            "{}",
+            curve.answered_by(30)
+        );
     }
 
     #[test]

@@ -92,7 +92,13 @@ pub fn run_days(world: &World, days: u32) -> Vec<Outcome> {
     (0..days)
         .map(|day| {
             let seed = world.seed + 7_919 * u64::from(day);
-            run_day(&World { seed, ..world.clone() }, &mut carried)
+            run_day(
+                &World {
+                    seed,
+                    ..world.clone()
+                },
+                &mut carried,
+            )
         })
         .collect()
 }
@@ -155,12 +161,16 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
     }
     run.shift();
     let at_us = |hour: i64| run.start_us + hour * 3_600_000_000;
-    carried.history.extend(run.hours.iter().map(|(hour, (answers, abandons))| PastAnswers {
-        campaign,
-        at: Utc::from_micros(at_us(*hour)),
-        answers: *answers,
-        abandons: *abandons,
-    }));
+    carried.history.extend(
+        run.hours
+            .iter()
+            .map(|(hour, (answers, abandons))| PastAnswers {
+                campaign,
+                at: Utc::from_micros(at_us(*hour)),
+                answers: *answers,
+                abandons: *abandons,
+            }),
+    );
     carried.day += 1;
     carried.learned = run.learned.take();
     run.outcome
@@ -292,7 +302,9 @@ impl Run<'_> {
                 self.agent(at, agent, AgentState::WrapUp(CallId(self.calls)));
             }
             Happens::WrapUpEnds(agent) => {
-                let since = self.busy_since[agent].take().expect("who wraps up was busy");
+                let since = self.busy_since[agent]
+                    .take()
+                    .expect("who wraps up was busy");
                 self.outcome.busy(since, at);
                 if self.away[agent] {
                     self.agent(at, agent, AgentState::SignedOut);
@@ -337,7 +349,10 @@ impl Run<'_> {
 
     /// What the dialer's own records will show tomorrow.
     fn told_answer(&mut self, at: Mono, abandoned: bool) {
-        let hour = self.hours.entry((at.as_secs_f64() / 3_600.0) as i64).or_default();
+        let hour = self
+            .hours
+            .entry((at.as_secs_f64() / 3_600.0) as i64)
+            .or_default();
         hour.0 += 1;
         hour.1 += u64::from(abandoned);
     }
@@ -355,7 +370,11 @@ impl Run<'_> {
         }
         self.told_answer(at, false);
         let talk = self.world.talk_s(&mut self.rng, agent);
-        self.later(at, if machine { 8.0 } else { talk }, Happens::TalkEnds(agent));
+        self.later(
+            at,
+            if machine { 8.0 } else { talk },
+            Happens::TalkEnds(agent),
+        );
         self.agent(at, agent, AgentState::OnCall(CallId(self.calls)));
         let agent = self.names[agent];
         self.tell(at, Input::AttemptConnected { attempt, agent });
@@ -418,7 +437,10 @@ impl Run<'_> {
                 (rings + delay, Happens::Answers(attempt, true))
             }
         } else {
-            let machine = self.world.detector.map_or(0.0, |detector| detector.machine_share);
+            let machine = self
+                .world
+                .detector
+                .map_or(0.0, |detector| detector.machine_share);
             if self.rng.chance(machine) {
                 (20.0, Happens::Answers(attempt, false))
             } else {

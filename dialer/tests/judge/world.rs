@@ -85,12 +85,19 @@ impl World {
     }
 
     pub(super) fn answer_share_at(&self, hour: f64) -> f64 {
-        let begun = self.answer_share.iter().rev().find(|(from, _)| *from <= hour);
+        let begun = self
+            .answer_share
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= hour);
         begun.expect("a share from hour 0").1
     }
 
     pub(super) fn delay_s(&self, hour: f64) -> f64 {
-        self.answer_delay.map_or(0.0, |(from, seconds)| if hour >= from { seconds } else { 0.0 })
+        self.answer_delay.map_or(
+            0.0,
+            |(from, seconds)| if hour >= from { seconds } else { 0.0 },
+        )
     }
 
     pub(super) fn talk_s(&self, rng: &mut Rng, agent: usize) -> f64 {
@@ -101,9 +108,7 @@ impl World {
                 rng.log_normal(mean, 0.3)
             }
             Talk::LowVariance => rng.log_normal(150.0, 0.2),
-            Talk::UnequalAgents => {
-                rng.log_normal(if agent % 3 == 0 { 240.0 } else { 120.0 }, 1.0)
-            }
+            Talk::UnequalAgents => rng.log_normal(if agent % 3 == 0 { 240.0 } else { 120.0 }, 1.0),
             Talk::Exponential => rng.exponential(170.0),
         }
     }
@@ -119,7 +124,9 @@ impl World {
 
     pub(super) fn ring_s(&self, rng: &mut Rng) -> f64 {
         if self.ring_phases == 0 {
-            return rng.log_normal(10.0, 0.53).clamp(1.5, RING_TIMEOUT_S - 0.001);
+            return rng
+                .log_normal(10.0, 0.53)
+                .clamp(1.5, RING_TIMEOUT_S - 0.001);
         }
         let mean = 10.0 / f64::from(self.ring_phases);
         (0..self.ring_phases).map(|_| rng.exponential(mean)).sum()
@@ -200,7 +207,9 @@ impl Outcome {
         self.minutes[from_minute..]
             .windows(WINDOW)
             .map(|window| {
-                window.iter().fold((0, 0), |sum, minute| (sum.0 + minute.0, sum.1 + minute.1))
+                window
+                    .iter()
+                    .fold((0, 0), |sum, minute| (sum.0 + minute.0, sum.1 + minute.1))
             })
             .filter(|(connected, abandoned)| connected + abandoned >= answers_min)
             .map(|(connected, abandoned)| abandoned as f64 / (connected + abandoned) as f64)
@@ -209,7 +218,10 @@ impl Outcome {
 
     /// Agent-seconds busy ÷ agent-seconds between two minutes.
     pub fn utilisation_between(&self, from: usize, to: usize, agents: usize) -> f64 {
-        self.minutes[from..to].iter().map(|minute| minute.2).sum::<f64>()
+        self.minutes[from..to]
+            .iter()
+            .map(|minute| minute.2)
+            .sum::<f64>()
             / ((to - from) * 60 * agents) as f64
     }
 }
