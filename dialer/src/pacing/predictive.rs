@@ -99,11 +99,16 @@ impl Sums {
     }
 
     fn add(&mut self, p: &Lanes, times: f64) {
-        for bin in 0..LANES {
-            let v = p[bin] * (1.0 - p[bin]);
-            self.mean[bin] += times * p[bin];
-            self.variance[bin] += times * v;
-            self.third[bin] += times * v * (1.0 - 2.0 * p[bin]);
+        let sums = self
+            .mean
+            .iter_mut()
+            .zip(&mut self.variance)
+            .zip(&mut self.third);
+        for (((mean, variance), third), p) in sums.zip(p) {
+            let v = p * (1.0 - p);
+            *mean += times * p;
+            *variance += times * v;
+            *third += times * v * (1.0 - 2.0 * p);
         }
     }
 }
@@ -128,19 +133,18 @@ impl Pmf {
         let last = self.chance.len() - 1;
         if self.top == last {
             let below = self.chance[last - 1];
-            for bin in 0..LANES {
-                self.chance[last][bin] += below[bin] * p[bin];
+            for ((more, below), p) in self.chance[last].iter_mut().zip(&below).zip(p) {
+                *more += below * p;
             }
         }
-        let top = (self.top + 1).min(last - 1);
-        for k in (1..=top).rev() {
+        for k in (1..=(self.top + 1).min(last - 1)).rev() {
             let below = self.chance[k - 1];
-            for bin in 0..LANES {
-                self.chance[k][bin] += (below[bin] - self.chance[k][bin]) * p[bin];
+            for ((this, below), p) in self.chance[k].iter_mut().zip(&below).zip(p) {
+                *this += (below - *this) * p;
             }
         }
-        for bin in 0..LANES {
-            self.chance[0][bin] *= 1.0 - p[bin];
+        for (none, p) in self.chance[0].iter_mut().zip(p) {
+            *none *= 1.0 - p;
         }
         self.top = (self.top + 1).min(last);
     }
@@ -154,8 +158,8 @@ enum Counts {
         free_at_most: Vec<Lanes>,
     },
     Normal {
-        answers: Sums,
-        free: Sums,
+        answers: Box<Sums>,
+        free: Box<Sums>,
     },
 }
 
@@ -196,8 +200,8 @@ impl Outlook {
             }
             for k in 1..free.chance.len() {
                 let below = free.chance[k - 1];
-                for bin in 0..LANES {
-                    free.chance[k][bin] += below[bin];
+                for (this, below) in free.chance[k].iter_mut().zip(&below) {
+                    *this += below;
                 }
             }
             Counts::Exact {
@@ -210,8 +214,8 @@ impl Outlook {
                 free.add(&free_by(&learned.free_within(busy)), count);
             }
             Counts::Normal {
-                answers: Sums::of(snapshot.waiting),
-                free,
+                answers: Box::new(Sums::of(snapshot.waiting)),
+                free: Box::new(free),
             }
         };
         let expected_free = match &counts {
@@ -314,7 +318,7 @@ impl Outlook {
             }
             Counts::Normal { answers, free } => {
                 let risk = |before: u32| {
-                    let mut answers = *answers;
+                    let mut answers = **answers;
                     answers.add(by, f64::from(before));
                     normal_risk(&answers, free, weight, self.spread)
                 };

@@ -108,7 +108,14 @@ impl World {
                 rng.log_normal(mean, 0.3)
             }
             Talk::LowVariance => rng.log_normal(150.0, 0.2),
-            Talk::UnequalAgents => rng.log_normal(if agent % 3 == 0 { 240.0 } else { 120.0 }, 1.0),
+            Talk::UnequalAgents => rng.log_normal(
+                if agent.is_multiple_of(3) {
+                    240.0
+                } else {
+                    120.0
+                },
+                1.0,
+            ),
             Talk::Exponential => rng.exponential(170.0),
         }
     }
@@ -117,7 +124,9 @@ impl World {
         match self.talk {
             Talk::Usual | Talk::TwoKinds => rng.log_normal(20.0, 0.7),
             Talk::LowVariance => rng.log_normal(20.0, 0.2),
-            Talk::UnequalAgents => rng.log_normal(if agent % 3 == 0 { 32.0 } else { 16.0 }, 0.7),
+            Talk::UnequalAgents => {
+                rng.log_normal(if agent.is_multiple_of(3) { 32.0 } else { 16.0 }, 0.7)
+            }
             Talk::Exponential => 0.0,
         }
     }
