@@ -11,6 +11,7 @@
 
 mod calls;
 mod law;
+mod pace;
 mod previews;
 
 use crate::calling_window;
@@ -21,10 +22,10 @@ use crate::do_not_call::DoNotCall;
 use crate::frequency::Frequency;
 use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 use crate::input::Input;
-use crate::pacing::{self, Busy, Governor, RING_STEP_S, Snapshot};
+use crate::pacing::Governor;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
-use model::event::{Mode, PacingLimit, Party};
+use model::event::{PacingLimit, Party};
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
@@ -562,196 +563,7 @@ impl Dialer {
         }
     }
 
-    // Pacing
-
-    fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
-        let campaign = &self.campaigns[&id];
-        let (ringing, withdrawable) = by_age(campaign, now.mono);
-        let mut snapshot = Snapshot {
-            claiming: campaign.claiming,
-            waiting: campaign.waiting,
-            theta: campaign.governor.theta(),
-            power_level: campaign.config.power_level,
-            ringing,
-            withdrawable,
-            busy: Vec::with_capacity(campaign.seats.len()),
-            ..Snapshot::default()
-        };
-        for (seat, agent) in campaign.seats.iter().zip(&campaign.config.agents) {
-            match *seat {
-                Seat::Available => {
-                    snapshot.available += u32::from(self.agents[agent].preview.is_none());
-                }
-                Seat::OnCall(since) => snapshot
-                    .busy
-                    .push(Busy::OnCall(now.mono.since(since).as_secs_f64())),
-                Seat::WrapUp(since) => snapshot
-                    .busy
-                    .push(Busy::WrapUp(now.mono.since(since).as_secs_f64())),
-                Seat::Empty => {}
-            }
-        }
-        for (other, share) in &campaign.sharing {
-            let other = &self.campaigns[other];
-            if other.in_flight() == 0 {
-                continue;
-            }
-            let (theirs, _) = by_age(other, now.mono);
-            let steps = theirs.len().max(snapshot.competing.len()).max(1);
-            snapshot.competing.resize(steps, 0.0);
-            for (sum, count) in snapshot.competing.iter_mut().zip(&theirs) {
-                *sum += share * f64::from(*count);
-            }
-            snapshot.competing[0] += share * f64::from(other.claiming + other.waiting);
-        }
-        let campaign = self.campaigns.get_mut(&id).expect("looked up above");
-        campaign.available = snapshot.available;
-        campaign.busy = snapshot.busy.len() as u32;
-        campaign.budget.roll(now.utc);
-        campaign
-            .learned
-            .refresh(now.mono.as_secs_f64(), &snapshot.busy, &snapshot.ringing);
-        let agents = snapshot.available as usize + snapshot.busy.len();
-        snapshot.guarded = match campaign.mode {
-            // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
-            // per agent does, up to a burst.
-            Mode::Predictive => {
-                campaign.budget.left_with(campaign.advance()) < -pacing::burst(agents)
-            }
-            Mode::Preview | Mode::Progressive | Mode::Power => {
-                // Of the answers that calls in flight will still bring, the usual share is abandoned.
-                let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
-                campaign
-                    .budget
-                    .is_spent(0.0, coming * campaign.config.abandon_limit_pct / 200.0)
-            }
-        };
-        snapshot
-    }
-
-    fn decide(&mut self, now: Now, id: CampaignId, out: &mut Out) {
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        campaign.decide_at = None;
-        if !campaign.running || self.draining {
-            return;
-        }
-        let snapshot = self.pacing_snapshot(now, id);
-        let signed_in = snapshot.available as usize + snapshot.busy.len();
-        if signed_in > 0 {
-            self.fetch(now, id, signed_in as u32, out);
-        }
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        let decision = pacing::decide(campaign.mode, &snapshot, &campaign.learned);
-        campaign.last = Some(decision);
-        let mut dialled = 0;
-        let mut limited_by = decision.limited_by;
-        if campaign.mode == Mode::Preview {
-            self.offer_previews(now, id, out);
-        }
-        if decision.withdraw > 0 {
-            self.give_up(now, id, decision.withdraw, out);
-        }
-        while dialled < decision.dial {
-            match self.begin(now, id, out) {
-                Ok(()) => dialled += 1,
-                Err(limit) => {
-                    limited_by = limit;
-                    break;
-                }
-            }
-        }
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        if signed_in > 0 {
-            campaign.decide_by(
-                now.mono
-                    + if limited_by == PacingLimit::Lines {
-                        GATHER_INTERVAL
-                    } else {
-                        PACE_INTERVAL
-                    },
-            );
-        }
-        let save_due = campaign.mode == Mode::Predictive
-            && signed_in > 0
-            && now.mono >= *campaign.save_at.get_or_insert(now.mono + SAVE_INTERVAL);
-        campaign.dialled_untold += dialled;
-        campaign.withdrawn_untold += decision.withdraw;
-        let changed = campaign.told_limit != Some(limited_by);
-        let quiet = campaign
-            .told_at
-            .is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
-        if (campaign.dialled_untold > 0 || campaign.withdrawn_untold > 0 || changed) && !quiet {
-            campaign.told_at = Some(now.mono);
-            campaign.told_limit = Some(limited_by);
-            out.fact(Fact::PacingDecided {
-                campaign: id,
-                dialled: std::mem::take(&mut campaign.dialled_untold),
-                in_flight: campaign.in_flight(),
-                available: snapshot.available,
-                expected_answers: decision.expected_answers,
-                expected_free: decision.expected_free,
-                theta: snapshot.theta,
-                abandon_rate: campaign.budget.rate(),
-                budget_left: campaign.budget.left_with(campaign.advance()),
-                limited_by,
-                withdrawn: std::mem::take(&mut campaign.withdrawn_untold),
-                busy: snapshot.busy.len() as u32,
-                answer_share: campaign.learned.answer_share(),
-                risk: decision.risk,
-            });
-        }
-        if save_due {
-            self.save_learned(now, id, out);
-        }
-    }
-
-    /// Withdraws the calls that have rung longest. The outside may still say that one was answered.
-    fn give_up(&mut self, now: Now, id: CampaignId, count: u32, out: &mut Out) {
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        let oldest: Vec<(AttemptId, Mono)> = campaign
-            .ringing
-            .iter()
-            .filter(|(_, ringing)| may_be_given_up(ringing, campaign.ring_min, now.mono))
-            .map(|(attempt, ringing)| (*attempt, ringing.dialled))
-            .take(count as usize)
-            .collect();
-        for (attempt, dialled) in oldest {
-            campaign.ringing.remove(&attempt);
-            campaign
-                .learned
-                .withdrawn(now.mono.since(dialled).as_secs_f64());
-            self.attempts
-                .get_mut(&attempt)
-                .expect("a ringing attempt is an attempt")
-                .given_up = true;
-            out.command(Command::Cancel { attempt });
-        }
-    }
-
-    fn save_learned(&mut self, now: Now, id: CampaignId, out: &mut Out) {
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        campaign.save_at = Some(now.mono + SAVE_INTERVAL);
-        let state = Box::new(campaign.learned.export(campaign.governor.steady()));
-        out.command(Command::SaveLearned {
-            campaign: id,
-            state,
-        });
-    }
+    // Leads for the hopper
 
     fn fetch(&mut self, now: Now, id: CampaignId, agents: u32, out: &mut Out) {
         let campaign = self
@@ -997,32 +809,4 @@ fn seat_of(state: &AgentState, now: Mono) -> Seat {
         AgentState::WrapUp(_) => Seat::WrapUp(now),
         AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => Seat::Empty,
     }
-}
-
-/// The law lets a call go that has rung for a while, counted from when the far end rang.
-fn may_be_given_up(ringing: &Ringing, ring_min: Duration, now: Mono) -> bool {
-    ringing
-        .rings
-        .is_some_and(|since| now.since(since) >= ring_min)
-}
-
-/// How many calls have rung for how many ring steps, and how many of them may be given up.
-fn by_age(campaign: &Campaign, now: Mono) -> (Vec<u32>, Vec<u32>) {
-    let (mut counts, mut withdrawable) = (Vec::new(), Vec::new());
-    for ringing in campaign.ringing.values() {
-        let age = now.since(ringing.dialled);
-        let step = ((age.as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
-        count_at(&mut counts, step);
-        if age >= campaign.ring_min && may_be_given_up(ringing, campaign.ring_min, now) {
-            count_at(&mut withdrawable, step);
-        }
-    }
-    (counts, withdrawable)
-}
-
-fn count_at(counts: &mut Vec<u32>, step: usize) {
-    if step >= counts.len() {
-        counts.resize(step + 1, 0);
-    }
-    counts[step] += 1;
 }
