@@ -53,8 +53,8 @@ fn main() {
                 .flat_map(|seed| {
                     let world = World::new(Mode::Predictive, agents, share, 8.0, seed);
                     if agents == 5 {
-                        // The first of three days is the cold start.
-                        run_days(&world, 3).split_off(1)
+                        // The first of five days is the cold start.
+                        run_days(&world, 5).split_off(1)
                     } else {
                         vec![run(&world)]
                     }
@@ -73,7 +73,11 @@ fn main() {
                 .fold(0.0, f64::max);
             println!(
                 "| {agents} | {share:.1} | {utilisation:.2} | {floor:.1} | {} | {:.2} | {legal} of {} | {:.1} | {:.1} |",
-                if utilisation >= floor { "✓" } else { "✗" },
+                if (utilisation * 100.0).round() >= (floor * 100.0).round() {
+                    "✓"
+                } else {
+                    "✗"
+                },
                 100.0 * abandoned as f64 / live as f64,
                 runs.len(),
                 worst * 100.0,
