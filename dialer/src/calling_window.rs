@@ -169,6 +169,9 @@ mod tests {
     use crate::zone::ZoneBook;
     use model::Lead;
     use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static ZONES: LazyLock<ZoneBook> = LazyLock::new(ZoneBook::default);
 
     fn lead(number: &str, zone: Option<&str>) -> Lead {
         Lead {
@@ -193,7 +196,7 @@ mod tests {
 
     fn check_us(number: &str, zone: Option<&str>, at: Utc) -> Result<(), Closed> {
         let lead = lead(number, zone);
-        let place = ZoneBook::default().place(&lead, lead.number());
+        let place = ZONES.place(&lead, lead.number());
         check(&[embedded()["us"].clone()], &place, at)
     }
 
@@ -237,17 +240,38 @@ mod tests {
 
     #[test]
     fn a_lead_without_any_zone_is_called_only_when_all_of_the_country_may_be() {
-        // Toll-free: no area. 18:00Z is 14:00 in New York, 08:00 in Honolulu and 09:00 in Adak.
-        assert_eq!(
-            check_us("+18005550100", None, utc("2026-07-01T18:00:00Z")),
-            Ok(())
-        );
-        assert!(check_us("+18005550100", None, utc("2026-07-01T17:59:59Z")).is_err());
+        // Toll-free: no area, no state, so that every state's rule holds in its own zones. On a Tuesday
+        // Honolulu opens at 18:00Z; Rhode Island closes at 22:00Z.
+        for (at, rule) in [
+            ("2026-06-30T17:59:59Z", Some("US-5")),
+            ("2026-06-30T18:00:00Z", None),
+            ("2026-06-30T21:59:59Z", None),
+            ("2026-06-30T22:00:00Z", Some("ST-RI")),
+            // A Sunday is free in South Dakota.
+            ("2026-06-28T19:00:00Z", Some("ST-SD")),
+        ] {
+            let closed = check_us("+18005550100", None, utc(at)).err();
+            assert_eq!(closed.map(|closed| closed.rule).as_deref(), rule, "{at}");
+        }
         assert_eq!(
             check_us("+99955501000", None, utc("2026-07-01T18:00:00Z"))
                 .unwrap_err()
                 .rule,
             ZONE_UNKNOWN
+        );
+    }
+
+    #[test]
+    fn an_address_without_a_state_is_held_to_every_state_of_its_zone() {
+        // 20:30 in the East: Florida is closed, and the lead may be there.
+        let at = utc("2026-07-01T00:30:00Z");
+        let closed = check_us("+18005550100", Some("America/New_York"), at);
+        assert!(closed.is_err());
+        // 19:30 in Phoenix: Arizona has no hours of its own.
+        let at = utc("2026-07-02T02:30:00Z");
+        assert_eq!(
+            check_us("+18005550100", Some("America/Phoenix"), at),
+            Ok(())
         );
     }
 
@@ -278,10 +302,10 @@ mod tests {
             snap in any::<bool>(),
             pick in 0usize..6,
         ) {
-            let numbers = ["+12125550100", "+16055550100", "+19285550100", "+18085550100", "+19075550100", "+18005550100"];
+            let numbers = ["+12125550100", "+12085550100", "+19285550100", "+18085550100", "+19075550100", "+17095550100"];
             let us = if snap { us / 1_800_000_000 * 1_800_000_000 + edge } else { us };
             let lead = lead(numbers[pick], None);
-            let place = ZoneBook::default().place(&lead, lead.number());
+            let place = ZONES.place(&lead, lead.number());
             let sets = [embedded()["us"].clone()];
             let legal = |us: i64| place.zones.iter().all(|zone| {
                 let at = Timestamp::from_microsecond(us).unwrap();

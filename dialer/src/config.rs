@@ -144,7 +144,10 @@ impl CampaignConfig {
                 && self.connect_within_ms > most
                 && most < 2_000
             {
-                let message = format!("{} ms is more than {most} ({})", self.connect_within_ms, rule.id);
+                let message = format!(
+                    "{} ms is more than {most} ({})",
+                    self.connect_within_ms, rule.id
+                );
                 found.push(("connect_within_ms", message, "use what the rule allows"));
             }
             if let Some(most) = rule.message_within_ms
@@ -166,7 +169,11 @@ impl CampaignConfig {
                 "\"{}\" is no number that can be called back ({})",
                 self.caller_id, rule.id
             );
-            found.push(("caller_id", message, "write it as +, country code and number"));
+            found.push((
+                "caller_id",
+                message,
+                "write it as +, country code and number",
+            ));
         }
         found
     }

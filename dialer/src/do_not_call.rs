@@ -118,7 +118,12 @@ impl DoNotCall {
 
     /// How many there are in all lists.
     pub fn len(&self) -> usize {
-        self.added.len() + self.lists.values().map(|list| list.numbers.len()).sum::<usize>()
+        self.added.len()
+            + self
+                .lists
+                .values()
+                .map(|list| list.numbers.len())
+                .sum::<usize>()
     }
 
     /// Whether there is none.
@@ -146,7 +151,13 @@ mod tests {
     #[test]
     fn a_list_of_the_campaign_binds_no_other() {
         let mut lists = DoNotCall::default();
-        lists.load(list("spring"), DoNotCallKind::Campaign, None, &[number(1)], false);
+        lists.load(
+            list("spring"),
+            DoNotCallKind::Campaign,
+            None,
+            &[number(1)],
+            false,
+        );
         let listed = lists.listed(number(1), spring())[0];
         assert_eq!(listed.kind, DoNotCallKind::Campaign);
         assert_eq!(lists.listed(number(1), "autumn".parse().unwrap()), []);
@@ -155,9 +166,21 @@ mod tests {
     #[test]
     fn an_internal_wish_goes_before_a_national_list() {
         let mut lists = DoNotCall::default();
-        lists.load(list("us"), DoNotCallKind::National, None, &[number(1), number(2)], false);
+        lists.load(
+            list("us"),
+            DoNotCallKind::National,
+            None,
+            &[number(1), number(2)],
+            false,
+        );
         lists.add(number(1));
-        lists.load(list("wishes"), DoNotCallKind::Internal, None, &[number(2)], false);
+        lists.load(
+            list("wishes"),
+            DoNotCallKind::Internal,
+            None,
+            &[number(2)],
+            false,
+        );
         for n in [1, 2] {
             let listed = lists.listed(number(n), spring())[0];
             assert_eq!(listed.kind, DoNotCallKind::Internal);
@@ -176,7 +199,10 @@ mod tests {
                 lists.as_of("us"),
             )
         };
-        let (one, two) = (Some(Some(Utc::from_micros(1))), Some(Some(Utc::from_micros(2))));
+        let (one, two) = (
+            Some(Some(Utc::from_micros(1))),
+            Some(Some(Utc::from_micros(2))),
+        );
         assert_eq!(load(&[number(1)], 1, false), (true, false, one));
         assert_eq!(load(&[number(2)], 2, true), (true, false, one));
         assert_eq!(load(&[number(3)], 2, false), (false, true, two));

@@ -90,10 +90,14 @@ impl Frequency {
 
     fn keys(&self, whom: &Whom) -> impl Iterator<Item = Key> + use<'_> {
         let debt = whom.debt.as_deref().map(|debt| Key::Debt(hash(debt)));
-        [Some(Key::Number(whom.number)), Some(Key::Person(hash(&whom.person))), debt]
-            .into_iter()
-            .flatten()
-            .filter(|key| self.window_us(*key) > 0)
+        [
+            Some(Key::Number(whom.number)),
+            Some(Key::Person(hash(&whom.person))),
+            debt,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|key| self.window_us(*key) > 0)
     }
 
     /// A call leaves.
@@ -231,11 +235,9 @@ fn asked(per: &[Scope], whom: &Whom) -> Vec<(Key, u64)> {
             Scope::Number => asked.push((number, 0)),
             Scope::Person => asked.push((person, 0)),
             Scope::Subject => asked.extend([(number, subject), (person, subject)]),
-            Scope::Debt => asked.extend(
-                whom.debt
-                    .as_deref()
-                    .map(|debt| (Key::Debt(hash(debt)), 0)),
-            ),
+            Scope::Debt => {
+                asked.extend(whom.debt.as_deref().map(|debt| (Key::Debt(hash(debt)), 0)))
+            }
         }
     }
     asked
@@ -268,7 +270,8 @@ mod tests {
 
     #[test]
     fn the_fourth_call_on_a_subject_waits_whatever_number_is_used() {
-        let (mut memory, set) = memory("cap = { calls = 3, within_s = 86400, per = [\"subject\"] }");
+        let (mut memory, set) =
+            memory("cap = { calls = 3, within_s = 86400, per = [\"subject\"] }");
         let cap = set.rules[0].cap.as_ref().unwrap();
         for n in 0..3 {
             let call = whom(n, "ann", Some("roof"), None);
@@ -279,7 +282,11 @@ mod tests {
         assert_eq!(ask(&whom(9, "ann", Some("roof"), None), 3), Err(at(24)));
         assert_eq!(ask(&whom(9, "ann", Some("roof"), None), 24), Ok(()));
         assert_eq!(ask(&whom(9, "ann", Some("cellar"), None), 3), Ok(()));
-        assert_eq!(ask(&whom(9, "ann", None, None), 3), Err(at(24)), "about everything");
+        assert_eq!(
+            ask(&whom(9, "ann", None, None), 3),
+            Err(at(24)),
+            "about everything"
+        );
         assert_eq!(ask(&whom(9, "bob", Some("roof"), None), 3), Ok(()));
     }
 
@@ -288,8 +295,16 @@ mod tests {
         let (mut memory, set) =
             memory("lock = { after = \"answered_agent\", hours = 168, per = [\"debt\"] }");
         let lock = set.rules[0].lock.as_ref().unwrap();
-        memory.ended(&whom(1, "ann", None, Some("d1")), AttemptOutcome::AnsweredAgent, at(1));
-        memory.ended(&whom(1, "ann", None, Some("d2")), AttemptOutcome::NoAnswer, at(1));
+        memory.ended(
+            &whom(1, "ann", None, Some("d1")),
+            AttemptOutcome::AnsweredAgent,
+            at(1),
+        );
+        memory.ended(
+            &whom(1, "ann", None, Some("d2")),
+            AttemptOutcome::NoAnswer,
+            at(1),
+        );
         let ask = |who: &Whom, hour| memory.check_lock(lock, who, at(hour));
         assert_eq!(ask(&whom(2, "bob", None, Some("d1")), 2), Err(at(169)));
         assert_eq!(ask(&whom(2, "bob", None, Some("d1")), 169), Ok(()));
@@ -314,7 +329,14 @@ mod tests {
         let cap = set.rules[0].cap.as_ref().unwrap();
         memory.keys_max = Some(1);
         memory.dialled(&whom(1, "ann", None, None), at(0));
-        assert_eq!(memory.check_cap(cap, &whom(1, "ann", None, None), at(1)), Ok(()));
-        assert!(memory.check_cap(cap, &whom(2, "bob", None, None), at(1)).is_err());
+        assert_eq!(
+            memory.check_cap(cap, &whom(1, "ann", None, None), at(1)),
+            Ok(())
+        );
+        assert!(
+            memory
+                .check_cap(cap, &whom(2, "bob", None, None), at(1))
+                .is_err()
+        );
     }
 }

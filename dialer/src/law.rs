@@ -53,7 +53,10 @@ pub(crate) struct Memory<'a> {
 impl Question<'_> {
     /// Asks every rule.
     pub(crate) fn ask(&self, memory: &Memory<'_>, now: Utc) -> Result<(), Refusal> {
-        if let Some(refusal) = self.listed(memory, now).or_else(|| self.lacking(memory, now)) {
+        if let Some(refusal) = self
+            .listed(memory, now)
+            .or_else(|| self.lacking(memory, now))
+        {
             return Err(refusal);
         }
         let Some((rule, reason, opens)) = self.closed(memory, now) else {

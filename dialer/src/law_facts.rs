@@ -49,7 +49,8 @@ impl LawFacts {
                 .filter(|text| !text.is_empty())
         };
         let owned = |column| text(column).map(str::to_string);
-        let instant = |column: Column, is_end: bool| match text(column) {
+        let instant = |column: Column, is_end: bool| {
+            match text(column) {
             None => Ok(None),
             Some(written) => read_instant(written, is_end).map(Some).ok_or_else(|| {
                 format!(
@@ -57,6 +58,7 @@ impl LawFacts {
                     column.name()
                 )
             }),
+        }
         };
         let consent = text(Column::Consent)
             .unwrap_or("")
@@ -126,7 +128,10 @@ impl LawFacts {
         if let Some(until) = self.consent_until.clone()?
             && until <= now
         {
-            return Err(format!("consent ended on {}", day_of(until.plus_micros(-1))));
+            return Err(format!(
+                "consent ended on {}",
+                day_of(until.plus_micros(-1))
+            ));
         }
         if let Some(days) = max_age_days
             && since.plus_micros(i64::from(days) * DAY_US) <= now
@@ -169,23 +174,36 @@ impl LawFacts {
         now: Utc,
     ) -> Result<(), String> {
         match self.rnd_answer.as_deref() {
-            None => return Err("the reassigned-numbers database was not asked: rnd_answer is missing".into()),
+            None => {
+                return Err(
+                    "the reassigned-numbers database was not asked: rnd_answer is missing".into(),
+                );
+            }
             Some("no") => {}
             Some("yes") => return Err("the number went to somebody else".into()),
-            Some("no_data") => return Err("the reassigned-numbers database has no data on it".into()),
+            Some("no_data") => {
+                return Err("the reassigned-numbers database has no data on it".into());
+            }
             Some(other) => return Err(format!("rnd_answer is {other:?}, not yes, no or no_data")),
         }
         let at = self.rnd_at.clone()?;
         let at = at.ok_or("the answer about reassigned numbers has no day: rnd_at is missing")?;
         if at > now {
-            return Err(format!("the answer about reassigned numbers is of the future, {}", day_of(at)));
+            return Err(format!(
+                "the answer about reassigned numbers is of the future, {}",
+                day_of(at)
+            ));
         }
         // Both may be written as days: asked on the day of the consent is soon enough.
         if at.plus_micros(DAY_US) <= consent_since {
-            return Err("the reassigned-numbers database was asked before the consent was given".into());
+            return Err(
+                "the reassigned-numbers database was asked before the consent was given".into(),
+            );
         }
         if at.plus_micros(i64::from(max_age_days) * DAY_US) <= now {
-            return Err(format!("the answer about reassigned numbers is older than {max_age_days} days"));
+            return Err(format!(
+                "the answer about reassigned numbers is older than {max_age_days} days"
+            ));
         }
         Ok(())
     }
@@ -271,8 +289,12 @@ mod tests {
                 .is_err()
         );
         assert!(
-            lead.consent(&[ConsentKind::Written], Some(30), utc("2026-01-31T00:00:00Z"))
-                .is_err()
+            lead.consent(
+                &[ConsentKind::Written],
+                Some(30),
+                utc("2026-01-31T00:00:00Z")
+            )
+            .is_err()
         );
     }
 
@@ -282,11 +304,27 @@ mod tests {
         for (columns, word) in [
             (&[("consent", "yes")][..], "\"yes\""),
             (&[("consent", "written")][..], "consent_at"),
-            (&[("consent", "written"), ("consent_at", "1/2/26")][..], "1/2/26"),
-            (&[("consent", "written"), ("consent_at", "2026-02-30")][..], "2026-02-30"),
-            (&[("consent", "written"), ("consent_at", "2026-01-01T10:00:00")][..], "10:00"),
             (
-                &[("consent", "written"), ("consent_at", "2026-01-01"), ("consent_until", "soon")][..],
+                &[("consent", "written"), ("consent_at", "1/2/26")][..],
+                "1/2/26",
+            ),
+            (
+                &[("consent", "written"), ("consent_at", "2026-02-30")][..],
+                "2026-02-30",
+            ),
+            (
+                &[
+                    ("consent", "written"),
+                    ("consent_at", "2026-01-01T10:00:00"),
+                ][..],
+                "10:00",
+            ),
+            (
+                &[
+                    ("consent", "written"),
+                    ("consent_at", "2026-01-01"),
+                    ("consent_until", "soon"),
+                ][..],
                 "soon",
             ),
         ] {

@@ -849,8 +849,7 @@ impl Dialer {
         attempt.dialled_at = now.mono;
         let facts = self.law_facts.get(&lead.id);
         let facts = facts.map_or_else(|| Cow::Owned(LawFacts::of(&lead)), Cow::Borrowed);
-        self.frequency
-            .dialled(&facts.whom(attempt.number), now.utc);
+        self.frequency.dialled(&facts.whom(attempt.number), now.utc);
         out.command(Command::Dial(Box::new(Dial {
             attempt: id,
             campaign: campaign_id,

@@ -13,6 +13,7 @@ pub use terms::*;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// Records that prove the law was kept are kept so long where no rule says otherwise: five years
 /// (16 CFR 310.5), the leap days among them.
@@ -187,23 +188,26 @@ pub fn resolve<'a>(names: &[String], own: &'a BTreeMap<String, RuleSet>) -> Vec<
 }
 
 /// The sets that come with the engine, by id.
-pub fn embedded() -> BTreeMap<String, RuleSet> {
-    [
-        include_str!("../rules/us.toml"),
-        include_str!("../rules/regf.toml"),
-        include_str!("../rules/uk.toml"),
-        include_str!("../rules/eu.toml"),
-        include_str!("../rules/de.toml"),
-        include_str!("../rules/ca.toml"),
-        include_str!("../rules/pci.toml"),
-        include_str!("../rules/demo.toml"),
-    ]
-    .into_iter()
-    .map(|text| {
-        let set = RuleSet::from_toml(text).expect("the embedded sets are read in a test");
-        (set.id.clone(), set)
-    })
-    .collect()
+pub fn embedded() -> &'static BTreeMap<String, RuleSet> {
+    static SETS: LazyLock<BTreeMap<String, RuleSet>> = LazyLock::new(|| {
+        [
+            include_str!("../rules/us.toml"),
+            include_str!("../rules/regf.toml"),
+            include_str!("../rules/uk.toml"),
+            include_str!("../rules/eu.toml"),
+            include_str!("../rules/de.toml"),
+            include_str!("../rules/ca.toml"),
+            include_str!("../rules/pci.toml"),
+            include_str!("../rules/demo.toml"),
+        ]
+        .into_iter()
+        .map(|text| {
+            let set = RuleSet::from_toml(text).expect("the embedded sets are read in a test");
+            (set.id.clone(), set)
+        })
+        .collect()
+    });
+    &SETS
 }
 
 #[cfg(test)]
@@ -239,7 +243,9 @@ mod tests {
         ] {
             has("us", id);
         }
-        ["UK-1", "UK-2", "UK-2a", "UK-2b"].map(|id| has("uk", id));
+        for id in ["UK-1", "UK-2", "UK-2a", "UK-2b"] {
+            has("uk", id);
+        }
         has("ca", "CA-1");
         has("eu", "EU-1");
         has("regf", "REGF-1");
@@ -258,7 +264,10 @@ mod tests {
         let own = BTreeMap::new();
         assert_eq!(names(resolve(&["de".into()], &own)), ["de", "eu"]);
         assert_eq!(
-            names(resolve(&["de".into(), "eu".into(), "atlantis".into()], &own)),
+            names(resolve(
+                &["de".into(), "eu".into(), "atlantis".into()],
+                &own
+            )),
             ["de", "eu"]
         );
         let set = |id: &str, include: &str| {

@@ -61,7 +61,10 @@ impl Place {
 
 /// Whether these are the two letters of a state or province that the tables know.
 pub fn is_state(letters: &str) -> bool {
-    lines(STATES).any(|line| line.split_once(' ').is_some_and(|(state, _)| state == letters))
+    lines(STATES).any(|line| {
+        line.split_once(' ')
+            .is_some_and(|(state, _)| state == letters)
+    })
 }
 
 struct Area {
@@ -135,7 +138,11 @@ impl Default for ZoneBook {
         let mut postal = BTreeMap::new();
         for line in lines(POSTAL_CODES) {
             let mut words = line.split_whitespace();
-            let states: Vec<_> = words.next().expect("a line has states").split(',').collect();
+            let states: Vec<_> = words
+                .next()
+                .expect("a line has states")
+                .split(',')
+                .collect();
             let at = zones(words.next().expect("a line has zones"));
             for prefix in words.flat_map(prefixes) {
                 let (states, zones) = (states.clone(), at.clone());
@@ -251,7 +258,9 @@ impl ZoneBook {
         }
         if let Some(postal) = postal {
             add(&mut place.zones, &postal.zones);
-            place.states.extend(postal.states.iter().map(|state| (*state).into()));
+            place
+                .states
+                .extend(postal.states.iter().map(|state| (*state).into()));
         }
         if let Some(state) = state {
             // A state has several zones: of use only where nothing says more.
@@ -290,7 +299,12 @@ impl ZoneBook {
     }
 
     /// What a postal code says, where its country has codes in the table.
-    fn postal(&self, code: &str, country: Option<&str>, is_north_american: bool) -> Option<&Postal> {
+    fn postal(
+        &self,
+        code: &str,
+        country: Option<&str>,
+        is_north_american: bool,
+    ) -> Option<&Postal> {
         let first = code.bytes().next()?;
         let is_canadian = first.is_ascii_alphabetic();
         match country {
@@ -302,7 +316,9 @@ impl ZoneBook {
             None => return None,
         }
         if is_canadian {
-            return self.postal.get(code.get(..1)?.to_ascii_uppercase().as_str());
+            return self
+                .postal
+                .get(code.get(..1)?.to_ascii_uppercase().as_str());
         }
         let digits = code.split('-').next()?;
         // A table of numbers loses the zeros that a code of the north-east begins with.
@@ -317,7 +333,10 @@ impl ZoneBook {
     fn country(&self, letters: &str) -> Option<&[TimeZone]> {
         match letters {
             "US" | "USA" | "CA" | "CAN" => self.countries.get("1"),
-            _ => self.countries.values().find(|country| country.iso == letters),
+            _ => self
+                .countries
+                .values()
+                .find(|country| country.iso == letters),
         }
         .map(|country| &country.zones[..])
     }
@@ -334,5 +353,137 @@ impl ZoneBook {
                 zones: vec![zone.clone()],
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(number: &str, zone: Option<&str>, columns: &[(&str, &str)]) -> Place {
+        let lead = Lead {
+            id: model::LeadId(1),
+            list: "l".parse().unwrap(),
+            numbers: vec![number.parse().unwrap()],
+            next_number: 0,
+            attempts: 0,
+            priority: 0,
+            time_zone: zone.map(str::to_string),
+            name: None,
+            customer_key: None,
+            fields: columns
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            last_disposition: None,
+            not_before: None,
+        };
+        ZoneBook::default().place(&lead, lead.number())
+    }
+
+    fn zones(place: &Place) -> Vec<&str> {
+        place.zones.iter().filter_map(TimeZone::iana_name).collect()
+    }
+
+    #[test]
+    fn every_state_has_an_area_code_or_a_postal_code_and_a_name() {
+        let book = ZoneBook::default();
+        let mut without: Vec<&str> = lines(STATES)
+            .filter_map(|line| line.split_once(' '))
+            .map(|(letters, _)| letters)
+            .filter(|letters| !book.spots.iter().any(|spot| spot.state == *letters))
+            .collect();
+        without.sort_unstable();
+        assert_eq!(without, [""; 0]);
+        // Nobody stands in a table whom the names do not know, but the islands with three letters.
+        for area in book.areas.values() {
+            assert!(area.state.len() == 3 || area.state == "-" || is_state(area.state));
+        }
+        for postal in book.postal.values() {
+            assert!(postal.states.iter().all(|state| is_state(state)));
+        }
+        assert!(!is_state("Florida") && !is_state("ZZ") && !is_state("BHS"));
+    }
+
+    #[test]
+    fn a_postal_code_lies_in_the_zones_that_its_state_has() {
+        // Two tables made apart: where they disagree, one is wrong. The reservations, the islands and
+        // the towns that keep their neighbours' time are the known exceptions.
+        let book = ZoneBook::default();
+        for (prefix, postal) in &book.postal {
+            let known = postal.states.iter().any(|state| {
+                let spot = book.spots.iter().find(|spot| spot.state == *state).unwrap();
+                postal.zones.iter().all(|zone| spot.zones.contains(zone))
+            });
+            let excepted = ["368", "967", "969", "X"].contains(&prefix.as_str());
+            assert!(known || excepted, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn area_and_address_are_put_together() {
+        let both = place("+12125550100", Some("America/Los_Angeles"), &[]);
+        assert_eq!(zones(&both), ["America/New_York", "America/Los_Angeles"]);
+        let zip = place("+12125550100", None, &[("postal_code", "90210-1234")]);
+        assert_eq!(zones(&zip), ["America/New_York", "America/Los_Angeles"]);
+        assert_eq!(zip.states, ["CA", "NY"]);
+        // A table of numbers has lost the zero of Massachusetts.
+        assert_eq!(
+            place("+13105550100", None, &[("postal_code", "2139")]).states,
+            ["CA", "MA"]
+        );
+        let canadian = place("+12125550100", None, &[("postal_code", "v6b 1a1")]);
+        assert!(canadian.states.contains(&"BC".to_string()));
+        let state = place("+12125550100", None, &[("state", "Florida")]);
+        assert_eq!(zones(&state), ["America/New_York", "America/Chicago"]);
+        // The number's own state says more than the column can.
+        let same = place("+13055550100", None, &[("state", "FL")]);
+        assert_eq!(zones(&same), ["America/New_York"]);
+    }
+
+    #[test]
+    fn a_code_that_lies_in_two_zones_has_both() {
+        for (number, count) in [
+            ("+18505550100", 2),
+            ("+14485550100", 2),
+            ("+14235550100", 2),
+            ("+16065550100", 2),
+            ("+15815550100", 2),
+            ("+19155550100", 1),
+            ("+16215550100", 1),
+        ] {
+            assert_eq!(place(number, None, &[]).zones.len(), count, "{number}");
+        }
+    }
+
+    #[test]
+    fn codes_without_a_place_and_codes_of_islands() {
+        let free = place("+18885550100", None, &[]);
+        assert!(free.zones.len() > 8 && free.anywhere.len() > 60 && free.states.is_empty());
+        let cayman = place("+13455550100", None, &[]);
+        assert_eq!(
+            (zones(&cayman), cayman.states.clone()),
+            (vec!["America/Cayman"], vec!["CYM".into()])
+        );
+        assert!(cayman.anywhere.is_empty());
+        let known = place("+18885550100", None, &[("postal_code", "10001")]);
+        assert_eq!(
+            (zones(&known), known.states.clone()),
+            (vec!["America/New_York"], vec!["NY".into()])
+        );
+    }
+
+    #[test]
+    fn the_country_of_an_address_counts_beside_that_of_the_number() {
+        let moved = place("+442079460100", None, &[("country", "de")]);
+        assert_eq!(zones(&moved), ["Europe/Berlin", "Europe/London"]);
+        // A German postal code is no American one.
+        let german = place(
+            "+12125550100",
+            None,
+            &[("country", "DE"), ("postal_code", "90210")],
+        );
+        assert_eq!(german.states, ["NY"]);
+        assert_eq!(place("+999555010", None, &[]).zones, []);
     }
 }

@@ -222,7 +222,8 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .parse::<CampaignId>()
             .ok()
             .and_then(|id| campaign_texts.get(&id));
-        match (kind, campaign, rule_texts.get(rest)) {
+        let (rule_set, at) = rest.split_once('.').unwrap_or((rest, ""));
+        match (kind, campaign, rule_texts.get(rule_set)) {
             // campaigns.spring.rules is the key `rules` of its own file.
             ("campaigns", Some(text), _) => {
                 if trunks_whole || !problem.message.starts_with("there is no trunk") {
@@ -230,7 +231,7 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                 }
             }
             ("rules", _, Some(text)) => {
-                checked.say(text, "rule", &problem.message, &problem.remedy)
+                checked.say(text, at, &problem.message, &problem.remedy)
             }
             ("trunks", _, _) => {
                 checked.say(

@@ -40,7 +40,11 @@ impl RuleSet {
 impl Rule {
     fn problems(&self, mut say: impl FnMut(&str, String, &str)) {
         if self.id.trim().is_empty() {
-            say("id", "a rule without an id".into(), "events name it: give it one, such as \"X-1\"");
+            say(
+                "id",
+                "a rule without an id".into(),
+                "events name it: give it one, such as \"X-1\"",
+            );
         }
         if let (Some(from), Some(until)) = (self.from, self.until)
             && until < from
@@ -69,8 +73,15 @@ impl Rule {
                 );
             }
         }
-        if self.abandon_limit_pct.is_some_and(|pct| !(0.0..=100.0).contains(&pct)) {
-            say("abandon_limit_pct", "a limit is 0 to 100 per cent".into(), "3.0 is usual");
+        if self
+            .abandon_limit_pct
+            .is_some_and(|pct| !(0.0..=100.0).contains(&pct))
+        {
+            say(
+                "abandon_limit_pct",
+                "a limit is 0 to 100 per cent".into(),
+                "3.0 is usual",
+            );
         }
         for (n, period) in self.abandon_over.iter().enumerate() {
             let is_wrong = match period {
@@ -90,41 +101,68 @@ impl Rule {
             if !(1..=CAP_CALLS_MAX).contains(&cap.calls) {
                 say(
                     "cap.calls",
-                    format!("a cap allows 1 to {CAP_CALLS_MAX} calls, this one {}", cap.calls),
+                    format!(
+                        "a cap allows 1 to {CAP_CALLS_MAX} calls, this one {}",
+                        cap.calls
+                    ),
                     "to dial nobody, pause the campaign",
                 );
             }
             if !(1..=MEMORY_DAYS_MAX * 86_400).contains(&cap.within_s) {
                 say(
                     "cap.within_s",
-                    format!("{} is not between 1 and {} s", cap.within_s, MEMORY_DAYS_MAX * 86_400),
+                    format!(
+                        "{} is not between 1 and {} s",
+                        cap.within_s,
+                        MEMORY_DAYS_MAX * 86_400
+                    ),
                     "86400 is a day",
                 );
             }
             if cap.per.is_empty() {
-                say("cap.per", "counts by nothing".into(), "use [\"number\", \"person\"]");
+                say(
+                    "cap.per",
+                    "counts by nothing".into(),
+                    "use [\"number\", \"person\"]",
+                );
             }
         }
         if let Some(lock) = &self.lock {
             if !(1..=MEMORY_DAYS_MAX * 24).contains(&lock.hours) {
                 say(
                     "lock.hours",
-                    format!("{} is not between 1 and {}", lock.hours, MEMORY_DAYS_MAX * 24),
+                    format!(
+                        "{} is not between 1 and {}",
+                        lock.hours,
+                        MEMORY_DAYS_MAX * 24
+                    ),
                     "72 is three days",
                 );
             }
             if lock.per.is_empty() {
-                say("lock.per", "holds for nothing".into(), "use [\"number\", \"person\"]");
+                say(
+                    "lock.per",
+                    "holds for nothing".into(),
+                    "use [\"number\", \"person\"]",
+                );
             }
         }
-        if self.consent.as_ref().is_some_and(|consent| consent.kinds.is_empty()) {
+        if self
+            .consent
+            .as_ref()
+            .is_some_and(|consent| consent.kinds.is_empty())
+        {
             say(
                 "consent.kinds",
                 "no kind of consent would do".into(),
                 "name one, such as [\"written\"]",
             );
         }
-        if self.do_not_call.as_ref().is_some_and(|list| list.max_age_days == 0) {
+        if self
+            .do_not_call
+            .as_ref()
+            .is_some_and(|list| list.max_age_days == 0)
+        {
             say(
                 "do_not_call.max_age_days",
                 "a file of today would be too old".into(),
@@ -148,17 +186,35 @@ mod tests {
     #[test]
     fn every_mistake_is_told_with_its_place() {
         for (line, path) in [
-            ("hours = [{ from = \"21:00\", to = \"08:00\" }]", "rule[0].hours[0].to"),
+            (
+                "hours = [{ from = \"21:00\", to = \"08:00\" }]",
+                "rule[0].hours[0].to",
+            ),
             ("states = [\"GA\", \"ZZ\"]", "rule[0].states[1]"),
-            ("from = \"2026-02-01\"\nuntil = \"2026-01-31\"", "rule[0].until"),
+            (
+                "from = \"2026-02-01\"\nuntil = \"2026-01-31\"",
+                "rule[0].until",
+            ),
             ("abandon_limit_pct = 101.0", "rule[0].abandon_limit_pct"),
-            ("abandon_over = [{ days = 30 }, { hours = 0 }]", "rule[0].abandon_over[1]"),
+            (
+                "abandon_over = [{ days = 30 }, { hours = 0 }]",
+                "rule[0].abandon_over[1]",
+            ),
             ("cap = { calls = 0, within_s = 9 }", "rule[0].cap.calls"),
             ("cap = { calls = 1, within_s = 0 }", "rule[0].cap.within_s"),
-            ("cap = { calls = 1, within_s = 9, per = [] }", "rule[0].cap.per"),
-            ("lock = { after = \"machine\", hours = 0 }", "rule[0].lock.hours"),
+            (
+                "cap = { calls = 1, within_s = 9, per = [] }",
+                "rule[0].cap.per",
+            ),
+            (
+                "lock = { after = \"machine\", hours = 0 }",
+                "rule[0].lock.hours",
+            ),
             ("consent = { kinds = [] }", "rule[0].consent.kinds"),
-            ("do_not_call = { list = \"us\", max_age_days = 0 }", "rule[0].do_not_call.max_age_days"),
+            (
+                "do_not_call = { list = \"us\", max_age_days = 0 }",
+                "rule[0].do_not_call.max_age_days",
+            ),
         ] {
             let problem = problem(line);
             assert_eq!(problem.path, path);

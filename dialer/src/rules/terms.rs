@@ -156,7 +156,10 @@ impl Holiday {
                 || (day.weekday() == Weekday::Monday && is(day.yesterday().ok()))
         };
         let nth = |month: i8, nth: i8, weekday: Weekday| {
-            day.month() == month && day.nth_weekday_of_month(nth, weekday).is_ok_and(|nth| nth == day)
+            day.month() == month
+                && day
+                    .nth_weekday_of_month(nth, weekday)
+                    .is_ok_and(|nth| nth == day)
         };
         match self {
             Holiday::NewYear => fixed(1, 1),
@@ -433,8 +436,18 @@ mod tests {
         assert_eq!(
             kept,
             [
-                "2026-01-01", "2026-01-19", "2026-02-16", "2026-05-25", "2026-06-19", "2026-07-03",
-                "2026-07-04", "2026-09-07", "2026-10-12", "2026-11-11", "2026-11-26", "2026-12-25"
+                "2026-01-01",
+                "2026-01-19",
+                "2026-02-16",
+                "2026-05-25",
+                "2026-06-19",
+                "2026-07-03",
+                "2026-07-04",
+                "2026-09-07",
+                "2026-10-12",
+                "2026-11-11",
+                "2026-11-26",
+                "2026-12-25"
             ]
         );
         assert!(Holiday::NewYear.is_kept("2027-12-31".parse().unwrap()));
