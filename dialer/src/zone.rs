@@ -6,7 +6,7 @@ use crate::rules::Column;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use model::{Lead, PhoneNumber};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Area codes of the North American Numbering Plan; the first lines say how it is written.
 pub const AREAS: &str = include_str!("../data/nanp.txt");
@@ -82,8 +82,11 @@ struct Country {
     zones: Vec<TimeZone>,
 }
 
-/// The tables, read once.
-pub struct ZoneBook {
+/// The tables; every book is the same one, read once by the process.
+#[derive(Clone)]
+pub struct ZoneBook(&'static Tables);
+
+struct Tables {
     database: TimeZoneDatabase,
     areas: BTreeMap<&'static str, Area>,
     postal: BTreeMap<String, Postal>,
@@ -98,9 +101,9 @@ impl std::fmt::Debug for ZoneBook {
         write!(
             f,
             "ZoneBook({} areas, {} postal codes, {} countries)",
-            self.areas.len(),
-            self.postal.len(),
-            self.countries.len()
+            self.0.areas.len(),
+            self.0.postal.len(),
+            self.0.countries.len()
         )
     }
 }
@@ -112,6 +115,13 @@ fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
 
 impl Default for ZoneBook {
     fn default() -> ZoneBook {
+        static TABLES: LazyLock<Tables> = LazyLock::new(Tables::read);
+        ZoneBook(&TABLES)
+    }
+}
+
+impl Tables {
+    fn read() -> Tables {
         let database = TimeZoneDatabase::bundled();
         let zones = |names: &str| -> Vec<TimeZone> {
             names
@@ -178,7 +188,7 @@ impl Default for ZoneBook {
                 }
             }
         }
-        ZoneBook {
+        Tables {
             database,
             areas,
             postal,
@@ -219,7 +229,7 @@ const STATE_FIELDS: [&str; 3] = ["state", "province", "region"];
 impl ZoneBook {
     /// The zone of that IANA name.
     pub fn zone(&self, name: &str) -> Option<TimeZone> {
-        self.database.get(name).ok()
+        self.0.database.get(name).ok()
     }
 
     /// Where this number of this lead is: the zones of its area and of its address together, so that
@@ -233,12 +243,12 @@ impl ZoneBook {
         let area = digits
             .strip_prefix('1')
             .and_then(|rest| rest.get(..3))
-            .and_then(|code| self.areas.get(code))
+            .and_then(|code| self.0.areas.get(code))
             .filter(|area| !area.zones.is_empty());
         let country = (1..=3)
             .rev()
             .filter_map(|n| digits.get(..n))
-            .find_map(|code| self.countries.get(code));
+            .find_map(|code| self.0.countries.get(code));
         let address = lead.time_zone.as_deref().and_then(|name| self.zone(name));
         let letters = column(Column::Country.name()).map(str::to_ascii_uppercase);
         let postal = column(Column::PostalCode.name())
@@ -246,7 +256,7 @@ impl ZoneBook {
         let state = STATE_FIELDS
             .iter()
             .filter_map(|field| column(field))
-            .find_map(|state| self.states.get(&state.to_ascii_uppercase()).copied());
+            .find_map(|state| self.0.states.get(&state.to_ascii_uppercase()).copied());
 
         let mut place = Place::default();
         if let Some(area) = area {
@@ -266,7 +276,7 @@ impl ZoneBook {
             // A state has several zones: of use only where nothing says more.
             if address.is_none() && postal.is_none() && area.is_none_or(|area| area.state != state)
             {
-                let spot = self.spots.iter().find(|spot| spot.state == state);
+                let spot = self.0.spots.iter().find(|spot| spot.state == state);
                 add(&mut place.zones, spot.map_or(&[], |spot| &spot.zones));
             }
             place.states.push(state.into());
@@ -289,7 +299,7 @@ impl ZoneBook {
             is_north_american || matches!(letters.as_deref(), Some("US" | "CA"));
         if place.states.is_empty() && is_of_north_america && !place.zones.is_empty() {
             place.anywhere = match &address {
-                None => Arc::clone(&self.spots),
+                None => Arc::clone(&self.0.spots),
                 Some(zone) => self.spots_in(zone),
             };
         }
@@ -317,6 +327,7 @@ impl ZoneBook {
         }
         if is_canadian {
             return self
+                .0
                 .postal
                 .get(code.get(..1)?.to_ascii_uppercase().as_str());
         }
@@ -327,13 +338,14 @@ impl ZoneBook {
             5 | 9 => digits.to_string(),
             _ => return None,
         };
-        self.postal.get(padded.get(..3)?)
+        self.0.postal.get(padded.get(..3)?)
     }
 
     fn country(&self, letters: &str) -> Option<&[TimeZone]> {
         match letters {
-            "US" | "USA" | "CA" | "CAN" => self.countries.get("1"),
+            "US" | "USA" | "CA" | "CAN" => self.0.countries.get("1"),
             _ => self
+                .0
                 .countries
                 .values()
                 .find(|country| country.iso == letters),
@@ -344,8 +356,9 @@ impl ZoneBook {
     /// Every state that has this zone; all of them where none has, as with a name that is an alias.
     fn spots_in(&self, zone: &TimeZone) -> Arc<[Spot]> {
         let is_there = |spot: &&Spot| spot.zones.contains(zone);
-        let any = self.spots.iter().any(|spot| is_there(&spot));
-        self.spots
+        let any = self.0.spots.iter().any(|spot| is_there(&spot));
+        self.0
+            .spots
             .iter()
             .filter(|spot| !any || is_there(spot))
             .map(|spot| Spot {
@@ -391,15 +404,15 @@ mod tests {
         let mut without: Vec<&str> = lines(STATES)
             .filter_map(|line| line.split_once(' '))
             .map(|(letters, _)| letters)
-            .filter(|letters| !book.spots.iter().any(|spot| spot.state == *letters))
+            .filter(|letters| !book.0.spots.iter().any(|spot| spot.state == *letters))
             .collect();
         without.sort_unstable();
         assert_eq!(without, [""; 0]);
         // Nobody stands in a table whom the names do not know, but the islands with three letters.
-        for area in book.areas.values() {
+        for area in book.0.areas.values() {
             assert!(area.state.len() == 3 || area.state == "-" || is_state(area.state));
         }
-        for postal in book.postal.values() {
+        for postal in book.0.postal.values() {
             assert!(postal.states.iter().all(|state| is_state(state)));
         }
         assert!(!is_state("Florida") && !is_state("ZZ") && !is_state("BHS"));
@@ -410,9 +423,14 @@ mod tests {
         // Two tables made apart: where they disagree, one is wrong. The reservations, the islands and
         // the towns that keep their neighbours' time are the known exceptions.
         let book = ZoneBook::default();
-        for (prefix, postal) in &book.postal {
+        for (prefix, postal) in &book.0.postal {
             let known = postal.states.iter().any(|state| {
-                let spot = book.spots.iter().find(|spot| spot.state == *state).unwrap();
+                let spot = book
+                    .0
+                    .spots
+                    .iter()
+                    .find(|spot| spot.state == *state)
+                    .unwrap();
                 postal.zones.iter().all(|zone| spot.zones.contains(zone))
             });
             let excepted = ["368", "967", "969", "X"].contains(&prefix.as_str());
