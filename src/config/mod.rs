@@ -230,9 +230,7 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                     checked.say(text, key, &problem.message, &problem.remedy);
                 }
             }
-            ("rules", _, Some(text)) => {
-                checked.say(text, at, &problem.message, &problem.remedy)
-            }
+            ("rules", _, Some(text)) => checked.say(text, at, &problem.message, &problem.remedy),
             ("trunks", _, _) => {
                 checked.say(
                     &trunks_text,
