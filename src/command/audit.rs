@@ -1,6 +1,7 @@
 //! `tandem audit`: recounts the books over an event log and says what they come to.
 
 mod place;
+mod rates;
 mod recount;
 
 use super::Output;
