@@ -437,7 +437,7 @@ fn a_queue_or_campaign_without_agents_is_only_a_warning() {
 fn the_documentation_has_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let documentation = fs::read_to_string(root.join("docs/configuration.md")).unwrap();
-    let sources: [(&str, &[&str]); 11] = [
+    let sources: [(&str, &[&str]); 12] = [
         (
             "src/config/files.rs",
             &[
@@ -471,9 +471,17 @@ fn the_documentation_has_every_key() {
         ),
         ("dialer/src/config.rs", &["CampaignConfig", "RetryRule"]),
         ("dialer/src/trunk.rs", &["TrunkLimits"]),
+        ("dialer/src/rules.rs", &["RuleSet", "Rule"]),
         (
-            "dialer/src/rules.rs",
-            &["RuleSet", "Rule", "Hours", "Cap", "Lock"],
+            "dialer/src/rules/terms.rs",
+            &[
+                "Hours",
+                "Cap",
+                "Lock",
+                "DoNotCallTerm",
+                "ConsentTerm",
+                "ReassignedTerm",
+            ],
         ),
     ];
     let mut keys = 0;

@@ -448,6 +448,33 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_id_that_nobody_can_call_back_is_a_problem() {
+        for (set, caller_id, count) in [
+            ("us", "anonymous", 1),
+            ("us", "030123456", 1),
+            ("us", "+4930123456", 0),
+            ("demo", "anonymous", 0),
+        ] {
+            let text = SPRING.replace("+4930123456", caller_id);
+            let problems = config(&text.replace("\"us\"", &format!("\"{set}\""))).validate();
+            assert_eq!(problems.len(), count, "{set} {caller_id}: {problems:?}");
+            assert!(
+                problems
+                    .iter()
+                    .all(|problem| problem.message.contains("US-9"))
+            );
+        }
+    }
+
+    #[test]
+    fn the_window_that_a_start_looks_back_is_the_longest_cap_or_lock() {
+        let window_s = |set: &str| config(&SPRING.replace("\"us\"", set)).cap_window_s();
+        assert_eq!(window_s("\"us\""), 7 * 86_400);
+        assert_eq!(window_s("\"uk\""), 72 * 3_600);
+        assert_eq!(window_s("\"demo\""), 0);
+    }
+
+    #[test]
     fn an_unknown_field_and_an_unknown_rule_set_are_refused() {
         assert!(
             toml::from_str::<CampaignConfig>(&SPRING.replace("mode", "mood = 1\nmode")).is_err()

@@ -278,6 +278,34 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_page_on_compliance_can_be_loaded() {
+        let page = include_str!("../../docs/compliance.md");
+        let examples: Vec<&str> = page
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("```").map(|(example, _)| example))
+            .collect();
+        assert_eq!(examples.len(), 1);
+        let set = RuleSet::from_toml(examples[0]).unwrap();
+        assert_eq!(set.problems(), []);
+        assert_eq!(set.rules.len(), 5);
+    }
+
+    #[test]
+    fn every_rule_of_every_set_stands_on_the_page_on_compliance() {
+        let page = include_str!("../../docs/compliance.md");
+        for rule in embedded().values().flat_map(|set| &set.rules) {
+            let name = match rule.id.split_once('-') {
+                Some(("ST", state)) => state.to_string(),
+                Some(("DEMO", _)) => continue,
+                Some(("UK", "2a" | "2b")) => "UK-2, a, b".into(),
+                Some(_) | None => rule.id.clone(),
+            };
+            assert!(page.contains(&name), "{}", rule.id);
+        }
+    }
+
+    #[test]
     fn a_rule_outside_its_dates_or_states_does_not_apply() {
         let set = RuleSet::from_toml(
             "id = \"x\"\n[[rule]]\nid = \"X-1\"\ntext = \"t\"\nfrom = \"2026-01-01\"\nuntil = \"2026-12-31\"\nstates = [\"FL\"]",
