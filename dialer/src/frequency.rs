@@ -153,11 +153,13 @@ impl Frequency {
                 }
                 continue;
             };
-            let recent: Vec<Utc> = notes
+            let mut recent: Vec<Utc> = notes
                 .iter()
                 .filter(|note| note.at > since && note.is_about(subject))
                 .map(|note| note.at)
                 .collect();
+            // The wall clock may have stepped back in between.
+            recent.sort_unstable();
             if recent.len() >= calls {
                 let leaves = recent[recent.len() - calls].plus_micros(cap.window_us());
                 free_at = free_at.max(Some(leaves));
