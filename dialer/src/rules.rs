@@ -169,7 +169,7 @@ impl RuleSet {
 
 /// The sets that these names mean, with all they include, each once. Own sets go before the embedded
 /// ones; a name that nobody knows is left out: [`crate::Config::validate`] has told of it.
-pub fn resolve<'a>(names: &[String], own: &'a BTreeMap<String, RuleSet>) -> Vec<RuleSet> {
+pub fn resolve(names: &[String], own: &BTreeMap<String, RuleSet>) -> Vec<RuleSet> {
     let embedded = embedded();
     let find = |name: &str| own.get(name).or_else(|| embedded.get(name)).cloned();
     let mut seen = BTreeSet::new();

@@ -54,7 +54,7 @@ fn agent(n: u64) -> AgentId {
 
 /// New York, and Oklahoma, where nine in the evening in New York is closing time as well.
 fn number(n: u64) -> PhoneNumber {
-    let area = if n % 2 == 0 { "212" } else { "405" };
+    let area = if n.is_multiple_of(2) { "212" } else { "405" };
     format!("+1{area}555{n:04}").parse().unwrap()
 }
 
