@@ -51,7 +51,7 @@ fn predictive_is_busier_than_progressive_and_progressive_abandons_nobody() {
 fn the_shipped_scenario_is_read_and_stands() {
     let text = include_str!("../../config/scenarios/half_leave.toml");
     let scenario: Scenario = toml::from_str(text).unwrap();
-    assert_eq!(scenario.problems(), Vec::<String>::new());
+    assert_eq!(scenario.problems(), []);
     let short = Scenario {
         hours: 0.5,
         shifts: 1,
@@ -68,9 +68,13 @@ fn the_shipped_scenario_is_read_and_stands() {
 fn a_scenario_with_a_mistake_says_what_would_be_right() {
     assert!(toml::from_str::<Scenario>("agent = 3").is_err());
     let scenario: Scenario = toml::from_str("agents = 0\nanswer_rate = 1.5").unwrap();
+    let said: Vec<String> = scenario.problems().iter().map(ToString::to_string).collect();
     assert_eq!(
-        scenario.problems(),
-        ["agents: from 1 to 20000", "answer_rate: from 0 to 1"]
+        said,
+        [
+            "agents: 0 is not from 1 to 20000; correct the number",
+            "answer_rate: 1.5 is not from 0 to 1; correct the number"
+        ]
     );
     assert!(
         "adept-hard"
