@@ -29,16 +29,16 @@ const PRIOR_SHARE: f64 = 0.3;
 /// Up to so many agents the sums are exact; beyond, normal with a correction for their skewness.
 const EXACT_AGENTS_MAX: usize = 32;
 /// By how much one abandoned person moves ln θ.
-const GAIN: f64 = 0.08;
+const GAIN: f64 = 0.15;
 /// What the budget has left is to be spent over so many answers, or what is left of the shift.
-const SPEND_OVER: f64 = 400.0;
+const SPEND_OVER: f64 = 200.0;
 const SPEND_OVER_MIN: f64 = 30.0;
 /// Of the answers still to come, the share that may be counted on to earn an abandonment back.
-const COUNTED_ON: f64 = 0.5;
+const COUNTED_ON: f64 = 0.25;
 /// Before the answers of a quarter of an hour are in, one is expected per agent in this time.
 const BUSY_S: f64 = 200.0;
 /// Of the limit; the rest is for what the last answers bring.
-const AIM: f64 = 0.985;
+const AIM: f64 = 0.965;
 /// One decision dials no more.
 const DIALS_MAX: u64 = 2_000;
 
@@ -160,7 +160,7 @@ impl Informed {
             dialled: 0,
             answered: [0.0; STEPS],
             failed: [0.0; STEPS],
-            theta_ln: 0.03_f64.ln(),
+            theta_ln: 0.02_f64.ln(),
             live: 0.0,
             abandoned: 0.0,
         };

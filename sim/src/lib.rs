@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+pub mod bound;
 mod caller;
 mod carrier;
 pub mod chaos;
@@ -27,6 +28,7 @@ pub mod judge;
 mod leads;
 mod network;
 mod open_dialer;
+pub mod plot;
 pub mod report;
 pub mod scenario;
 pub mod setting;

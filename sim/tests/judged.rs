@@ -68,7 +68,11 @@ fn the_shipped_scenario_is_read_and_stands() {
 fn a_scenario_with_a_mistake_says_what_would_be_right() {
     assert!(toml::from_str::<Scenario>("agent = 3").is_err());
     let scenario: Scenario = toml::from_str("agents = 0\nanswer_rate = 1.5").unwrap();
-    let said: Vec<String> = scenario.problems().iter().map(ToString::to_string).collect();
+    let said: Vec<String> = scenario
+        .problems()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         said,
         [
