@@ -199,6 +199,7 @@ mod tests {
             limit: 0.06,
             ..strict
         };
-        assert!(loose.bound_pct() > strict.bound_pct() + 0.5);
+        let [strict, loose] = [strict, loose].map(|world| world.bound_pct());
+        assert!(loose > strict + 0.3, "{strict:.2} {loose:.2}");
     }
 }

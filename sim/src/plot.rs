@@ -10,9 +10,9 @@ const HEIGHT: f64 = 800.0;
 const LEFT: f64 = 76.0;
 /// Room for the legends.
 const RIGHT: f64 = 190.0;
-const TOP: f64 = 74.0;
+const TOP: f64 = 92.0;
 const BOTTOM: f64 = 54.0;
-const GAP: f64 = 34.0;
+const GAP: f64 = 44.0;
 const PANELS: f64 = 4.0;
 const PANEL: f64 = (HEIGHT - TOP - BOTTOM - (PANELS - 1.0) * GAP) / PANELS;
 /// Lines and areas have this many points at most: more than one for two pixels shows nothing.
@@ -26,7 +26,7 @@ const SKY: &str = "#56b4e9";
 const ORANGE: &str = "#e69f00";
 const GREEN: &str = "#009e73";
 const RED: &str = "#d55e00";
-const GREY: &str = "#c8c8c8";
+const GREY: &str = "#e2e2e2";
 const INK: &str = "#333333";
 
 /// What is written above.
@@ -140,8 +140,9 @@ pub fn svg(titles: &Titles, curve: &Curve, agents: usize, steps_h: &[f64]) -> St
         low: (least / 20.0).floor().min(4.0) * 20.0,
         high: 100.0,
     };
-    frame(&mut out, &points, &panel, "utilisation, %", steps_h);
+    frame(&mut out, &points, &panel, "utilisation, %");
     line(&mut out, &points, &panel, &points.utilisation, BLUE, 1.6);
+    marks(&mut out, &points, &panel, steps_h);
     legend(&mut out, panel.top, &[("utilisation", BLUE)]);
 
     let panel = Panel {
@@ -149,11 +150,11 @@ pub fn svg(titles: &Titles, curve: &Curve, agents: usize, steps_h: &[f64]) -> St
         low: 0.0,
         high: agents.max(1) as f64,
     };
-    frame(&mut out, &points, &panel, "agents", steps_h);
+    frame(&mut out, &points, &panel, "agents");
     put(
         &mut out,
         format_args!(
-            "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{PANEL:.1}\" fill=\"#f2f2f2\"/>",
+            "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{PANEL:.1}\" fill=\"{GREY}\"/>",
             panel.top,
             WIDTH - LEFT - RIGHT
         ),
@@ -168,6 +169,7 @@ pub fn svg(titles: &Titles, curve: &Curve, agents: usize, steps_h: &[f64]) -> St
         area(&mut out, &points, &panel, &below, &above, colour);
         below = above;
     }
+    marks(&mut out, &points, &panel, steps_h);
     legend(
         &mut out,
         panel.top,
@@ -183,11 +185,12 @@ pub fn svg(titles: &Titles, curve: &Curve, agents: usize, steps_h: &[f64]) -> St
     let panel = Panel {
         top: tops[2],
         low: 0.0,
-        high: round_up(most),
+        high: next_of(&[1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0], most),
     };
-    frame(&mut out, &points, &panel, "calls in flight", steps_h);
+    frame(&mut out, &points, &panel, "calls in flight");
     let in_flight: Vec<Option<f64>> = points.in_flight.iter().map(|x| Some(*x)).collect();
     line(&mut out, &points, &panel, &in_flight, GREEN, 1.4);
+    marks(&mut out, &points, &panel, steps_h);
     legend(&mut out, panel.top, &[("dialled, no agent yet", GREEN)]);
 
     let worst = points
@@ -201,7 +204,7 @@ pub fn svg(titles: &Titles, curve: &Curve, agents: usize, steps_h: &[f64]) -> St
         low: 0.0,
         high: worst.min(ABANDONMENT_TOP_PCT),
     };
-    frame(&mut out, &points, &panel, "abandonment, %", steps_h);
+    frame(&mut out, &points, &panel, "abandonment, %");
     let y = panel.y(ABANDONMENT_LIMIT_PCT);
     put(
         &mut out,
@@ -212,6 +215,7 @@ pub fn svg(titles: &Titles, curve: &Curve, agents: usize, steps_h: &[f64]) -> St
     );
     line(&mut out, &points, &panel, &points.five_minutes, SKY, 1.2);
     line(&mut out, &points, &panel, &points.so_far, INK, 2.0);
+    marks(&mut out, &points, &panel, steps_h);
     legend(
         &mut out,
         panel.top,
@@ -243,25 +247,30 @@ fn escaped(text: &str) -> String {
 
 /// The next of 1, 2, 5, 10, 20, 50 …
 fn round_up(x: f64) -> f64 {
+    next_of(&[1.0, 2.0, 5.0, 10.0], x)
+}
+
+/// The next of these, or of these times ten, a hundred …
+fn next_of(steps: &[f64], x: f64) -> f64 {
     let magnitude = 10.0_f64.powf(x.max(1e-9).log10().floor());
-    [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
+    steps
+        .iter()
         .map(|step| step * magnitude)
         .find(|step| *step >= x * 0.999_999)
         .unwrap_or(x)
 }
 
-/// Axes, ticks, title and the marks of the scenario's steps.
-fn frame(out: &mut String, points: &Points, panel: &Panel, title: &str, steps_h: &[f64]) {
+/// Axes, ticks and title.
+fn frame(out: &mut String, points: &Points, panel: &Panel, title: &str) {
     let (right, bottom) = (WIDTH - RIGHT, panel.top + PANEL);
     put(
         out,
         format_args!(
             "<text x=\"{LEFT}\" y=\"{:.1}\" font-weight=\"bold\">{title}</text>",
-            panel.top - 7.0
+            panel.top - 8.0
         ),
     );
-    let every = round_up((panel.high - panel.low) / 5.0);
+    let every = round_up((panel.high - panel.low) / 6.0);
     let mut tick = (panel.low / every).ceil() * every;
     while tick <= panel.high + 1e-9 {
         let y = panel.y(tick);
@@ -286,12 +295,24 @@ fn frame(out: &mut String, points: &Points, panel: &Panel, title: &str, steps_h:
                 "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{bottom:.1}\" y2=\"{:.1}\" stroke=\"{INK}\"/>\
                  <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"12\">{}</text>",
                 bottom + 4.0,
-                bottom + 17.0,
+                bottom + 16.0,
                 (hour * 1_000.0).round() / 1_000.0
             ),
         );
         hour += every;
     }
+    put(
+        out,
+        format_args!(
+            "<polyline points=\"{LEFT},{:.1} {LEFT},{bottom:.1} {right:.1},{bottom:.1}\" fill=\"none\" stroke=\"{INK}\"/>",
+            panel.top
+        ),
+    );
+}
+
+/// Where the scenario changes something.
+fn marks(out: &mut String, points: &Points, panel: &Panel, steps_h: &[f64]) {
+    let bottom = panel.top + PANEL;
     for step in steps_h {
         let x = points.x_of_hour(*step);
         put(
@@ -302,13 +323,6 @@ fn frame(out: &mut String, points: &Points, panel: &Panel, title: &str, steps_h:
             ),
         );
     }
-    put(
-        out,
-        format_args!(
-            "<polyline points=\"{LEFT},{:.1} {LEFT},{bottom:.1} {right:.1},{bottom:.1}\" fill=\"none\" stroke=\"{INK}\"/>",
-            panel.top
-        ),
-    );
 }
 
 /// A line, torn where there is nothing to show.
