@@ -156,6 +156,12 @@ impl World {
         self
     }
 
+    /// Looks at every step as if the engine had this setting: whatever differs is a planted bug.
+    pub fn with_checker_of(mut self, setting: &Setting) -> World {
+        self.checker = Some(Checker::new(setting));
+        self
+    }
+
     /// Keeps a fingerprint from now on.
     pub fn with_trace(mut self) -> World {
         self.trace = Some(Trace::default());
