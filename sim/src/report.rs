@@ -145,6 +145,11 @@ fn pct(part: u64, whole: u64) -> Option<f64> {
     ratio(part, whole).map(|x| 100.0 * x)
 }
 
+/// The interval of a mean of what cannot be negative, nor more than this.
+fn interval_within(of: &[f64], most: f64) -> Option<[f64; 2]> {
+    interval(of).map(|[low, high]| [low.max(0.0), high.min(most)])
+}
+
 impl Report {
     pub(crate) fn new(
         scenario: &Scenario,
@@ -215,10 +220,10 @@ impl Report {
                 Vec::new()
             },
             ci95: Intervals {
-                utilisation_pct: interval(&utilisation),
-                abandonment_pct: interval(&abandonment),
+                utilisation_pct: interval_within(&utilisation, 100.0),
+                abandonment_pct: interval_within(&abandonment, 100.0),
                 shifts_over_limit_pct: wilson(over_limit, judged),
-                idle_seconds_mean: interval(&idle),
+                idle_seconds_mean: interval_within(&idle, f64::INFINITY),
             },
         }
     }

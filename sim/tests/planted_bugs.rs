@@ -480,6 +480,7 @@ fn a_call_that_overtakes_one_that_has_aged_is_found() {
         callers.patience_s = sim::scenario::Spread::fixed(300.0);
         callers.called = "100".into();
         callers.digit_chance = 1.0;
+        setting.people.talk = sim::scenario::Spread::fixed(60.0);
         setting
     };
     assert_eq!(found_by_setting(ageing(0.5), &ageing(0.5)), None);
