@@ -262,6 +262,7 @@ impl Metrics {
             | Fact::IvrVariableSet { .. }
             | Fact::AgentStatePending { .. }
             | Fact::CallDisposed { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::RecordingStarted { .. }
             | Fact::EngineDraining { .. } => {}
 

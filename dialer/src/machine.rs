@@ -12,6 +12,7 @@
 mod calls;
 mod law;
 mod previews;
+mod settings;
 
 use crate::calling_window;
 use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
@@ -24,7 +25,7 @@ use crate::input::Input;
 use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
-use model::event::{Mode, PacingLimit, Party};
+use model::event::{Mode, PacingLimit};
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
@@ -187,6 +188,8 @@ impl Dialer {
             Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
                 self.abandoned(now, attempt, out);
             }
+            Input::AttemptAsked { attempt } => self.asked(now, attempt),
+            Input::AttemptMessaged { attempt } => self.messaged(now, attempt, out),
             Input::AttemptFailed { attempt, cause } => self.failed(now, attempt, cause, out),
             Input::PreviewAnswered {
                 agent,
@@ -221,21 +224,22 @@ impl Dialer {
             Input::SetRunning { campaign, running } => {
                 self.set_running(now, campaign, running, out);
             }
-            Input::SetMode { campaign: id, mode } => {
-                if let Some(campaign) = self.campaigns.get_mut(&id)
-                    && campaign.mode != mode
-                {
-                    campaign.mode = mode;
-                    campaign.decide_by(now.mono);
-                    let running = campaign.running;
-                    out.fact(Fact::CampaignChanged {
-                        campaign: id,
-                        mode,
-                        running,
-                        by: Party::System,
-                    });
-                }
-            }
+            Input::SetMode { campaign, mode } => self.set_mode(now, campaign, mode, out),
+            Input::SetAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            } => self.set_abandon_limit(now, campaign, limit_pct, by, out),
+            Input::SetPowerLevel {
+                campaign,
+                power_level,
+                by,
+            } => self.set_power_level(now, campaign, power_level, by, out),
+            Input::SetMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            } => self.set_max_in_flight(now, campaign, max_in_flight, by, out),
             Input::Drain => {
                 self.draining = true;
                 for id in self.campaign_ids() {
@@ -520,35 +524,16 @@ impl Dialer {
         }
     }
 
-    fn set_running(&mut self, now: Now, id: CampaignId, running: bool, out: &mut Out) {
-        let Some(campaign) = self.campaigns.get_mut(&id) else {
-            return;
-        };
-        if campaign.running == running {
-            return;
-        }
-        campaign.running = running;
-        let mode = campaign.mode;
-        campaign.decide_by(now.mono);
-        out.fact(Fact::CampaignChanged {
-            campaign: id,
-            mode,
-            running,
-            by: Party::System,
-        });
-        if !running {
-            self.return_hopper(id, out);
-        }
-    }
-
     // Pacing
 
     fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
         let campaign = &self.campaigns[&id];
         let mut snapshot = Snapshot {
             claiming: campaign.claiming,
-            waiting: campaign.waiting,
-            theta: campaign.governor.theta(),
+            waiting: campaign.waiting - campaign.in_flow,
+            in_flow: campaign.in_flow,
+            asks: campaign.asks_agents().then(|| campaign.asks.shares()),
+            theta: campaign.theta(),
             power_level: campaign.config.power_level,
             ringing: by_age(campaign, now.mono),
             ..Snapshot::default()
@@ -569,6 +554,14 @@ impl Dialer {
             if other.in_flight() == 0 {
                 continue;
             }
+            if other.mode == Mode::Agentless {
+                // Its calls speak with a flow; those who will ask compete, whatever their age.
+                if snapshot.competing.is_empty() {
+                    snapshot.competing.push(0.0);
+                }
+                snapshot.competing[0] += share * other.expected_asks();
+                continue;
+            }
             let theirs = by_age(other, now.mono);
             let steps = theirs.len().max(snapshot.competing.len()).max(1);
             snapshot.competing.resize(steps, 0.0);
@@ -584,7 +577,13 @@ impl Dialer {
             .learned
             .refresh(now.mono.as_secs_f64(), &snapshot.busy);
         // Of the answers that calls in flight will still bring, the usual share is abandoned.
-        let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
+        let coming = match snapshot.asks {
+            Some(asks) => {
+                let unanswered = snapshot.ringing.iter().sum::<u32>() + snapshot.claiming;
+                asks.expected(unanswered, snapshot.in_flow, snapshot.waiting)
+            }
+            None => f64::from(snapshot.in_flight()) * campaign.learned.answer_share(),
+        };
         snapshot.guarded = campaign
             .budget
             .is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
@@ -602,7 +601,8 @@ impl Dialer {
         }
         let snapshot = self.pacing_snapshot(now, id);
         let signed_in = snapshot.available as usize + snapshot.busy.len();
-        if signed_in > 0 {
+        let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
+        if dials {
             self.fetch(now, id, signed_in as u32, out);
         }
         let campaign = self
@@ -629,7 +629,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
-        if signed_in > 0 {
+        if dials {
             campaign.decide_by(
                 now.mono
                     + if limited_by == PacingLimit::Lines {
@@ -667,6 +667,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
+        let agents = agents.max(campaign.hopper_agents());
         if let Some(count) = campaign.hopper.wants(now.mono, agents) {
             campaign.hopper.fetching = true;
             let lists = campaign.config.lists.clone();
@@ -773,11 +774,11 @@ impl Dialer {
         let campaign = &self.campaigns[&campaign_id];
         let wanted = match agent {
             Some(agent) => is_signed_in(&self.agents[&agent].state),
-            None => campaign
-                .config
-                .agents
-                .iter()
-                .any(|agent| is_signed_in(&self.agents[agent].state)),
+            None => {
+                let mut agents = campaign.config.agents.iter();
+                !campaign.needs_agents()
+                    || agents.any(|agent| is_signed_in(&self.agents[agent].state))
+            }
         };
         if withdrawn {
             return self.end(
@@ -819,6 +820,11 @@ impl Dialer {
         campaign
             .learned
             .dialled(now.mono.as_secs_f64(), campaign.dials);
+        if campaign.asks_agents() {
+            campaign
+                .asks
+                .dialled(campaign.dials, now.mono.as_secs_f64());
+        }
         attempt.dial_number = campaign.dials;
         attempt.stage = Stage::Ringing;
         attempt.dialled_at = now.mono;
@@ -840,6 +846,11 @@ impl Dialer {
             classify: campaign.config.detect_machines,
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),
+            abandon_flow: campaign.config.abandon_flow,
+            flow: campaign.config.flow,
+            on_machine: campaign.config.on_machine,
+            machine_prompt: campaign.config.machine_prompt.clone(),
+            prerecorded: campaign.prerecorded(),
             agent,
             lead,
         })));
@@ -883,6 +894,7 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         ringing_at: None,
         answered_at: None,
         dial_number: 0,
+        in_flow: false,
         withdrawn: false,
     }
 }

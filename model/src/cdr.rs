@@ -386,7 +386,7 @@ impl CdrFold {
                 self.begin(cdr, now);
                 None
             }
-            Fact::CallClassified { call, verdict } => {
+            Fact::CallClassified { call, verdict, .. } => {
                 self.update(*call, |open| open.cdr.verdict = Some(*verdict))
             }
             Fact::CallBridged { call, agent, .. } => self.update(*call, |open| {
@@ -539,6 +539,7 @@ impl CdrFold {
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }

@@ -110,6 +110,8 @@ pub enum Mode {
     Power,
     /// Paced by what agents and calls in flight are expected to do.
     Predictive,
+    /// A flow speaks with whoever answers; an agent comes in only where the flow asks for one.
+    Agentless,
 }
 
 /// What kept a pacing decision from dialling more.
@@ -160,8 +162,14 @@ pub enum Fact {
         number: PhoneNumber,
         caller_id: String,
     },
-    /// A person or machine was recognised.
-    CallClassified { call: CallId, verdict: Verdict },
+    /// A person or machine was recognised. `agent` is who talks with it by then: too late to keep it
+    /// from them.
+    CallClassified {
+        call: CallId,
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
+    },
     /// Customer and agent hear each other.
     CallBridged {
         call: CallId,
@@ -359,12 +367,27 @@ pub enum Fact {
         rang_us: u64,
         next_at: Option<Utc>,
     },
-    /// A campaign began, paused or changed how it dials.
+    /// A campaign began, paused or changed how it dials. The three limits are the ones in force since
+    /// then; `supervisor` is who asked for it, by the name the API knows them by.
     CampaignChanged {
         campaign: CampaignId,
         mode: Mode,
         running: bool,
         by: Party,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        abandon_limit_pct: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        power_level: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_in_flight: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        supervisor: Option<String>,
+    },
+    /// A change of a campaign was asked for and cannot be: everything stays as it was.
+    CampaignChangeRefused {
+        campaign: CampaignId,
+        why: String,
+        supervisor: Option<String>,
     },
     /// A pacing decision that dialled, or that changed what limits dialling.
     PacingDecided {
@@ -460,6 +483,7 @@ variants! {
     AttemptAnswered = "attempt.answered",
     AttemptEnded = "attempt.ended",
     CampaignChanged = "campaign.changed",
+    CampaignChangeRefused = "campaign.change_refused",
     PacingDecided = "campaign.pacing_decided",
     RecordingStarted = "recording.started",
     RecordingEnded = "recording.ended",
@@ -513,6 +537,7 @@ impl Fact {
             | Fact::AttemptAnswered { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }

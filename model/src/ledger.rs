@@ -432,7 +432,9 @@ impl Ledger {
                     self.broken(event, Rule::NotLive, attempt);
                 }
             }
-            Fact::CampaignChanged { .. } | Fact::PacingDecided { .. } => {}
+            Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
+            | Fact::PacingDecided { .. } => {}
 
             Fact::RecordingStarted { recording, call } => {
                 self.goes_on(event, *call);

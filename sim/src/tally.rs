@@ -52,7 +52,8 @@ impl World {
             Fact::AttemptEnded { outcome, .. } if !self.shift_over => match outcome {
                 AttemptOutcome::AnsweredAgent => self.tally.connected += 1,
                 AttemptOutcome::Abandoned => self.tally.abandoned += 1,
-                AttemptOutcome::Machine
+                AttemptOutcome::Messaged
+                | AttemptOutcome::Machine
                 | AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed

@@ -145,9 +145,9 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallBridged { agent, .. }
         | Fact::CallUnbridged { agent, .. }
         | Fact::CallDisposed { agent, .. } => *agent == me,
+        Fact::CallClassified { agent, .. } => *agent == Some(me),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
-        | Fact::CallClassified { .. }
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallEnded { .. }
@@ -171,6 +171,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::AttemptAnswered { .. }
         | Fact::AttemptEnded { .. }
         | Fact::CampaignChanged { .. }
+        | Fact::CampaignChangeRefused { .. }
         | Fact::PacingDecided { .. }
         | Fact::RecordingStarted { .. }
         | Fact::RecordingEnded { .. }

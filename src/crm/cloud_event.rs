@@ -60,7 +60,9 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::AttemptBlocked { attempt, .. }
         | Fact::AttemptAnswered { attempt, .. }
         | Fact::AttemptEnded { attempt, .. } => attempt.to_string(),
-        Fact::CampaignChanged { campaign, .. } | Fact::PacingDecided { campaign, .. } => {
+        Fact::CampaignChanged { campaign, .. }
+        | Fact::CampaignChangeRefused { campaign, .. }
+        | Fact::PacingDecided { campaign, .. } => {
             campaign.to_string()
         }
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
