@@ -50,6 +50,7 @@ impl Engine {
     pub fn new(mut config: Config, boot: u32, seed: u64) -> Result<Engine, ConfigError> {
         crate::config::join_campaigns(&mut config.acd, &config.dialer);
         let flows = crate::config::flows(&config)?;
+        crate::config::join_flows(&mut config.dialer, &flows)?;
         let mut rng = model::Rng::new(seed);
         let floor = Floor {
             now: Now::default(),
@@ -161,6 +162,7 @@ impl Engine {
             | Stage::Connecting { .. }
             | Stage::Talking(_)
             | Stage::OnHold(_)
+            | Stage::LeavingMessage { .. }
             | Stage::Parting { .. }
             | Stage::Over => false,
         })
@@ -188,6 +190,7 @@ impl Engine {
             Input::LegClassified { leg, verdict } => {
                 self.on_customer(leg, Seen::Classified(verdict))
             }
+            Input::BeepEnded { leg } => self.on_customer(leg, Seen::BeepEnded),
             Input::RecordingWritten {
                 recording,
                 file,
@@ -260,7 +263,7 @@ impl Engine {
             Input::LeadWithdrawn { lead } => self
                 .floor
                 .tell_dialer(dialer::Input::LeadWithdrawn { lead }),
-            Input::DoNotCall { number } => self.do_not_call(number),
+            Input::DoNotCall { number } => self.floor.do_not_call(number),
             Input::DoNotCallLoaded { numbers } => self
                 .floor
                 .tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
@@ -279,6 +282,33 @@ impl Engine {
             Input::SetCampaignMode { campaign, mode } => self
                 .floor
                 .tell_dialer(dialer::Input::SetMode { campaign, mode }),
+            Input::SetCampaignAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            } => self.floor.tell_dialer(dialer::Input::SetAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            }),
+            Input::SetCampaignPowerLevel {
+                campaign,
+                power_level,
+                by,
+            } => self.floor.tell_dialer(dialer::Input::SetPowerLevel {
+                campaign,
+                power_level,
+                by,
+            }),
+            Input::SetCampaignMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            } => self.floor.tell_dialer(dialer::Input::SetMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            }),
             Input::SetQueueOpen { queue, open } => self
                 .floor
                 .tell_acd(acd::Input::SetQueueOpen { queue, open }),
@@ -471,7 +501,7 @@ impl Engine {
                         callback_at,
                     });
                     if let (true, Some(number)) = (do_not_call, last.number) {
-                        self.do_not_call(number);
+                        self.floor.do_not_call(number);
                     }
                 }
                 self.floor.tell_acd(acd::Input::WrapUpEnded { agent });
@@ -483,11 +513,6 @@ impl Engine {
         if let Some(call) = self.floor.call_of_agent.get(&agent).copied() {
             self.step(call, Seen::Wish(agent, wish));
         }
-    }
-
-    fn do_not_call(&mut self, number: model::PhoneNumber) {
-        self.floor.command(Command::StoreDoNotCall { number });
-        self.floor.tell_dialer(dialer::Input::DoNotCall { number });
     }
 
     /// Routes what acd and dialer want done until nothing is left.

@@ -38,6 +38,8 @@ pub enum Input {
     PromptFinished { leg: LegId, play: PlayId },
     /// Person or machine.
     LegClassified { leg: LegId, verdict: Verdict },
+    /// The beep of a machine has ended: it records now.
+    BeepEnded { leg: LegId },
     /// No RTP for as long as the configuration allows.
     MediaLost { leg: LegId },
     /// A recording is on disk.
@@ -97,6 +99,25 @@ pub enum Input {
     SetCampaignRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.
     SetCampaignMode { campaign: CampaignId, mode: Mode },
+    /// A supervisor moves a campaign's abandonment limit, in per cent of the live answers. Above what
+    /// the rule sets allow it is refused.
+    SetCampaignAbandonLimit {
+        campaign: CampaignId,
+        limit_pct: f64,
+        by: String,
+    },
+    /// A supervisor changes the calls per available agent of mode `power`.
+    SetCampaignPowerLevel {
+        campaign: CampaignId,
+        power_level: f64,
+        by: String,
+    },
+    /// A supervisor changes how many calls of a campaign may be without an agent at once.
+    SetCampaignMaxInFlight {
+        campaign: CampaignId,
+        max_in_flight: u32,
+        by: String,
+    },
     /// A supervisor opens or closes a queue.
     SetQueueOpen { queue: QueueId, open: bool },
 
