@@ -116,7 +116,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
     ("acd/tests/rules.rs", 1_060, "one test per routing rule"),
     (
         "call/src/life.rs",
-        860,
+        900,
         "the stages of a call, in their order",
     ),
     (
@@ -131,7 +131,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
     ),
     (
         "ivr/src/run.rs",
-        1_010,
+        1_030,
         "the interpreter, one function per kind of node",
     ),
     ("model/src/cdr.rs", 960, "the call record with its tests"),
