@@ -261,6 +261,7 @@ impl Metrics {
             | Fact::IvrDigitsCollected { .. }
             | Fact::IvrVariableSet { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
             | Fact::CampaignChangeRefused { .. }
             | Fact::RecordingStarted { .. }

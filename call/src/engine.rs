@@ -242,6 +242,17 @@ impl Engine {
                     exhausted,
                 });
             }
+            Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            } => self.floor.tell_dialer(dialer::Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            }),
             Input::ClaimStored { attempt } => self
                 .floor
                 .tell_dialer(dialer::Input::ClaimStored { attempt }),
@@ -479,6 +490,13 @@ impl Engine {
             AgentAction::Hold { held } => self.wish(agent, Wish::Hold(held)),
             AgentAction::Decline => self.wish(agent, Wish::Decline),
             AgentAction::Preview { accept } => self.wish(agent, Wish::Preview(accept)),
+            AgentAction::Dial { number, campaign } => {
+                self.floor.tell_dialer(dialer::Input::AgentDials {
+                    agent,
+                    number,
+                    campaign,
+                });
+            }
             AgentAction::Dispose {
                 disposition,
                 note,
@@ -655,9 +673,19 @@ impl Engine {
                 attempt,
                 campaign,
                 lead,
+                by_hand,
             } => {
-                self.offer_preview(agent, attempt, campaign, lead);
+                self.offer_preview(agent, attempt, campaign, lead, by_hand);
             }
+            dialer::Command::AddLead {
+                agent,
+                campaign,
+                number,
+            } => self.floor.command(Command::AddLead {
+                agent,
+                campaign,
+                number,
+            }),
             dialer::Command::Cancel { attempt } => {
                 self.forget_claim(attempt);
                 if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {
@@ -673,9 +701,13 @@ impl Engine {
         attempt: AttemptId,
         campaign: CampaignId,
         lead: Box<model::Lead>,
+        by_hand: bool,
     ) {
         let id = CallId(self.floor.calls.next());
-        self.floor.tell_acd(acd::Input::Reserve { agent, call: id });
+        let is = self.floor.acd.agent_state(agent);
+        if is == Some(AgentState::Available) || by_hand {
+            self.floor.tell_acd(acd::Input::Reserve { agent, call: id });
+        }
         if self.floor.acd.agent_state(agent) != Some(AgentState::Offered(id)) {
             // A caller was faster: the lead waits for the next agent.
             let skipped = dialer::Input::PreviewAnswered {
@@ -689,6 +721,9 @@ impl Engine {
         let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new());
         life::preview(&mut call, agent, campaign, attempt, lead, &mut self.floor);
         self.keep(call);
+        if by_hand {
+            self.step(id, Seen::Wish(agent, Wish::Preview(true)));
+        }
     }
 
     fn is_undecided_preview(&self, attempt: AttemptId) -> bool {

@@ -71,6 +71,13 @@ pub enum Input {
         leads: Vec<Lead>,
         exhausted: bool,
     },
+    /// Answer to `AddLead`; no lead where the number is being called, or the store failed.
+    LeadAdded {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+        lead: Option<Box<Lead>>,
+    },
     /// The claim is durable.
     ClaimStored { attempt: AttemptId },
     /// The claim could not be made.
@@ -177,4 +184,10 @@ pub enum AgentAction {
     Decline,
     /// Dial or skip the previewed lead.
     Preview { accept: bool },
+    /// Call a number by hand, for a campaign of theirs; the first one where none is named.
+    Dial {
+        number: PhoneNumber,
+        #[serde(default)]
+        campaign: Option<CampaignId>,
+    },
 }

@@ -220,6 +220,7 @@ impl Books {
             | Command::PopScreen(_)
             | Command::Lookup { .. }
             | Command::FetchLeads { .. }
+            | Command::AddLead { .. }
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
@@ -350,6 +351,15 @@ impl Day {
         };
         let luck = self.rng.unit();
         match command {
+            Command::DialCustomer {
+                leg,
+                classify: true,
+                ..
+            } if luck < 0.5 => {
+                self.see(Input::LegAnswered { leg });
+                let verdict = [Verdict::Person, Verdict::Machine][usize::from(luck < 0.25)];
+                self.see(Input::LegClassified { leg, verdict });
+            }
             Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => match luck {
                 l if l < 0.2 => {
                     self.see(Input::LegRinging { leg });
@@ -395,6 +405,20 @@ impl Day {
                 lookup,
                 result: Ok(BTreeMap::new()),
             }),
+            Command::AddLead {
+                agent,
+                campaign,
+                number,
+            } => {
+                let mut lead = self.lead();
+                lead.numbers = vec![number];
+                self.see(Input::LeadAdded {
+                    agent,
+                    campaign,
+                    number,
+                    lead: (luck < 0.9).then(|| Box::new(lead)),
+                });
+            }
             Command::FetchLeads { campaign, .. } => {
                 let leads = (0..self.rng.below(6)).map(|_| self.lead()).collect();
                 self.see(Input::LeadsSupplied {
@@ -463,7 +487,7 @@ impl Day {
 
     fn act(&mut self) {
         let agent = self.agent();
-        let action = match self.rng.below(14) {
+        let action = match self.rng.below(16) {
             0 => AgentAction::SignIn,
             1 => AgentAction::SignOut,
             2..=4 => AgentAction::Ready,
@@ -485,6 +509,12 @@ impl Day {
                 held: self.rng.chance(0.5),
             },
             11 => AgentAction::Decline,
+            12 | 13 => AgentAction::Dial {
+                number: format!("+1212555{:04}", 9_000 + self.rng.below(50))
+                    .parse()
+                    .unwrap(),
+                campaign: self.rng.chance(0.3).then(|| "autumn".parse().unwrap()),
+            },
             _ => AgentAction::Preview {
                 accept: self.rng.chance(0.7),
             },
@@ -732,6 +762,7 @@ fn the_random_days_go_everywhere() {
         "call.held",
         "call.classified",
         "campaign.change_refused",
+        "agent.dial_refused",
         "ivr.left",
         "queue.refused",
         "offer.failed",

@@ -45,6 +45,8 @@ pub(crate) struct Attempt {
     pub(crate) withdrawn: bool,
     /// Answered, and a flow speaks: no agent was asked for yet.
     pub(crate) in_flow: bool,
+    /// An agent placed it: nothing is detected, no flow speaks, and nobody calls again by itself.
+    pub(crate) by_hand: bool,
 }
 
 #[derive(Debug)]

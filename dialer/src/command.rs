@@ -42,12 +42,20 @@ pub enum Command {
         campaign: CampaignId,
         leads: Vec<LeadId>,
     },
-    /// Show this lead to this agent; the attempt is claimed once the agent accepts.
+    /// Show this lead to this agent; the attempt is claimed once the agent accepts. With `by_hand`
+    /// the agent has asked for it and needs no asking.
     OfferPreview {
         agent: AgentId,
         attempt: AttemptId,
         campaign: CampaignId,
         lead: Box<Lead>,
+        by_hand: bool,
+    },
+    /// An agent calls this number by hand: find or make its lead, and hold it. Answer with `LeadAdded`.
+    AddLead {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
     },
     /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
     /// withdrawn or blocked.

@@ -76,6 +76,20 @@ pub enum Input {
         attempt: AttemptId,
         accept: bool,
     },
+    /// An agent calls a number by hand, for a campaign of theirs; the first one where none is named.
+    AgentDials {
+        agent: AgentId,
+        number: PhoneNumber,
+        campaign: Option<CampaignId>,
+    },
+    /// The lead of a number that an agent calls by hand; none where it is being called already, or the
+    /// store failed.
+    LeadAdded {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+        lead: Option<Box<Lead>>,
+    },
     /// A number that is never to be called again, from now on.
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.

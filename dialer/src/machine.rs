@@ -9,6 +9,7 @@
 //!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
 //! ```
 
+mod by_hand;
 mod calls;
 mod law;
 mod previews;
@@ -169,7 +170,7 @@ impl Dialer {
                 attempt,
                 store_failed,
             } => {
-                self.claim_refused(now, attempt, store_failed);
+                self.claim_refused(now, attempt, store_failed, out);
             }
             Input::AttemptRinging { attempt } => {
                 if let Some(attempt) = self.attempts.get_mut(&attempt)
@@ -198,6 +199,17 @@ impl Dialer {
             } => {
                 self.preview_answered(now, agent, attempt, accept, out);
             }
+            Input::AgentDials {
+                agent,
+                number,
+                campaign,
+            } => self.agent_dials(agent, number, campaign, out),
+            Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            } => self.lead_added(agent, campaign, number, lead, out),
             Input::DoNotCall { number } => self.do_not_call.add(number),
             Input::DoNotCallLoaded { numbers } => {
                 numbers
@@ -790,7 +802,8 @@ impl Dialer {
                 out,
             );
         }
-        if !campaign.running || self.draining || !wanted {
+        let by_hand = attempt.by_hand;
+        if !(campaign.running || by_hand) || self.draining || !wanted {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
         if let Err(block) = self.allowed(campaign_id, &lead, now.utc) {
@@ -820,7 +833,7 @@ impl Dialer {
         campaign
             .learned
             .dialled(now.mono.as_secs_f64(), campaign.dials);
-        if campaign.asks_agents() {
+        if campaign.asks_agents() && !by_hand {
             campaign
                 .asks
                 .dialled(campaign.dials, now.mono.as_secs_f64());
@@ -843,20 +856,21 @@ impl Dialer {
             number: attempt.number,
             caller_id: campaign.config.caller_id.clone(),
             ring_timeout: campaign.config.ring_timeout(),
-            classify: campaign.config.detect_machines,
+            // The agent hears who answered.
+            classify: campaign.config.detect_machines && !by_hand,
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),
             abandon_flow: campaign.config.abandon_flow,
-            flow: campaign.config.flow,
+            flow: campaign.config.flow.filter(|_| !by_hand),
             on_machine: campaign.config.on_machine,
             machine_prompt: campaign.config.machine_prompt.clone(),
-            prerecorded: campaign.prerecorded(),
+            prerecorded: campaign.prerecorded() && !by_hand,
             agent,
             lead,
         })));
     }
 
-    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool) {
+    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool, out: &mut Out) {
         if self
             .attempts
             .get(&id)
@@ -873,7 +887,12 @@ impl Dialer {
         if store_failed {
             campaign.store_wait_until = Some(now.mono + STORE_BACKOFF);
         }
-        if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
+        if attempt.by_hand {
+            self.held.remove(&attempt.lead.id);
+            if let Some(agent) = attempt.agent {
+                by_hand::refuse(agent, attempt.number, "the store refused the claim", out);
+            }
+        } else if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
             campaign.hopper.put_back_first(attempt.lead);
         } else {
             self.held.remove(&attempt.lead.id);
@@ -895,6 +914,7 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         answered_at: None,
         dial_number: 0,
         in_flow: false,
+        by_hand: false,
         withdrawn: false,
     }
 }

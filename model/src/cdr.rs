@@ -534,6 +534,7 @@ impl CdrFold {
             | Fact::ScreenPopped { .. }
             | Fact::AgentStateChanged { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
             | Fact::AttemptClaimed { .. }
             | Fact::AttemptBlocked { .. }

@@ -329,6 +329,12 @@ pub enum Fact {
         agent: AgentId,
         reason: Option<ReasonId>,
     },
+    /// The agent wanted to call a number by hand and may not, or cannot now.
+    AgentDialRefused {
+        agent: AgentId,
+        number: PhoneNumber,
+        why: String,
+    },
     /// The agent said what the call came to.
     CallDisposed {
         call: CallId,
@@ -477,6 +483,7 @@ variants! {
     ScreenPopped = "offer.screen_popped",
     AgentStateChanged = "agent.state_changed",
     AgentStatePending = "agent.state_pending",
+    AgentDialRefused = "agent.dial_refused",
     CallDisposed = "call.disposed",
     AttemptClaimed = "attempt.claimed",
     AttemptBlocked = "attempt.blocked",
@@ -532,6 +539,7 @@ impl Fact {
             Fact::EngineFaulted { call, .. } => *call,
             Fact::AgentStateChanged { is, was, .. } => is.call().or(was.call()),
             Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::AttemptClaimed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }

@@ -391,7 +391,9 @@ impl Ledger {
             } => {
                 self.change_agent(event, *agent, *was, *is, *was_for_us);
             }
-            Fact::AgentStatePending { .. } | Fact::CallDisposed { .. } => {}
+            Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
+            | Fact::CallDisposed { .. } => {}
 
             Fact::AttemptClaimed {
                 attempt,

@@ -138,6 +138,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
     match fact {
         Fact::AgentStateChanged { agent, .. }
         | Fact::AgentStatePending { agent, .. }
+        | Fact::AgentDialRefused { agent, .. }
         | Fact::OfferMade { agent, .. }
         | Fact::OfferAnswered { agent, .. }
         | Fact::OfferFailed { agent, .. }

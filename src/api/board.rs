@@ -320,6 +320,7 @@ impl Board {
             | Fact::OfferAnswered { .. }
             | Fact::ScreenPopped { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }

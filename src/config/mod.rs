@@ -289,7 +289,11 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         }
     };
     // Where a flow has an error, none can be used, and none is missing.
-    let is_no_flow = |flow: &FlowId| flows.as_ref().is_some_and(|flows| !flows.contains_key(flow));
+    let is_no_flow = |flow: &FlowId| {
+        flows
+            .as_ref()
+            .is_some_and(|flows| !flows.contains_key(flow))
+    };
     if let Some(flows) = &flows {
         for problem in call::config::campaign_flow_problems(&dialer, flows) {
             if let Some(text) = campaign_texts.get(&problem.campaign) {

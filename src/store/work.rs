@@ -198,6 +198,16 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
             attempt: *attempt,
             store_failed: true,
         }),
+        StoreRequest::AddLead {
+            agent,
+            campaign,
+            number,
+        } => Some(Input::LeadAdded {
+            agent: *agent,
+            campaign: *campaign,
+            number: *number,
+            lead: None,
+        }),
         StoreRequest::FetchLeads { campaign, .. } => Some(Input::LeadsSupplied {
             campaign: *campaign,
             leads: Vec::new(),
@@ -361,6 +371,20 @@ impl Worker {
                     exhausted,
                 });
             }
+            StoreRequest::AddLead {
+                agent,
+                campaign,
+                number,
+            } => {
+                let lead = leads::add(connection, &mut self.held, *campaign, *number, now).await?;
+                done.handed_out.extend(lead.as_ref().map(|lead| lead.id));
+                done.answers.push(Input::LeadAdded {
+                    agent: *agent,
+                    campaign: *campaign,
+                    number: *number,
+                    lead: lead.map(Box::new),
+                });
+            }
             StoreRequest::Claim {
                 attempt,
                 call,
@@ -507,6 +531,8 @@ impl Worker {
                         self.starved.push(campaign);
                     }
                 }
+                // The agent is told, and may try again.
+                StoreRequest::AddLead { .. } => {}
                 StoreRequest::Resolve { .. }
                 | StoreRequest::ReturnLeads { .. }
                 | StoreRequest::StoreDisposition { .. }

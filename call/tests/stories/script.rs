@@ -89,6 +89,12 @@ pub fn input(text: &str) -> Option<Input> {
             leads: supplied(leads),
             exhausted: true,
         },
+        ["lead", id, "is", "made", "of", who, "for", agent] => Input::LeadAdded {
+            agent: name(agent),
+            campaign: name("spring"),
+            number: who.parse().unwrap(),
+            lead: Some(Box::new(lead(id.parse().unwrap(), who))),
+        },
         ["claim", attempt, "is", "stored"] => Input::ClaimStored {
             attempt: number(attempt),
         },
@@ -212,6 +218,10 @@ fn action(does: &[&str]) -> AgentAction {
         ["declines"] => AgentAction::Decline,
         ["dials"] => AgentAction::Preview { accept: true },
         ["skips"] => AgentAction::Preview { accept: false },
+        ["dials", number] => AgentAction::Dial {
+            number: number.parse().unwrap(),
+            campaign: None,
+        },
         ["is", "done"] => AgentAction::WrapUpDone,
         ["needs", s, "s", "more"] => AgentAction::ExtendWrapUp {
             by: Duration::from_secs(s.parse().unwrap()),

@@ -23,13 +23,13 @@ impl Dialer {
             .campaigns
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
-        let live = !campaign.config.detect_machines;
+        let live = !campaign.config.detect_machines || attempt.by_hand;
         attempt.stage = Stage::Answered { live };
         attempt.answered_at = Some(now.mono);
         campaign.ringing.remove(&id);
         campaign.waiting += 1;
         campaign.asks.answered(attempt.dial_number);
-        if campaign.config.flow.is_some() {
+        if campaign.config.flow.is_some() && !attempt.by_hand {
             attempt.in_flow = true;
             campaign.in_flow += 1;
         }
@@ -248,7 +248,7 @@ impl Dialer {
         campaign.ringing.remove(&id);
         let next = match next {
             Some(next) => next,
-            None if attempt.withdrawn => LeadNext::Done,
+            None if attempt.withdrawn || attempt.by_hand => LeadNext::Done,
             None => retry::next(
                 &campaign.config,
                 &campaign.sets,
