@@ -311,6 +311,12 @@ impl Dialer {
         self.attempts.len()
     }
 
+    /// Answered attempts that are for a flow, and have asked for no agent.
+    pub fn attempts_in_flow(&self) -> usize {
+        let in_flow = self.campaigns.values().map(|campaign| campaign.in_flow);
+        in_flow.sum::<u32>() as usize
+    }
+
     fn do_what_is_due(&mut self, now: Now, out: &mut Out) {
         while let Some(&(until, id)) = self.previews_until.first()
             && (until <= now.mono || !self.is_previewed(id))
