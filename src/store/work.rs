@@ -158,7 +158,9 @@ impl Store {
 /// Whether a request may not be lost.
 fn is_record(request: &StoreRequest) -> bool {
     match request {
-        StoreRequest::FetchLeads { .. } | StoreRequest::Claim { .. } => false,
+        StoreRequest::FetchLeads { .. }
+        | StoreRequest::AddLead { .. }
+        | StoreRequest::Claim { .. } => false,
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::StoreDisposition { .. }
@@ -178,6 +180,7 @@ fn may_linger(request: &StoreRequest) -> bool {
     match request {
         StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => true,
         StoreRequest::FetchLeads { .. }
+        | StoreRequest::AddLead { .. }
         | StoreRequest::Claim { .. }
         | StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
