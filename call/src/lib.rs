@@ -52,6 +52,7 @@ mod call;
 mod check;
 pub mod command;
 pub mod config;
+mod dialing;
 mod engine;
 mod floor;
 pub mod input;

@@ -71,8 +71,8 @@ pub struct CampaignConfig {
     /// Mode `agentless`: the flow that speaks with whoever answers, the lead's fields its variables.
     #[serde(default)]
     pub flow: Option<FlowId>,
-    /// Whether that flow can ask for an agent. Filled by the engine, which knows the flow.
-    #[serde(default)]
+    /// Whether that flow can ask for an agent. No key: the engine, which knows the flow, says so.
+    #[serde(skip)]
     pub asks_agents: bool,
     /// What becomes of a call that a machine answered.
     #[serde(default)]

@@ -113,7 +113,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
         850,
         "who gets which call, in one place",
     ),
-    ("acd/tests/rules.rs", 1_060, "one test per routing rule"),
+    ("acd/tests/rules.rs", 1_080, "one test per routing rule"),
     (
         "call/src/life.rs",
         900,
@@ -121,7 +121,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
     ),
     (
         "dialer/src/machine.rs",
-        940,
+        960,
         "one function per input of the dialer",
     ),
     (
