@@ -38,6 +38,8 @@ pub enum Input {
     PromptFinished { leg: LegId, play: PlayId },
     /// Person or machine.
     LegClassified { leg: LegId, verdict: Verdict },
+    /// The beep of a machine has ended: it records now.
+    BeepEnded { leg: LegId },
     /// No RTP for as long as the configuration allows.
     MediaLost { leg: LegId },
     /// A recording is on disk.
@@ -69,6 +71,13 @@ pub enum Input {
         leads: Vec<Lead>,
         exhausted: bool,
     },
+    /// Answer to `AddLead`; no lead where the number is being called, or the store failed.
+    LeadAdded {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+        lead: Option<Box<Lead>>,
+    },
     /// The claim is durable.
     ClaimStored { attempt: AttemptId },
     /// The claim could not be made.
@@ -97,6 +106,25 @@ pub enum Input {
     SetCampaignRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.
     SetCampaignMode { campaign: CampaignId, mode: Mode },
+    /// A supervisor moves a campaign's abandonment limit, in per cent of the live answers. Above what
+    /// the rule sets allow it is refused.
+    SetCampaignAbandonLimit {
+        campaign: CampaignId,
+        limit_pct: f64,
+        by: String,
+    },
+    /// A supervisor changes the calls per available agent of mode `power`.
+    SetCampaignPowerLevel {
+        campaign: CampaignId,
+        power_level: f64,
+        by: String,
+    },
+    /// A supervisor changes how many calls of a campaign may be without an agent at once.
+    SetCampaignMaxInFlight {
+        campaign: CampaignId,
+        max_in_flight: u32,
+        by: String,
+    },
     /// A supervisor opens or closes a queue.
     SetQueueOpen { queue: QueueId, open: bool },
 
@@ -156,4 +184,10 @@ pub enum AgentAction {
     Decline,
     /// Dial or skip the previewed lead.
     Preview { accept: bool },
+    /// Call a number by hand, for a campaign of theirs; the first one where none is named.
+    Dial {
+        number: PhoneNumber,
+        #[serde(default)]
+        campaign: Option<CampaignId>,
+    },
 }

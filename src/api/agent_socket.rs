@@ -138,6 +138,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
     match fact {
         Fact::AgentStateChanged { agent, .. }
         | Fact::AgentStatePending { agent, .. }
+        | Fact::AgentDialRefused { agent, .. }
         | Fact::OfferMade { agent, .. }
         | Fact::OfferAnswered { agent, .. }
         | Fact::OfferFailed { agent, .. }
@@ -145,9 +146,9 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallBridged { agent, .. }
         | Fact::CallUnbridged { agent, .. }
         | Fact::CallDisposed { agent, .. } => *agent == me,
+        Fact::CallClassified { agent, .. } => *agent == Some(me),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
-        | Fact::CallClassified { .. }
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallMessageStarted { .. }
@@ -172,6 +173,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::AttemptAnswered { .. }
         | Fact::AttemptEnded { .. }
         | Fact::CampaignChanged { .. }
+        | Fact::CampaignChangeRefused { .. }
         | Fact::PacingDecided { .. }
         | Fact::DoNotCallAdded { .. }
         | Fact::DoNotCallLoaded { .. }
