@@ -132,6 +132,21 @@ pub enum PacingLimit {
     Store,
 }
 
+impl PacingLimit {
+    /// The same as a sentence for people, to stand after "why not more".
+    pub fn because(self) -> &'static str {
+        match self {
+            PacingLimit::Risk => "one more call would too likely be abandoned",
+            PacingLimit::Budget => "the abandonment budget is spent: one call per available agent",
+            PacingLimit::Lines => "the lines or calls per second are used up",
+            PacingLimit::Leads => "no lead is ready",
+            PacingLimit::Agents => "no agent is there",
+            PacingLimit::Rule => "the mode's own rule",
+            PacingLimit::Store => "the store cannot take claims",
+        }
+    }
+}
+
 /// Whose wish, or whose file, a do-not-call list is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
