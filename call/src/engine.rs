@@ -275,6 +275,19 @@ impl Engine {
             Input::DoNotCallLoaded { numbers } => self
                 .floor
                 .tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
+            Input::DoNotCallListLoaded {
+                list,
+                kind,
+                as_of,
+                numbers,
+                more,
+            } => self.floor.tell_dialer(dialer::Input::DoNotCallListLoaded {
+                list,
+                kind,
+                as_of,
+                numbers,
+                more,
+            }),
             Input::DialerHistory { answers, dials } => {
                 self.floor
                     .tell_dialer(dialer::Input::HistoryLoaded { answers, dials });

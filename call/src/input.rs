@@ -1,9 +1,9 @@
 //! What the engine is told: facts seen on the wire, answers of the store, wishes of people.
 
-use model::event::{Mode, Verdict};
+use model::event::{DoNotCallKind, Mode, Verdict};
 use model::{
-    AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, LookupId, OfferId,
-    PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId,
+    AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, ListId, LookupId,
+    OfferId, PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -93,6 +93,15 @@ pub enum Input {
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.
     DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+    /// A do-not-call list with the date of its file, or a part of it: the last one, without `more`,
+    /// puts it in use.
+    DoNotCallListLoaded {
+        list: ListId,
+        kind: DoNotCallKind,
+        as_of: Option<Utc>,
+        numbers: Vec<PhoneNumber>,
+        more: bool,
+    },
 
     /// What the law counts of the days before, at start.
     DialerHistory {

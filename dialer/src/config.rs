@@ -317,6 +317,9 @@ impl RetryRule {
     }
 }
 
+/// A lock begins with the end of a call, and the store is asked by when it began: longer than calls are.
+const CALL_HOURS: u32 = 6;
+
 /// Something in the configuration that cannot stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
@@ -336,7 +339,9 @@ impl Config {
             .flat_map(|campaign| crate::rules::resolve(&campaign.rules, &self.rules))
             .flat_map(|set| set.rules)
             .flat_map(|rule| {
-                let lock_s = rule.lock.map(|lock| lock.hours.saturating_mul(3_600));
+                let lock_s = rule
+                    .lock
+                    .map(|lock| lock.hours.saturating_add(CALL_HOURS).saturating_mul(3_600));
                 [rule.cap.map(|cap| cap.within_s), lock_s]
             })
             .flatten()
@@ -621,8 +626,8 @@ mod tests {
     #[test]
     fn the_window_that_a_start_looks_back_is_the_longest_cap_or_lock() {
         let window_s = |set: &str| config(&SPRING.replace("\"us\"", set)).cap_window_s();
-        assert_eq!(window_s("\"us\""), 7 * 86_400);
-        assert_eq!(window_s("\"uk\""), 72 * 3_600);
+        assert_eq!(window_s("\"us\""), (7 * 24 + CALL_HOURS) * 3_600);
+        assert_eq!(window_s("\"uk\""), (72 + CALL_HOURS) * 3_600);
         assert_eq!(window_s("\"demo\""), 0);
     }
 

@@ -587,6 +587,11 @@ fn a_restart_remembers_answers_abandonments_and_dials() {
     assert_eq!(history.dials.len(), 4);
     assert_eq!(history.dials[0].number, leads[0].number());
     assert_eq!(history.dials[0].person, leads[0].id.to_string());
+    let talk = history
+        .dials
+        .iter()
+        .find(|dial| dial.outcome == Some(AttemptOutcome::AnsweredAgent));
+    assert!(talk.is_some_and(|talk| talk.ended_at.is_some() && talk.debt.is_none()));
     time.fetch_add(3_600_000_000, Ordering::Relaxed);
     let later = store.history(Duration::from_secs(3_600)).unwrap();
     assert_eq!(later.dials, [], "no cap looks back so far");

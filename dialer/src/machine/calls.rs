@@ -247,8 +247,8 @@ impl Dialer {
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
         campaign.ringing.remove(&id);
+        let facts = self.law_facts.remove(&attempt.lead.id);
         if attempt.dial_number > 0 {
-            let facts = self.law_facts.remove(&attempt.lead.id);
             let facts = facts.unwrap_or_else(|| LawFacts::of(&attempt.lead));
             self.frequency
                 .ended(&facts.whom(attempt.number), outcome, now.utc);

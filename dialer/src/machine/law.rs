@@ -121,6 +121,7 @@ impl Dialer {
     ) {
         let attempt = AttemptId(self.mint.next());
         self.held.remove(&lead.id);
+        self.law_facts.remove(&lead.id);
         out.fact(Fact::AttemptBlocked {
             attempt,
             campaign,
