@@ -393,6 +393,7 @@ mod tests {
             campaign: "spring".parse().unwrap(),
             lead: LeadId(1),
             rule: "US-5".into(),
+            reason: None,
         };
         let boots = [
             vec![
