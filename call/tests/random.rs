@@ -447,7 +447,15 @@ impl Day {
             time_zone: None,
             name: None,
             customer_key: None,
-            fields: BTreeMap::new(),
+            // Recorded voices need it.
+            fields: [
+                ("consent", "written"),
+                ("consent_at", "2026-06-01"),
+                ("rnd_answer", "no"),
+                ("rnd_at", "2026-06-20"),
+            ]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
             last_disposition: None,
             not_before: None,
         }
