@@ -1,32 +1,47 @@
 //! Person or machine: a sequential likelihood-ratio test (Wald 1945) over what is heard after the answer.
 //!
-//! Every 20 ms the odds are summed from tables: how long it rang, how long nobody spoke, the length of
-//! the first utterance, the pause behind it, the bursts and pauses that follow, the noise of the line.
-//! What has ended counts by its density, what still runs by its survival: a first utterance that has
-//! not ended after 1.5 s says «machine» now, not when it ends. As soon as the odds pass a bound the
-//! verdict is in. A person is handed over at once; the test goes on, and may still say «machine» then.
+//! Every 20 ms the odds are summed from tables: how long it rang, how long nobody spoke and how noisy
+//! the line is (the habits of who answers), and how far the first utterance has come: how long it is,
+//! in how many bursts, and for how long it has paused. A pause after «hello?» that outlasts what
+//! greetings pause says «person»; an utterance that outlasts what people say says «machine», while it
+//! still runs. As soon as the odds pass a bound the verdict is in. A person is handed over at once;
+//! the test goes on, and may still say «machine» then.
 //!
 //! ```text
 //! Listening ─► Person ──► (odds turn) late Machine     until LISTEN_ON_MS
 //!      ├─────► Machine
-//!      └─────► Unsure   nothing was certain until DECIDE_MS
+//!      └─────► Unsure   nobody spoke until SILENT_MS, nothing was certain until DECIDE_MS
 //! ```
 
 use super::ear::FRAME_MS;
-use super::tables::{self, Table};
+use super::tables::{self, Grid, Table};
 use super::voice::{Step, Voice};
 
-/// Without a verdict this long after the answer there is none: the odds of whoever was silent or
-/// unclear for that long no longer pay for the wait of a person.
-pub const DECIDE_MS: u32 = 4_000;
+/// Whoever has not spoken for this long after the answer cannot be told: wait no longer.
+pub const SILENT_MS: u32 = 4_000;
+
+/// Whoever speaks may do so for this long after the answer before it is given up. Long, because a
+/// person who still speaks does not wait for anybody yet; one who has stopped is told by the pause.
+pub const DECIDE_MS: u32 = 6_000;
 
 /// How long a person's line is listened to after the answer. Greetings last 4 to 12 s, but one that
 /// was not recognised after 8 s of it never is.
 pub const LISTEN_ON_MS: u32 = 8_000;
 
-/// No part of the evidence may shift the odds by more than this (a factor of 33): the tables come from
-/// recordings made for the purpose, and no single habit of theirs shall decide.
-pub const PART_MAX: f32 = 3.5;
+/// A pause this long ends the first utterance: who goes on after it has been waiting for an answer.
+pub const UTTERANCE_PAUSE_MS: u32 = 1_200;
+
+/// One habit shifts the odds by no more than this (a factor of 12), all of them together by no more
+/// than [`HABITS_MAX`]: habits differ from country to country and campaign to campaign, and none of
+/// them, nor all, shall decide without a word having been spoken.
+pub const HABIT_MAX: f32 = 2.5;
+
+/// See [`HABIT_MAX`]; a factor of 33.
+pub const HABITS_MAX: f32 = 3.5;
+
+/// Speech shifts the odds by no more than this (a factor of 1100): the tables stand on some thousand
+/// calls, and cannot know more.
+pub const SPEECH_MAX: f32 = 7.0;
 
 /// What a beep after speech adds: people do not beep.
 const BEEP_LOG_ODDS: f32 = -8.0;
@@ -34,8 +49,14 @@ const BEEP_LOG_ODDS: f32 = -8.0;
 /// Speech that must have been heard before a beep is one of a machine, in ms.
 const BEEP_AFTER_SPEECH_MS: u32 = 500;
 
-/// Bursts after the first that are counted; the rest tells nothing new.
-const LATER_MAX: u32 = 3;
+/// A steady tone is one from here on, in ms; sooner it may be a vowel.
+const TONE_MS_MIN: u32 = 100;
+
+/// The tone detector sees a tone begin this much later than the voice detector does, in ms.
+const TONE_LAG_MS: u32 = 80;
+
+/// So much silence before the first word, in ms, and the noise floor has settled.
+pub const FLOOR_KNOWN_MS: u32 = 200;
 
 /// How many errors are tolerable, as shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,25 +108,23 @@ pub struct Evidence {
     pub ring: f32,
     /// From how long it took until somebody spoke.
     pub onset: f32,
-    /// From the length of the first utterance.
-    pub first: f32,
-    /// From the pause behind it.
-    pub pause: f32,
-    /// From the bursts and pauses after that.
+    /// From the noise of the line.
+    pub noise: f32,
+    /// From the first utterance: its length, its bursts, its pause.
+    pub speech: f32,
+    /// From what was said after a long pause.
     pub later: f32,
-    /// From the noise of the line and the level of the voice.
-    pub level: f32,
     /// From a beep.
     pub beep: f32,
     /// Answer to first sound in ms, if there was any.
     pub onset_ms: Option<u32>,
-    /// First utterance in ms, as far as it was heard.
-    pub first_ms: u32,
-    /// The pause behind it in ms, as far as it was heard.
+    /// The first utterance in ms, from its first sound to its last so far.
+    pub utterance_ms: u32,
+    /// The pause that runs, in ms; 0 while somebody speaks.
     pub pause_ms: u32,
-    /// All speech so far, in ms.
+    /// All sound so far, in ms.
     pub speech_ms: u32,
-    /// Bursts begun.
+    /// Bursts begun in the first utterance.
     pub bursts: u32,
     /// Level of the voice in dBm0.
     pub voice_dbm0: f32,
@@ -133,17 +152,95 @@ enum State {
     Done,
 }
 
+/// How far the first utterance has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Utterance {
+    /// From the first sound to the last, in ms, of what has ended.
+    ended_ms: u32,
+    /// Bursts begun.
+    bursts: u32,
+    /// A long pause has ended it.
+    over: bool,
+}
+
+/// Where an utterance is: what the tables are asked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields say it")]
+pub enum Progress {
+    /// Nobody has spoken for `ms`.
+    Silent { ms: u32 },
+    /// One burst without a pause lasts for `ms`.
+    First { ms: u32 },
+    /// After pauses it goes on, for `ms` since the first sound.
+    On { ms: u32 },
+    /// It pauses for `pause_ms` after an utterance of `ms`, made of one burst or of `several`.
+    Paused {
+        ms: u32,
+        several: bool,
+        pause_ms: u32,
+    },
+    /// It is over, and something else is said for `ms`.
+    Later { ms: u32 },
+}
+
+impl Utterance {
+    /// Follows what the voice detector saw.
+    pub fn step(&mut self, step: Step) {
+        match step {
+            Step::Began { silent_ms } => {
+                if self.bursts > 0 && !self.over {
+                    self.over = silent_ms >= UTTERANCE_PAUSE_MS;
+                    if !self.over {
+                        self.ended_ms += silent_ms;
+                    }
+                }
+                if !self.over {
+                    self.bursts += 1;
+                }
+            }
+            Step::Ended { spoke_ms } => {
+                if !self.over {
+                    self.ended_ms += spoke_ms;
+                }
+            }
+        }
+    }
+
+    /// Where it is by now.
+    pub fn progress(&self, voice: &Voice) -> Progress {
+        let ms = voice.lasted_ms();
+        let several = self.bursts > 1;
+        match (self.over, self.bursts, voice.speaks()) {
+            (true, _, true) => Progress::Later { ms },
+            (true, _, false) => Progress::Paused {
+                ms: self.ended_ms,
+                several,
+                pause_ms: UTTERANCE_PAUSE_MS,
+            },
+            (false, 0, _) => Progress::Silent { ms },
+            (false, 1, true) => Progress::First { ms },
+            (false, 2.., true) => Progress::On {
+                ms: self.ended_ms + ms,
+            },
+            (false, _, false) => Progress::Paused {
+                ms: self.ended_ms,
+                several,
+                pause_ms: ms,
+            },
+        }
+    }
+}
+
 /// The test of one answered leg.
 #[derive(Clone, Debug)]
 pub struct Machine {
     bounds: (f32, f32),
     voice: Voice,
+    utterance: Utterance,
     state: State,
     at_ms: u32,
-    /// What has ended; what runs is added when the odds are looked at.
+    /// What is settled; what still changes is added when the odds are looked at.
     so_far: Evidence,
-    /// The noise of the line is looked at once, when speech begins.
-    noise: f32,
 }
 
 impl Machine {
@@ -151,15 +248,15 @@ impl Machine {
     pub fn new(targets: Targets, rang_ms: Option<u32>) -> Machine {
         let mut so_far = Evidence::default();
         if let Some(ms) = rang_ms {
-            so_far.ring = tables::RING.ended(ms);
+            so_far.ring = habit(tables::RING.ended(ms));
         }
         Machine {
             bounds: targets.bounds(),
             voice: Voice::default(),
+            utterance: Utterance::default(),
             state: State::Listening,
             at_ms: 0,
             so_far,
-            noise: 0.0,
         }
     }
 
@@ -171,40 +268,43 @@ impl Machine {
     /// The odds and what they are made of, as of now.
     pub fn evidence(&self) -> Evidence {
         let mut now = self.so_far;
-        let ms = self.voice.lasted_ms();
-        let class = pause_class(now.first_ms);
-        match (now.bursts, self.voice.speaks()) {
-            (0, _) => now.onset = tables::ONSET.running(ms),
-            (1, true) => {
-                now.first_ms = ms;
-                now.first = tables::FIRST.running(ms);
+        let running_ms = if self.voice.speaks() {
+            now.voice_dbm0 = self.voice.burst_dbm0();
+            self.voice.lasted_ms()
+        } else {
+            0
+        };
+        now.speech_ms += running_ms;
+        now.bursts = self.utterance.bursts;
+        now.utterance_ms = self.utterance.ended_ms;
+        match self.utterance.progress(&self.voice) {
+            Progress::Silent { ms } => now.onset = habit(tables::ONSET.running(ms)),
+            Progress::First { ms } => {
+                now.utterance_ms = ms;
+                now.speech = tables::FIRST.running(ms);
             }
-            (1, false) => {
-                now.pause_ms = ms;
-                now.pause = tables::PAUSE[class].running(ms);
+            Progress::On { ms } => {
+                now.utterance_ms = ms;
+                now.speech = tables::UTTERANCE.running(ms);
             }
-            (2.., true) if now.bursts <= 1 + LATER_MAX => {
+            Progress::Paused {
+                ms,
+                several,
+                pause_ms,
+            } => {
+                now.pause_ms = pause_ms;
+                now.speech = tables::PAUSED[usize::from(several)].at(ms, pause_ms);
+            }
+            Progress::Later { ms } => {
+                // What was paused for so long has said what it could.
+                let (ended, several) = (self.utterance.ended_ms, self.utterance.bursts > 1);
+                now.speech = tables::PAUSED[usize::from(several)].at(ended, UTTERANCE_PAUSE_MS);
                 now.later += tables::LATER.running(ms);
             }
-            (2.., false) if now.bursts <= 1 + LATER_MAX => {
-                now.later += tables::LATER_PAUSE.running(ms);
-            }
-            (2.., _) => {}
         }
-        if self.voice.speaks() {
-            now.speech_ms += ms;
-            now.voice_dbm0 = self.voice.burst_dbm0();
-        }
-        now.level = self.noise;
-        let part = |x: f32| x.clamp(-PART_MAX, PART_MAX);
-        now.later = now.later.clamp(-2.0 * PART_MAX, 2.0 * PART_MAX);
-        now.log_odds = part(now.ring)
-            + part(now.onset)
-            + part(now.first)
-            + part(now.pause)
-            + now.later
-            + part(now.level)
-            + now.beep;
+        now.later = now.later.clamp(-SPEECH_MAX, SPEECH_MAX);
+        let habits = (now.ring + now.onset + now.noise).clamp(-HABITS_MAX, HABITS_MAX);
+        now.log_odds = habits + now.speech.clamp(-SPEECH_MAX, SPEECH_MAX) + now.later + now.beep;
         now
     }
 
@@ -226,59 +326,42 @@ impl Machine {
             self.step(step);
         }
         // A steady tone that began with the burst is what the burst consists of.
-        if tone_ms >= 100 && self.voice.speaks() && tone_ms + 80 >= self.voice.lasted_ms() {
-            self.retract();
+        if tone_ms >= TONE_MS_MIN
+            && self.voice.speaks()
+            && tone_ms + TONE_LAG_MS >= self.voice.lasted_ms()
+        {
+            self.voice.retract();
+            self.utterance.bursts = self.utterance.bursts.saturating_sub(1);
+            if self.utterance.bursts == 0 {
+                (self.so_far.onset_ms, self.so_far.onset) = (None, 0.0);
+            }
         }
         self.judge()
-    }
-
-    fn retract(&mut self) {
-        self.voice.retract();
-        self.so_far.bursts -= 1;
-        match self.so_far.bursts {
-            0 => (self.so_far.onset, self.so_far.onset_ms) = (0.0, None),
-            1 => (self.so_far.pause, self.so_far.pause_ms) = (0.0, 0),
-            _ => {}
-        }
     }
 
     fn step(&mut self, step: Step) {
         let now = &mut self.so_far;
         match step {
             Step::Began { silent_ms } => {
-                match now.bursts {
-                    0 => {
-                        now.onset_ms = Some(silent_ms);
-                        now.onset = tables::ONSET.ended(silent_ms);
-                        // The floor of a line that spoke at once is not known.
-                        now.noise_dbm0 = self.voice.floor_dbm0();
-                        if silent_ms >= 200 {
-                            self.noise =
-                                tables::NOISE.ended((now.noise_dbm0 + 90.0).max(0.0) as u32);
-                        }
+                if self.utterance.bursts == 0 {
+                    now.onset_ms = Some(silent_ms);
+                    now.onset = habit(tables::ONSET.ended(silent_ms));
+                    now.noise_dbm0 = self.voice.floor_dbm0();
+                    // The floor of a line that spoke at once is not known.
+                    if silent_ms >= FLOOR_KNOWN_MS {
+                        now.noise = habit(tables::NOISE.ended(noise_value(now.noise_dbm0)));
                     }
-                    1 => {
-                        now.pause_ms = silent_ms;
-                        now.pause = tables::PAUSE[pause_class(now.first_ms)].ended(silent_ms);
-                    }
-                    n if n <= LATER_MAX => now.later += tables::LATER_PAUSE.ended(silent_ms),
-                    _ => {}
                 }
-                now.bursts += 1;
             }
             Step::Ended { spoke_ms } => {
                 now.speech_ms += spoke_ms;
                 now.voice_dbm0 = self.voice.burst_dbm0();
-                match now.bursts {
-                    1 => {
-                        now.first_ms = spoke_ms;
-                        now.first = tables::FIRST.ended(spoke_ms);
-                    }
-                    n if n <= 1 + LATER_MAX => now.later += tables::LATER.ended(spoke_ms),
-                    _ => {}
+                if self.utterance.over {
+                    now.later += tables::LATER.ended(spoke_ms);
                 }
             }
         }
+        self.utterance.step(step);
     }
 
     fn judge(&mut self) -> Option<Judgement> {
@@ -297,7 +380,9 @@ impl Machine {
                     (State::Done, Some(judgement(Who::Machine, false)))
                 } else if evidence.log_odds >= person {
                     (State::HandedOver, Some(judgement(Who::Person, false)))
-                } else if self.at_ms >= DECIDE_MS {
+                } else if self.at_ms >= DECIDE_MS
+                    || (evidence.onset_ms.is_none() && self.at_ms >= SILENT_MS)
+                {
                     (State::HandedOver, Some(judgement(Who::Unsure, false)))
                 } else {
                     (State::Listening, None)
@@ -318,15 +403,32 @@ impl Machine {
     }
 }
 
-/// Which table of pauses a first utterance of this length asks for: short, middling, long.
-pub fn pause_class(first_ms: u32) -> usize {
-    const SHORT_MS: u32 = 700;
-    const MIDDLING_MS: u32 = 1_400;
-    match first_ms {
-        0..SHORT_MS => 0,
-        SHORT_MS..MIDDLING_MS => 1,
-        MIDDLING_MS.. => 2,
+fn habit(odds: f32) -> f32 {
+    odds.clamp(-HABIT_MAX, HABIT_MAX)
+}
+
+/// A level of noise as the table has it: dB above −90 dBm0.
+pub fn noise_value(dbm0: f32) -> u32 {
+    (dbm0 + 90.0).max(0.0) as u32
+}
+
+impl Grid {
+    /// The log odds of a pause that has lasted for `pause_ms`, after an utterance of `ms`.
+    pub fn at(&self, ms: u32, pause_ms: u32) -> f32 {
+        let (row, column) = self.cell(ms, pause_ms);
+        self.odds[row][column]
     }
+
+    /// The cell an utterance and its pause fall in.
+    pub fn cell(&self, ms: u32, pause_ms: u32) -> (usize, usize) {
+        (bin(&self.ms, ms), bin(&self.pause_ms, pause_ms))
+    }
+}
+
+/// The bin a value falls in: the last whose edge is not above it.
+fn bin(edges: &[u16], value: u32) -> usize {
+    let above = edges.iter().position(|edge| u32::from(*edge) > value);
+    above.unwrap_or(edges.len()).saturating_sub(1)
 }
 
 impl Table {
@@ -340,9 +442,8 @@ impl Table {
         self.running[self.bin(value)]
     }
 
-    /// The bin a value falls in: the last whose edge is not above it.
+    /// The bin a value falls in.
     pub fn bin(&self, value: u32) -> usize {
-        let above = self.edges.iter().position(|edge| u32::from(*edge) > value);
-        above.unwrap_or(tables::BINS).saturating_sub(1)
+        bin(&self.edges, value)
     }
 }
