@@ -30,6 +30,7 @@ mod frequency;
 mod hopper;
 pub mod input;
 mod machine;
+pub mod machine_policy;
 pub mod pacing;
 mod retry;
 pub mod rules;

@@ -19,6 +19,10 @@ const SOUND_DBM0_MIN: f32 = -43.0;
 /// A frame this much below its segment is no part of it any more, in dB.
 const FALL_DB: f32 = 9.0;
 
+/// What a pause takes off the level that the next sound is measured by, in dB per frame: 3 dB/s. The
+/// noise of the pause must not pass for the next sound, and a quieter sound must be heard in the end.
+const FORGET_DB: f32 = 0.06;
+
 /// The line, or two lines, hold this share of the sound of a tone.
 const SHARE_MIN: f32 = 0.75;
 
@@ -151,8 +155,7 @@ impl CallProgress {
         if sound {
             self.peak_dbm0 = self.peak_dbm0.max(level);
         } else {
-            // The next sound may be a quieter one.
-            self.peak_dbm0 = SOUND_DBM0_MIN;
+            self.peak_dbm0 = (self.peak_dbm0 - FORGET_DB).max(SOUND_DBM0_MIN);
         }
         self.running_mut().ms += FRAME_MS;
         if sound && let Sound::Lines(lines) = frame.sound {
@@ -266,7 +269,8 @@ impl CallProgress {
             return false;
         }
         let steps = cadence.steps.len();
-        (0..steps).any(|turn| {
+        // Begin with a sound: the silence before the first one is nobody's.
+        (0..steps).step_by(2).any(|turn| {
             let step = |i: usize| cadence.steps[(turn + i) % steps];
             let in_turn = |i: usize, s: &Segment| s.sound == ((turn + i) % 2 == 0);
             let fits = |i: usize, s: &Segment| {
