@@ -22,7 +22,7 @@ use media::detect::tables::{self, BINS, CELLS, Grid, Table};
 use media::detect::voice::{Step, Voice};
 use model::Rng;
 
-const CALLS: u32 = 8_000;
+const CALLS: u32 = 12_000;
 const SEED: u64 = 1;
 
 /// Calls of one kind, and in how many of them each thing was seen.

@@ -13,7 +13,7 @@ use media::detect::{Listener, Targets};
 use model::Rng;
 use std::path::PathBuf;
 
-const CALLS: u32 = 10_000;
+const CALLS: u32 = 8_000;
 const SEED: u64 = 2;
 
 fn print(name: &str, tally: &Tally) {

@@ -4,9 +4,10 @@
 //! packet ever passes the control thread.
 //!
 //! Read [`Media`] (starting, routing, stopping), then `worker.rs` (a tick), then what it uses:
-//! sockets from [`ports`], clips from [`prompts`], files by `recorder.rs`. There is no RTCP yet:
+//! sockets from [`ports`], clips from [`prompts`], files by `recorder.rs`, who answered by `listening.rs`. There is no RTCP yet:
 //! what arrives on the RTP port is dropped, and nobody listens on the port above.
 
+mod listening;
 pub mod ports;
 pub mod prompts;
 mod recorder;
@@ -14,6 +15,7 @@ mod worker;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use media::Clip;
+use model::event::Verdict;
 use model::{LegId, PlayId, RecordingId};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -55,6 +57,8 @@ pub enum Order {
     },
     /// A re-INVITE changed the session.
     Change { leg: LegId, session: Session },
+    /// The leg has answered after ringing for so long: tell who it is.
+    Classify { leg: LegId, rang_ms: Option<u32> },
     /// Play clips one after another; replaces what plays. `PromptFinished` unless `repeat`.
     Play {
         leg: LegId,
@@ -89,6 +93,9 @@ pub enum Order {
 pub enum Report {
     /// One key press, once (RFC 4733).
     Digit { leg: LegId, digit: char },
+    /// Who answered a leg that was asked about; a machine may come after a person, if it was one after
+    /// all.
+    LegClassified { leg: LegId, verdict: Verdict },
     /// A play reached its end.
     PromptFinished { leg: LegId, play: PlayId },
     /// No packet for the configured time.
@@ -264,6 +271,7 @@ impl Media {
                 left: a, right: b, ..
             } => Some((*a, *b)),
             Order::Change { .. }
+            | Order::Classify { .. }
             | Order::Play { .. }
             | Order::StopPlay { .. }
             | Order::Unbridge { .. }

@@ -10,6 +10,7 @@
 //!        └──────────────── no leg: wait for an order ◄─────────────────────────────────────────┘
 //! ```
 
+use super::listening::Listening;
 use super::recorder::{Block, ToRecorder};
 use super::{LegCounters, MediaConfig, Order, Report, Reporter, Session, now_us};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
@@ -100,6 +101,8 @@ struct Leg {
     bridge: Option<usize>,
     play: Option<Play>,
     recording: Option<Channel>,
+    /// While it is asked who answered.
+    listening: Option<Box<Listening>>,
     opened_us: u64,
     /// Time without a packet while one was expected.
     silent_us: u64,
@@ -278,6 +281,11 @@ impl Worker {
                     leg.change(session);
                 }
             }
+            Order::Classify { leg, rang_ms } => {
+                if let Some(leg) = self.leg(leg) {
+                    leg.listening = Some(Box::new(Listening::new(rang_ms)));
+                }
+            }
             Order::Play {
                 leg,
                 play,
@@ -358,6 +366,7 @@ impl Worker {
             bridge: None,
             play: None,
             recording: None,
+            listening: None,
             opened_us: now,
             silent_us: 0,
             lost_told: false,
@@ -614,6 +623,17 @@ impl Worker {
                         && let Some(recorded) = self.recordings.get_mut(&channel.recording)
                     {
                         recorded.dropped += dropped;
+                    }
+                }
+                if let Some(listening) = &mut leg.listening {
+                    if let Some(verdict) = listening.packet(codec, &packet) {
+                        self.reporter.report(Report::LegClassified {
+                            leg: leg.id,
+                            verdict,
+                        });
+                    }
+                    if listening.is_done() {
+                        leg.listening = None;
                     }
                 }
                 leg.reception.packet(now, ssrc, sequence, timestamp)

@@ -41,7 +41,7 @@ const EVALUATION_VOICES: [&str; 10] = [
 const FLITE_VOICES: [&str; 4] = ["slt", "rms", "awb", "kal"];
 
 /// What persons say who are called at home or on their mobile; how often, in parts.
-const TUNING_PERSONS: [(&str, u32); 16] = [
+const TUNING_PERSONS: &[(&str, u32)] = &[
     ("Hello?", 10),
     ("Hello.", 6),
     ("Hi.", 3),
@@ -61,8 +61,18 @@ const TUNING_PERSONS: [(&str, u32); 16] = [
         "Harbour Street Bakery, this is Tom, what can I do for you?",
         1,
     ),
+    ("Hi, hello?", 2),
+    ("Yep.", 2),
+    ("Ja, hello?", 1),
+    ("Who is this?", 2),
+    ("Hello, Doctor Green.", 1),
+    ("Hello, good evening.", 1),
+    ("Hi. Yes, speaking.", 1),
+    ("One moment. Hello?", 1),
+    ("Speaking.", 1),
+    ("Green and Partners, good morning, Alice here.", 1),
 ];
-const EVALUATION_PERSONS: [(&str, u32); 16] = [
+const EVALUATION_PERSONS: &[(&str, u32)] = &[
     ("Hello!", 8),
     ("Hallo?", 6),
     ("Yeah?", 4),
@@ -84,7 +94,7 @@ const EVALUATION_PERSONS: [(&str, u32); 16] = [
     ),
 ];
 
-const TUNING_MACHINES: [&str; 16] = [
+const TUNING_MACHINES: &[&str] = &[
     "Hi, this is Jim. I can't come to the phone right now. Please leave your name and number after the beep and I will call you back.",
     "You have reached the voice mailbox of five five five, two three six eight. Please leave a message after the tone.",
     "The person you have called is not available. Please leave your message after the signal.",
@@ -101,8 +111,24 @@ const TUNING_MACHINES: [&str; 16] = [
     "Good day. You are connected with the mailbox of oh one seven two, three four five six. Please leave a message.",
     "We can't take your call right now because we are on the other line. Please hold, or leave a message after the tone.",
     "Hi! You've got through to Paul and Marie. We're out. Talk to the machine.",
+    "Hello! This is the mailbox of Christine. Please call again tomorrow, or leave a note.",
+    "Hi. This is Bob. Sorry I missed you. Please leave a message.",
+    "Good morning. You have called the library. We open at ten. Messages are heard once a day.",
+    "Hey! Leave a message.",
+    "You have called three oh two, eight eight one one. Speak after the tone.",
+    "Hello, hello? No, just joking, it's the machine. Say something nice.",
+    "The customer you want to speak to is busy. You will be connected with the mailbox.",
+    "We regret that nobody can take your call. For sales, press one. For service, press two.",
+    "Hello. You've called Anton. I am asleep. Ring me after noon.",
+    "Unfortunately I am not there. Whoever leaves a number will be called back this evening.",
+    "Service department. At the moment all lines are busy. Your call will be answered in turn.",
+    "Yes, this is the right number. No, I am not here. After the beep it is your turn.",
+    "Sorry. I'm driving. Leave a message.",
+    "Mailbox of the number zero four one, six six seven. The owner has been told of your call.",
+    "Hi, it's me, but not really. Leave a message for Sarah, Tom, or the cat.",
+    "Dear caller. Our telephone is staffed on weekdays from ten to four. Kindly send a letter.",
 ];
-const EVALUATION_MACHINES: [&str; 16] = [
+const EVALUATION_MACHINES: &[&str] = &[
     "Hello, this is Steve's phone. I'm either away or busy, so please leave me a message and I'll ring you back later today.",
     "You've reached seven seven one, four oh nine two. No one is available to take your call. Please record your message after the tone.",
     "The mobile phone you are calling is switched off. You may leave a voice message after the tone, or hang up.",
@@ -221,7 +247,7 @@ impl Clips {
             clips.voices += 1;
             let mut say = |text: &str| {
                 if is_espeak {
-                    espeak_says(folder, name, &mut rng, text)
+                    espeak_says(folder, name, split, &mut rng, text)
                 } else {
                     flite_says(folder, name, &mut rng, text)
                 }
@@ -295,11 +321,16 @@ fn has(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-fn espeak_says(folder: &Path, voice: &str, rng: &mut Rng, text: &str) -> Vec<i16> {
+fn espeak_says(folder: &Path, voice: &str, split: Split, rng: &mut Rng, text: &str) -> Vec<i16> {
+    // Words a minute. What is fitted has seen more than what it is measured with.
+    let (slow, span) = match split {
+        Split::Tuning => (125, 91),
+        Split::Evaluation => (140, 61),
+    };
     let file = folder.join("said.wav");
     let status = Command::new("espeak-ng")
         .args(["-v", voice])
-        .args(["-s", &(140 + rng.below(61)).to_string()])
+        .args(["-s", &(slow + rng.below(span)).to_string()])
         .args(["-p", &(30 + rng.below(41)).to_string()])
         .arg("-w")
         .args([file.as_os_str(), text.as_ref()])
