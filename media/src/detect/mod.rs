@@ -117,17 +117,18 @@ fn hear(
     if let Some(heard) = progress.frame(frame) {
         find(Finding::Tone(heard));
     }
-    let heard = beep.frame(frame);
+    // Before the answer nobody beeps; single sounds are the network's.
     if let Some(machine) = machine {
+        let heard = beep.frame(frame);
         if let Some(BeepHeard::Began { .. }) = heard {
             machine.beep();
         }
         if let Some(judgement) = machine.frame(frame.level_dbm0, progress.steady_ms()) {
             find(Finding::Judged(judgement));
         }
-    }
-    if let Some(heard) = heard {
-        find(Finding::Beep(heard));
+        if let Some(heard) = heard {
+            find(Finding::Beep(heard));
+        }
     }
 }
 
