@@ -111,20 +111,6 @@ fn main() {
             if said.first.is_none_or(|(who, _)| who != right) {
                 *wrong.entry((call.machine, call.text.clone())).or_default() += 1;
             }
-            if std::env::args().any(|a| a == "dump") {
-                if let Some(j) = said.judgement {
-                    let e = j.evidence;
-                    println!(
-                        "DUMP {habits:?} {} {:?} at {} speech {} | {e:?} | rang {:?} «{}»",
-                        if call.machine { 'M' } else { 'P' },
-                        j.who,
-                        j.at_ms,
-                        call.speech_ms,
-                        call.rang_ms,
-                        call.text
-                    );
-                }
-            }
             ours.add(&said);
             theirs.add(&usual::judge(&call));
         }
