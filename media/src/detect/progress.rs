@@ -272,7 +272,7 @@ impl CallProgress {
         // Begin with a sound: the silence before the first one is nobody's.
         (0..steps).step_by(2).any(|turn| {
             let step = |i: usize| cadence.steps[(turn + i) % steps];
-            let in_turn = |i: usize, s: &Segment| s.sound == ((turn + i) % 2 == 0);
+            let in_turn = |i: usize, s: &Segment| s.sound == (turn + i).is_multiple_of(2);
             let fits = |i: usize, s: &Segment| {
                 let (least, most) = step(i);
                 in_turn(i, s) && s.ms >= least && s.ms <= most
