@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abandon;
+pub mod abandon_rate;
 pub mod calling_window;
 mod campaign;
 pub mod command;
@@ -29,6 +30,8 @@ pub mod do_not_call;
 mod frequency;
 mod hopper;
 pub mod input;
+mod law;
+mod law_facts;
 mod machine;
 pub mod machine_policy;
 pub mod pacing;

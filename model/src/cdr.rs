@@ -540,6 +540,9 @@ impl CdrFold {
             | Fact::AttemptAnswered { .. }
             | Fact::CampaignChanged { .. }
             | Fact::PacingDecided { .. }
+            | Fact::CallMessageStarted { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }

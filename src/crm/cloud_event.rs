@@ -64,6 +64,8 @@ pub fn subject(fact: &Fact) -> String {
             campaign.to_string()
         }
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
+        Fact::DoNotCallAdded { number } => number.masked().to_string(),
+        Fact::DoNotCallLoaded { list, .. } => list.to_string(),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
         | Fact::CallClassified { .. }
@@ -71,6 +73,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallUnbridged { .. }
+        | Fact::CallMessageStarted { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }
