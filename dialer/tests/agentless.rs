@@ -80,7 +80,15 @@ impl Floor {
                     time_zone: None,
                     name: None,
                     customer_key: None,
-                    fields: Default::default(),
+                    // Recorded voices need it.
+                    fields: [
+                        ("consent", "written"),
+                        ("consent_at", "2026-05-01"),
+                        ("rnd_answer", "no"),
+                        ("rnd_at", "2026-06-20"),
+                    ]
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .into(),
                     last_disposition: None,
                     not_before: None,
                 }

@@ -1,5 +1,6 @@
 //! One leg's media: where it comes from and goes to, what plays to it, what it counted.
 
+use super::listening::Listening;
 use super::{LegCounters, Session};
 use media::dtmf::rfc4733;
 use media::reception::Reception;
@@ -26,6 +27,8 @@ pub(super) struct Leg {
     pub(super) bridge: Option<usize>,
     pub(super) play: Option<Play>,
     pub(super) recording: Option<Channel>,
+    /// While it is asked who answered.
+    pub(super) listening: Option<Box<Listening>>,
     pub(super) opened_us: u64,
     /// Time without a packet while one was expected.
     pub(super) silent_us: u64,
@@ -81,6 +84,7 @@ impl Leg {
             bridge: None,
             play: None,
             recording: None,
+            listening: None,
             opened_us: now,
             silent_us: 0,
             lost_told: false,

@@ -4,10 +4,11 @@
 //! packet ever passes the control thread.
 //!
 //! Read [`Media`] (starting, routing, stopping), then `worker.rs` (a tick) and `leg.rs`, then what it uses:
-//! sockets from [`ports`], clips from [`prompts`], files by `recorder.rs`. There is no RTCP yet:
-//! what arrives on the RTP port is dropped, and nobody listens on the port above.
+//! sockets from [`ports`], clips from [`prompts`], files by `recorder.rs`, who answered by `listening.rs`.
+//! There is no RTCP yet: what arrives on the RTP port is dropped, and nobody listens on the port above.
 
 mod leg;
+mod listening;
 pub mod ports;
 pub mod prompts;
 mod recorder;
@@ -16,6 +17,7 @@ mod worker;
 use crate::net::waker as net;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use media::Clip;
+use model::event::Verdict;
 use model::{LegId, PlayId, RecordingId};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -57,6 +59,8 @@ pub enum Order {
     },
     /// A re-INVITE changed the session.
     Change { leg: LegId, session: Session },
+    /// The leg has answered after ringing for so long: tell who it is.
+    Classify { leg: LegId, rang_ms: Option<u32> },
     /// Play clips one after another; replaces what plays. `PromptFinished` unless `repeat`.
     Play {
         leg: LegId,
@@ -91,6 +95,11 @@ pub enum Order {
 pub enum Report {
     /// One key press, once (RFC 4733).
     Digit { leg: LegId, digit: char },
+    /// Who answered a leg that was asked about; a machine may come after a person, if it was one after
+    /// all.
+    LegClassified { leg: LegId, verdict: Verdict },
+    /// The beep of the machine that answered is over.
+    BeepEnded { leg: LegId },
     /// A play reached its end.
     PromptFinished { leg: LegId, play: PlayId },
     /// No packet for the configured time.
@@ -282,6 +291,7 @@ impl Media {
                 left: a, right: b, ..
             } => Some((*a, *b)),
             Order::Change { .. }
+            | Order::Classify { .. }
             | Order::Play { .. }
             | Order::StopPlay { .. }
             | Order::Unbridge { .. }
@@ -351,7 +361,9 @@ fn send(worker: &Worker, order: Order) -> Result<(), OrderError> {
     let waits = match &order {
         Order::Open { .. } => worker.legs > 1,
         Order::Close { .. } | Order::StopPlay { .. } | Order::Unbridge { .. } => true,
-        Order::Change { .. }
+        // A verdict is waited for.
+        Order::Classify { .. }
+        | Order::Change { .. }
         | Order::Play { .. }
         | Order::Bridge { .. }
         | Order::Record { .. }
@@ -409,6 +421,8 @@ impl Reporter {
         let is_urgent = self.waiting.iter().any(|report| match report {
             Report::Closed { .. } => false,
             Report::Digit { .. }
+            | Report::LegClassified { .. }
+            | Report::BeepEnded { .. }
             | Report::PromptFinished { .. }
             | Report::MediaLost { .. }
             | Report::Recorded { .. }

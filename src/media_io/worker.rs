@@ -12,6 +12,7 @@
 //! ```
 
 use super::leg::{Channel, Kind, Leg, Play};
+use super::listening::Listening;
 use super::recorder::{Block, ToRecorder};
 use super::{MediaConfig, Order, Report, Reporter, Session, now_us};
 use crate::net::waker::Waker;
@@ -263,6 +264,11 @@ impl Worker {
             Order::Change { leg, session } => {
                 if let Some(leg) = self.leg(leg) {
                     leg.change(session);
+                }
+            }
+            Order::Classify { leg, rang_ms } => {
+                if let Some(leg) = self.leg(leg) {
+                    leg.listening = Some(Box::new(Listening::new(rang_ms)));
                 }
             }
             Order::Play {
@@ -605,6 +611,19 @@ impl Worker {
                         && let Some(recorded) = self.recordings.get_mut(&channel.recording)
                     {
                         recorded.dropped += dropped;
+                    }
+                }
+                if let Some(listening) = &mut leg.listening {
+                    let (news, id) = (listening.packet(codec, &packet), leg.id);
+                    if let Some(verdict) = news.verdict {
+                        self.reporter
+                            .report(Report::LegClassified { leg: id, verdict });
+                    }
+                    if news.beep_ended {
+                        self.reporter.report(Report::BeepEnded { leg: id });
+                    }
+                    if listening.is_done() {
+                        leg.listening = None;
                     }
                 }
                 leg.reception.packet(now, ssrc, sequence, timestamp)
