@@ -240,7 +240,15 @@ fn a_predictive_campaign_on_sipp_stays_within_the_law_and_follows_its_supervisor
     let seen = seen(lab.events(), began, end);
     let cpu = lab.cpu();
 
-    // The supervisor: another mode, and a pause, while calls are up.
+    // The supervisor, while calls are up: a tighter limit, one that the law forbids, another mode, a pause.
+    set(&lab, r#"{"abandon_limit_pct":2.0}"#);
+    lab.fact("the limit changes", |fact| {
+        matches!(fact, Fact::CampaignChanged { abandon_limit_pct: Some(limit), .. } if *limit == 2.0)
+    });
+    set(&lab, r#"{"abandon_limit_pct":4.5}"#);
+    lab.fact("the law is asked", |fact| {
+        matches!(fact, Fact::CampaignChangeRefused { .. })
+    });
     set(&lab, r#"{"mode":"progressive"}"#);
     lab.fact("the mode changes", |fact| {
         matches!(
