@@ -260,8 +260,13 @@ impl Metrics {
             | Fact::IvrNodeReached { .. }
             | Fact::IvrDigitsCollected { .. }
             | Fact::IvrVariableSet { .. }
+            | Fact::CallMessageStarted { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::RecordingStarted { .. }
             | Fact::EngineDraining { .. } => {}
 

@@ -1,8 +1,11 @@
 //! What the dialer is told.
 
 use crate::pacing::LearnedState;
-use model::event::{Mode, Verdict};
-use model::{AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber, Utc};
+use model::event::{DoNotCallKind, Mode, Verdict};
+use model::{
+    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
+    PhoneNumber, Utc,
+};
 use serde::{Deserialize, Serialize};
 
 /// Live answers of one campaign within one hour, as the store has them.
@@ -18,7 +21,7 @@ pub struct PastAnswers {
     pub abandons: u64,
 }
 
-/// One dial of the days before, for the frequency caps.
+/// One dial of the days before, for the caps and locks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastDial {
     /// Which number.
@@ -27,6 +30,18 @@ pub struct PastDial {
     pub person: String,
     /// When.
     pub at: Utc,
+    /// How it ended, for the locks; none: not, or nobody knows.
+    #[serde(default)]
+    pub outcome: Option<AttemptOutcome>,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_at: Option<Utc>,
+    /// The lead's column `subject`.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The lead's column `debt`.
+    #[serde(default)]
+    pub debt: Option<String>,
 }
 
 /// One thing the dialer is told. The time of it is the `now` beside it.
@@ -64,6 +79,11 @@ pub enum Input {
     /// The person hung up before an agent and before the time was over. Counts as no live answer
     /// only where the rule set says so; the outcome is `abandoned` (measured conservatively).
     AttemptHungUpEarly { attempt: AttemptId },
+    /// The person in a flow asked for an agent.
+    AttemptAsked { attempt: AttemptId },
+    /// The recorded voice has done: the flow ended, or was left, and nobody was asked for; or the
+    /// message is on the machine, or never could be.
+    AttemptMessaged { attempt: AttemptId },
     /// Not answered, with the reason: busy, no answer, refused, unallocated, cancelled by us…
     AttemptFailed { attempt: AttemptId, cause: Cause },
     /// The agent accepted or skipped the previewed lead.
@@ -72,10 +92,33 @@ pub enum Input {
         attempt: AttemptId,
         accept: bool,
     },
+    /// An agent calls a number by hand, for a campaign of theirs; the first one where none is named.
+    AgentDials {
+        agent: AgentId,
+        number: PhoneNumber,
+        campaign: Option<CampaignId>,
+    },
+    /// The lead of a number that an agent calls by hand; none where it is being called already, or the
+    /// store failed.
+    LeadAdded {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+        lead: Option<Box<Lead>>,
+    },
     /// A number that is never to be called again, from now on.
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.
     DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+    /// A do-not-call list with the date of its file, or a part of it. The last part, without `more`,
+    /// takes the place of the list of that name. A list of kind `campaign` has the campaign's name.
+    DoNotCallListLoaded {
+        list: ListId,
+        kind: DoNotCallKind,
+        as_of: Option<Utc>,
+        numbers: Vec<PhoneNumber>,
+        more: bool,
+    },
     /// What the law counts of the days before, at start, oldest first: a restart forgets neither an
     /// abandonment nor a dial.
     HistoryLoaded {
@@ -94,6 +137,24 @@ pub enum Input {
     SetRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.
     SetMode { campaign: CampaignId, mode: Mode },
+    /// A supervisor moves the abandonment limit: never above what the rule sets allow.
+    SetAbandonLimit {
+        campaign: CampaignId,
+        limit_pct: f64,
+        by: String,
+    },
+    /// A supervisor changes the calls per available agent of mode `power`.
+    SetPowerLevel {
+        campaign: CampaignId,
+        power_level: f64,
+        by: String,
+    },
+    /// A supervisor changes how many calls may be without an agent at once.
+    SetMaxInFlight {
+        campaign: CampaignId,
+        max_in_flight: u32,
+        by: String,
+    },
     /// No new dials from now on: the engine drains.
     Drain,
     /// Leads may be ready again (an import, a retry time passed): ask the store.

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abandon;
+pub mod abandon_rate;
 pub mod calling_window;
 mod campaign;
 pub mod command;
@@ -29,6 +30,8 @@ pub mod do_not_call;
 mod frequency;
 mod hopper;
 pub mod input;
+mod law;
+mod law_facts;
 mod machine;
 pub mod pacing;
 mod retry;
@@ -38,7 +41,7 @@ pub mod zone;
 
 pub use campaign::CampaignSnapshot;
 pub use command::Command;
-pub use config::{CampaignConfig, Config, ConfigProblem};
+pub use config::{CampaignConfig, Config, ConfigProblem, OnMachine};
 pub use hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 pub use input::Input;
 pub use machine::*;

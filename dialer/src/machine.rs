@@ -9,10 +9,12 @@
 //!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
 //! ```
 
+mod by_hand;
 mod calls;
 mod law;
 mod pace;
 mod previews;
+mod settings;
 
 use crate::calling_window;
 use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Ringing, Seat, Stage};
@@ -22,15 +24,17 @@ use crate::do_not_call::DoNotCall;
 use crate::frequency::Frequency;
 use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 use crate::input::Input;
+use crate::law_facts::LawFacts;
 use crate::pacing::Governor;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
-use model::event::{PacingLimit, Party};
+use model::event::PacingLimit;
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
     Now, Outbox, Rng, TrunkId,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -74,6 +78,8 @@ pub struct Dialer {
     held: BTreeSet<LeadId>,
     do_not_call: DoNotCall,
     frequency: Frequency,
+    /// What the columns of held leads say to the law, read when they are supplied.
+    law_facts: BTreeMap<LeadId, LawFacts>,
     zones: ZoneBook,
     mint: Mint,
     rng: Rng,
@@ -89,7 +95,6 @@ impl Dialer {
     /// A dialer for a configuration without problems ([`Config::validate`]). `boot` counts the
     /// starts of this store, so that no attempt id returns; `seed` fixes every random choice.
     pub fn new(config: Config, boot: u32, seed: u64) -> Dialer {
-        let embedded = crate::rules::embedded();
         let mut agents: BTreeMap<AgentId, Agent> = BTreeMap::new();
         let mut campaigns: BTreeMap<CampaignId, Campaign> = BTreeMap::new();
         for (id, campaign) in config.campaigns {
@@ -106,19 +111,11 @@ impl Dialer {
                     .campaigns
                     .push((id, seat));
             }
-            let sets = campaign
-                .rules
-                .iter()
-                .filter_map(|name| {
-                    config
-                        .rules
-                        .get(name)
-                        .or_else(|| embedded.get(name))
-                        .cloned()
-                })
-                .collect();
+            let sets = crate::rules::resolve(&campaign.rules, &config.rules);
             campaigns.insert(id, Campaign::new(campaign, sets));
         }
+        let frequency =
+            Frequency::for_rules(campaigns.values().flat_map(|campaign| &campaign.sets));
         let members: BTreeMap<CampaignId, BTreeSet<AgentId>> = campaigns
             .iter()
             .map(|(id, campaign)| (*id, campaign.config.agents.iter().copied().collect()))
@@ -145,7 +142,8 @@ impl Dialer {
             attempts: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
-            frequency: Frequency::default(),
+            frequency,
+            law_facts: BTreeMap::new(),
             zones: ZoneBook::default(),
             mint: Mint::new(boot),
             rng: Rng::new(seed),
@@ -172,7 +170,7 @@ impl Dialer {
                 attempt,
                 store_failed,
             } => {
-                self.claim_refused(now, attempt, store_failed);
+                self.claim_refused(now, attempt, store_failed, out);
             }
             Input::AttemptRinging { attempt: id } => {
                 if let Some(attempt) = self.attempts.get_mut(&id)
@@ -183,7 +181,10 @@ impl Dialer {
                         .campaigns
                         .get_mut(&attempt.campaign)
                         .expect("attempts are of campaigns that exist");
-                    if let Some(ringing) = campaign.ringing.get_mut(&id) {
+                    // A call that an agent waits for is never given up.
+                    if attempt.agent.is_none()
+                        && let Some(ringing) = campaign.ringing.get_mut(&id)
+                    {
                         ringing.rings = Some(rings);
                     }
                 }
@@ -198,6 +199,8 @@ impl Dialer {
             Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
                 self.abandoned(now, attempt, out);
             }
+            Input::AttemptAsked { attempt } => self.asked(now, attempt),
+            Input::AttemptMessaged { attempt } => self.messaged(now, attempt, out),
             Input::AttemptFailed { attempt, cause } => self.failed(now, attempt, cause, out),
             Input::PreviewAnswered {
                 agent,
@@ -206,7 +209,38 @@ impl Dialer {
             } => {
                 self.preview_answered(now, agent, attempt, accept, out);
             }
-            Input::DoNotCall { number } => self.do_not_call.add(number),
+            Input::DoNotCall { number } => {
+                self.do_not_call.add(number);
+                out.fact(Fact::DoNotCallAdded { number });
+            }
+            Input::DoNotCallListLoaded {
+                list,
+                kind,
+                as_of,
+                numbers,
+                more,
+            } => {
+                let loaded = self.do_not_call.load(list, kind, as_of, &numbers, more);
+                if let Some(numbers) = loaded {
+                    out.fact(Fact::DoNotCallLoaded {
+                        list,
+                        kind,
+                        as_of,
+                        numbers,
+                    });
+                }
+            }
+            Input::AgentDials {
+                agent,
+                number,
+                campaign,
+            } => self.agent_dials(agent, number, campaign, out),
+            Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            } => self.lead_added(agent, campaign, number, lead, out),
             Input::DoNotCallLoaded { numbers } => {
                 numbers
                     .into_iter()
@@ -220,7 +254,7 @@ impl Dialer {
                     }
                 }
                 for past in dials {
-                    self.frequency.load(past.number, past.person, past.at);
+                    self.frequency.load(past);
                 }
             }
             Input::LearnedLoaded { campaign, state } => {
@@ -240,21 +274,22 @@ impl Dialer {
             Input::SetRunning { campaign, running } => {
                 self.set_running(now, campaign, running, out);
             }
-            Input::SetMode { campaign: id, mode } => {
-                if let Some(campaign) = self.campaigns.get_mut(&id)
-                    && campaign.mode != mode
-                {
-                    campaign.mode = mode;
-                    campaign.decide_by(now.mono);
-                    let running = campaign.running;
-                    out.fact(Fact::CampaignChanged {
-                        campaign: id,
-                        mode,
-                        running,
-                        by: Party::System,
-                    });
-                }
-            }
+            Input::SetMode { campaign, mode } => self.set_mode(now, campaign, mode, out),
+            Input::SetAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            } => self.set_abandon_limit(now, campaign, limit_pct, by, out),
+            Input::SetPowerLevel {
+                campaign,
+                power_level,
+                by,
+            } => self.set_power_level(now, campaign, power_level, by, out),
+            Input::SetMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            } => self.set_max_in_flight(now, campaign, max_in_flight, by, out),
             Input::Drain => {
                 self.draining = true;
                 for id in self.campaign_ids() {
@@ -313,6 +348,12 @@ impl Dialer {
     /// Attempts that are not over.
     pub fn live_attempts(&self) -> usize {
         self.attempts.len()
+    }
+
+    /// Answered attempts that are for a flow, and have asked for no agent.
+    pub fn attempts_in_flow(&self) -> usize {
+        let in_flow = self.campaigns.values().map(|campaign| campaign.in_flow);
+        in_flow.sum::<u32>() as usize
     }
 
     fn do_what_is_due(&mut self, now: Now, out: &mut Out) {
@@ -457,6 +498,7 @@ impl Dialer {
                 returned.push(lead.id);
                 continue;
             }
+            self.law_facts.insert(lead.id, LawFacts::of(&lead));
             match self.allowed(id, &lead, now.utc) {
                 Ok(()) => {
                     taken += 1;
@@ -527,6 +569,8 @@ impl Dialer {
     fn sweep(&mut self, now: Now, out: &mut Out) {
         self.sweep_at = None;
         self.frequency.forget(now.utc);
+        let held = &self.held;
+        self.law_facts.retain(|lead, _| held.contains(lead));
         for id in self.campaign_ids() {
             let (zones, campaign) = (
                 &self.zones,
@@ -542,27 +586,6 @@ impl Dialer {
         }
     }
 
-    fn set_running(&mut self, now: Now, id: CampaignId, running: bool, out: &mut Out) {
-        let Some(campaign) = self.campaigns.get_mut(&id) else {
-            return;
-        };
-        if campaign.running == running {
-            return;
-        }
-        campaign.running = running;
-        let mode = campaign.mode;
-        campaign.decide_by(now.mono);
-        out.fact(Fact::CampaignChanged {
-            campaign: id,
-            mode,
-            running,
-            by: Party::System,
-        });
-        if !running {
-            self.return_hopper(id, out);
-        }
-    }
-
     // Leads for the hopper
 
     fn fetch(&mut self, now: Now, id: CampaignId, agents: u32, out: &mut Out) {
@@ -570,6 +593,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
+        let agents = agents.max(campaign.hopper_agents());
         if let Some(count) = campaign.hopper.wants(now.mono, agents) {
             campaign.hopper.fetching = true;
             let lists = campaign.config.lists.clone();
@@ -672,15 +696,20 @@ impl Dialer {
             lead: lead.id,
             list: lead.list,
             number: attempt.number,
+            basis: Some(law::basis(
+                &self.campaigns[&campaign_id],
+                &lead,
+                agent.is_some(),
+            )),
         });
         let campaign = &self.campaigns[&campaign_id];
         let wanted = match agent {
             Some(agent) => is_signed_in(&self.agents[&agent].state),
-            None => campaign
-                .config
-                .agents
-                .iter()
-                .any(|agent| is_signed_in(&self.agents[agent].state)),
+            None => {
+                let mut agents = campaign.config.agents.iter();
+                !campaign.needs_agents()
+                    || agents.any(|agent| is_signed_in(&self.agents[agent].state))
+            }
         };
         if withdrawn {
             return self.end(
@@ -692,15 +721,17 @@ impl Dialer {
                 out,
             );
         }
-        if !campaign.running || self.draining || !wanted {
+        let by_hand = attempt.by_hand;
+        if !(campaign.running || by_hand) || self.draining || !wanted {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
-        if let Err(block) = self.allowed(campaign_id, &lead, now.utc) {
+        if let Err(block) = self.allowed_with(campaign_id, &lead, agent.is_some(), now.utc) {
             out.fact(Fact::AttemptBlocked {
                 attempt: id,
                 campaign: campaign_id,
                 lead: lead.id,
                 rule: block.rule,
+                reason: block.reason,
             });
             return self.end(
                 now,
@@ -725,16 +756,17 @@ impl Dialer {
                 rings: None,
             },
         );
+        if campaign.asks_agents() && !by_hand {
+            campaign
+                .asks
+                .dialled(campaign.dials, now.mono.as_secs_f64());
+        }
+        attempt.dial_number = campaign.dials;
         attempt.stage = Stage::Ringing;
         attempt.dialled_at = now.mono;
-        if campaign
-            .sets
-            .iter()
-            .flat_map(|set| &set.rules)
-            .any(|rule| rule.cap.is_some())
-        {
-            self.frequency.dialled(&lead, attempt.number, now.utc);
-        }
+        let facts = self.law_facts.get(&lead.id);
+        let facts = facts.map_or_else(|| Cow::Owned(LawFacts::of(&lead)), Cow::Borrowed);
+        self.frequency.dialled(&facts.whom(attempt.number), now.utc);
         out.command(Command::Dial(Box::new(Dial {
             attempt: id,
             campaign: campaign_id,
@@ -742,15 +774,22 @@ impl Dialer {
             number: attempt.number,
             caller_id: campaign.config.caller_id.clone(),
             ring_timeout: campaign.config.ring_timeout(),
-            classify: campaign.config.detect_machines,
+            ring_min: campaign.ring_min(),
+            // The agent hears who answered.
+            classify: campaign.config.detect_machines && !by_hand,
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),
+            abandon_flow: campaign.config.abandon_flow,
+            flow: campaign.config.flow.filter(|_| !by_hand),
+            on_machine: campaign.config.on_machine,
+            machine_prompt: campaign.config.machine_prompt.clone(),
+            prerecorded: campaign.prerecorded() && !by_hand,
             agent,
             lead,
         })));
     }
 
-    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool) {
+    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool, out: &mut Out) {
         if self
             .attempts
             .get(&id)
@@ -767,7 +806,12 @@ impl Dialer {
         if store_failed {
             campaign.store_wait_until = Some(now.mono + STORE_BACKOFF);
         }
-        if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
+        if attempt.by_hand {
+            self.held.remove(&attempt.lead.id);
+            if let Some(agent) = attempt.agent {
+                by_hand::refuse(agent, attempt.number, "the store refused the claim", out);
+            }
+        } else if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
             campaign.hopper.put_back_first(attempt.lead);
         } else {
             self.held.remove(&attempt.lead.id);
@@ -787,6 +831,9 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         dialled_at: Mono::ZERO,
         ringing_at: None,
         answered_at: None,
+        dial_number: 0,
+        in_flow: false,
+        by_hand: false,
         withdrawn: false,
         given_up: false,
     }

@@ -32,6 +32,8 @@ pub mod jitter;
 
 pub mod dtmf;
 
+pub mod detect;
+
 pub mod tone;
 
 pub mod wav;

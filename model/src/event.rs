@@ -110,6 +110,8 @@ pub enum Mode {
     Power,
     /// Paced by what agents and calls in flight are expected to do.
     Predictive,
+    /// A flow speaks with whoever answers; an agent comes in only where the flow asks for one.
+    Agentless,
 }
 
 /// What kept a pacing decision from dialling more.
@@ -130,6 +132,56 @@ pub enum PacingLimit {
     Rule,
     /// The store cannot take claims.
     Store,
+}
+
+impl PacingLimit {
+    /// The same as a sentence for people, to stand after "why not more".
+    pub fn because(self) -> &'static str {
+        match self {
+            PacingLimit::Risk => "one more call would too likely be abandoned",
+            PacingLimit::Budget => "the abandonment budget is spent: one call per available agent",
+            PacingLimit::Lines => "the lines or calls per second are used up",
+            PacingLimit::Leads => "no lead is ready",
+            PacingLimit::Agents => "no agent is there",
+            PacingLimit::Rule => "the mode's own rule",
+            PacingLimit::Store => "the store cannot take claims",
+        }
+    }
+}
+
+/// Whose wish, or whose file, a do-not-call list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoNotCallKind {
+    /// People who told us. No exemption opens it.
+    Internal,
+    /// Binds the one campaign that has the list's name.
+    Campaign,
+    /// Of a state, province or trade. No exemption opens it.
+    Area,
+    /// A country's register. A purchase, an inquiry or consent may open it (16 CFR 310.4(b)(1)(iii)(B)).
+    National,
+}
+
+/// What the law was asked about when a lead was claimed: the lead's own words, none of our findings,
+/// so that whoever recounts can come to another answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DialBasis {
+    /// Ids of the rule sets that bind the campaign.
+    pub rules: Vec<String>,
+    /// The customer key, or the lead's id where it has none: whom caps count.
+    pub person: String,
+    /// IANA zone of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// The lead's columns that a rule may ask for, such as `state` and `consent_at`.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub columns: std::collections::BTreeMap<String, String>,
+    /// Whether an agent is held for this very call.
+    pub agent_reserved: bool,
+    /// Whether a recording speaks first, with nobody behind it.
+    pub prerecorded: bool,
 }
 
 /// What happened. Past tense; the noun comes first.
@@ -160,8 +212,14 @@ pub enum Fact {
         number: PhoneNumber,
         caller_id: String,
     },
-    /// A person or machine was recognised.
-    CallClassified { call: CallId, verdict: Verdict },
+    /// A person or machine was recognised. `agent` is who talks with it by then: too late to keep it
+    /// from them.
+    CallClassified {
+        call: CallId,
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
+    },
     /// Customer and agent hear each other.
     CallBridged {
         call: CallId,
@@ -175,6 +233,8 @@ pub enum Fact {
     CallResumed { call: CallId, by: Party },
     /// The bridge came down: the agent's talk is over.
     CallUnbridged { call: CallId, agent: AgentId },
+    /// A person who got no agent in time hears the message from now on.
+    CallMessageStarted { call: CallId, prompt: String },
     /// The customer's part is over; wrap-up may follow.
     CallEnded {
         call: CallId,
@@ -321,6 +381,12 @@ pub enum Fact {
         agent: AgentId,
         reason: Option<ReasonId>,
     },
+    /// The agent wanted to call a number by hand and may not, or cannot now.
+    AgentDialRefused {
+        agent: AgentId,
+        number: PhoneNumber,
+        why: String,
+    },
     /// The agent said what the call came to.
     CallDisposed {
         call: CallId,
@@ -336,13 +402,17 @@ pub enum Fact {
         lead: LeadId,
         list: ListId,
         number: PhoneNumber,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Box<DialBasis>>,
     },
-    /// A rule forbade the dial.
+    /// A rule forbade the dial. `reason` says what the rule's id does not.
     AttemptBlocked {
         attempt: AttemptId,
         campaign: CampaignId,
         lead: LeadId,
         rule: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A live person (as far as is known) answered the attempt.
     AttemptAnswered {
@@ -359,12 +429,27 @@ pub enum Fact {
         rang_us: u64,
         next_at: Option<Utc>,
     },
-    /// A campaign began, paused or changed how it dials.
+    /// A campaign began, paused or changed how it dials. The three limits are the ones in force since
+    /// then; `supervisor` is who asked for it, by the name the API knows them by.
     CampaignChanged {
         campaign: CampaignId,
         mode: Mode,
         running: bool,
         by: Party,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        abandon_limit_pct: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        power_level: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_in_flight: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        supervisor: Option<String>,
+    },
+    /// A change of a campaign was asked for and cannot be: everything stays as it was.
+    CampaignChangeRefused {
+        campaign: CampaignId,
+        why: String,
+        supervisor: Option<String>,
     },
     /// A pacing decision that dialled, or that changed what limits dialling.
     PacingDecided {
@@ -390,6 +475,16 @@ pub enum Fact {
         /// The chance that one more call would be abandoned, where the mode asks.
         #[serde(default)]
         risk: f64,
+    },
+
+    /// A number is never to be called again, from now on.
+    DoNotCallAdded { number: PhoneNumber },
+    /// A do-not-call list is in use; `as_of` is the date of its file.
+    DoNotCallLoaded {
+        list: ListId,
+        kind: DoNotCallKind,
+        as_of: Option<Utc>,
+        numbers: u64,
     },
 
     /// A recording began.
@@ -444,6 +539,7 @@ variants! {
     CallHeld = "call.held",
     CallResumed = "call.resumed",
     CallUnbridged = "call.unbridged",
+    CallMessageStarted = "call.message_started",
     CallEnded = "call.ended",
     LegStarted = "leg.started",
     LegRinging = "leg.ringing",
@@ -466,13 +562,17 @@ variants! {
     ScreenPopped = "offer.screen_popped",
     AgentStateChanged = "agent.state_changed",
     AgentStatePending = "agent.state_pending",
+    AgentDialRefused = "agent.dial_refused",
     CallDisposed = "call.disposed",
     AttemptClaimed = "attempt.claimed",
     AttemptBlocked = "attempt.blocked",
     AttemptAnswered = "attempt.answered",
     AttemptEnded = "attempt.ended",
     CampaignChanged = "campaign.changed",
+    CampaignChangeRefused = "campaign.change_refused",
     PacingDecided = "campaign.pacing_decided",
+    DoNotCallAdded = "do_not_call.added",
+    DoNotCallLoaded = "do_not_call.loaded",
     RecordingStarted = "recording.started",
     RecordingEnded = "recording.ended",
     RecordingFailed = "recording.failed",
@@ -493,6 +593,7 @@ impl Fact {
             | Fact::CallHeld { call, .. }
             | Fact::CallResumed { call, .. }
             | Fact::CallUnbridged { call, .. }
+            | Fact::CallMessageStarted { call, .. }
             | Fact::CallEnded { call, .. }
             | Fact::LegStarted { call, .. }
             | Fact::LegRinging { call, .. }
@@ -520,12 +621,16 @@ impl Fact {
             Fact::EngineFaulted { call, .. } => *call,
             Fact::AgentStateChanged { is, was, .. } => is.call().or(was.call()),
             Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::AttemptClaimed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. } => None,

@@ -295,6 +295,7 @@ impl Ledger {
                 self.begin_call(event, *call);
             }
             Fact::CallClassified { call, .. }
+            | Fact::CallMessageStarted { call, .. }
             | Fact::IvrEntered { call, .. }
             | Fact::IvrNodeReached { call, .. }
             | Fact::IvrDigitsCollected { call, .. }
@@ -391,7 +392,9 @@ impl Ledger {
             } => {
                 self.change_agent(event, *agent, *was, *is, *was_for_us);
             }
-            Fact::AgentStatePending { .. } | Fact::CallDisposed { .. } => {}
+            Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
+            | Fact::CallDisposed { .. } => {}
 
             Fact::AttemptClaimed {
                 attempt,
@@ -432,7 +435,11 @@ impl Ledger {
                     self.broken(event, Rule::NotLive, attempt);
                 }
             }
-            Fact::CampaignChanged { .. } | Fact::PacingDecided { .. } => {}
+            Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
+            | Fact::PacingDecided { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. } => {}
 
             Fact::RecordingStarted { recording, call } => {
                 self.goes_on(event, *call);

@@ -20,9 +20,9 @@ impl World {
                 leg,
                 call,
                 classify,
-                number,
+                attempt,
                 ..
-            } => self.carrier_dials(leg, call, number, classify),
+            } => self.carrier_dials(leg, call, attempt, classify),
             Command::DialAgent {
                 leg,
                 call,
@@ -87,6 +87,20 @@ impl World {
                         exhausted,
                     },
                 );
+            }
+            // Nobody in a simulation dials by hand.
+            Command::AddLead {
+                agent,
+                campaign,
+                number,
+            } => {
+                let input = Input::LeadAdded {
+                    agent,
+                    campaign,
+                    number,
+                    lead: None,
+                };
+                self.answer(Duration::ZERO, input);
             }
             Command::Claim { attempt, lead, .. } => {
                 let input = match self.store.claim(attempt, lead) {

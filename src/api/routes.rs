@@ -108,6 +108,9 @@ pub(super) async fn act(
 struct CampaignWish {
     running: Option<bool>,
     mode: Option<Mode>,
+    abandon_limit_pct: Option<f64>,
+    power_level: Option<f64>,
+    max_in_flight: Option<u32>,
 }
 
 /// Starts, pauses, or changes how a campaign dials.
@@ -129,25 +132,42 @@ pub(super) async fn set_campaign(
             format!("there is no campaign {campaign}"),
         ));
     }
-    let CampaignWish { running, mode } = body_of(&body)?;
-    if running.is_none() && mode.is_none() {
-        return Err(Problem::invalid(
-            "body_invalid",
-            "say running, mode, or both",
-        ));
+    let CampaignWish {
+        running,
+        mode,
+        abandon_limit_pct,
+        power_level,
+        max_in_flight,
+    } = body_of(&body)?;
+    let by = || caller.name.clone();
+    // How it dials comes first: a campaign that is started never dials as it did before.
+    let wishes = [
+        mode.map(|mode| Input::SetCampaignMode { campaign, mode }),
+        abandon_limit_pct.map(|limit_pct| Input::SetCampaignAbandonLimit {
+            campaign,
+            limit_pct,
+            by: by(),
+        }),
+        power_level.map(|power_level| Input::SetCampaignPowerLevel {
+            campaign,
+            power_level,
+            by: by(),
+        }),
+        max_in_flight.map(|max_in_flight| Input::SetCampaignMaxInFlight {
+            campaign,
+            max_in_flight,
+            by: by(),
+        }),
+        running.map(|running| Input::SetCampaignRunning { campaign, running }),
+    ];
+    let mut done = Err(Problem::invalid(
+        "body_invalid",
+        "say running, mode, abandon_limit_pct, power_level, max_in_flight, or some of them",
+    ));
+    for input in wishes.into_iter().flatten() {
+        done = Ok(wish(&state, &caller, input)?);
     }
-    // The mode first: a campaign started with a mode never dials in the one before.
-    if let Some(mode) = mode {
-        wish(&state, &caller, Input::SetCampaignMode { campaign, mode })?;
-    }
-    match running {
-        Some(running) => wish(
-            &state,
-            &caller,
-            Input::SetCampaignRunning { campaign, running },
-        ),
-        None => Ok(accepted()),
-    }
+    done
 }
 
 #[derive(Deserialize)]

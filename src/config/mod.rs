@@ -4,6 +4,7 @@
 //! `ivr/*.toml` and `rules/*.toml`; prompts are WAV files under `prompts/`. The same files are
 //! embedded in the binary as the defaults that `tandem demo` runs on.
 
+mod cards;
 mod files;
 mod problem;
 mod source;
@@ -133,20 +134,17 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                 .filter(|(_, agent)| is_member(agent))
                 .map(|(id, _)| *id)
                 .collect();
-            if campaign.agents.is_empty() && checked.is_whole(&agents_text) {
-                checked.warn(
-                    &text,
-                    "mode",
-                    "no agent takes the calls of this campaign",
-                    "name it in an agent's queues",
-                );
+            let speaks = campaign.mode == model::event::Mode::Agentless;
+            if campaign.agents.is_empty() && !speaks && checked.is_whole(&agents_text) {
+                checked.warn(&text, "mode", NO_AGENT, NO_AGENT_REMEDY);
             }
-            if let Some(prompt) = campaign
-                .abandon_prompt
-                .as_ref()
-                .filter(|prompt| !prompts.contains(*prompt))
-            {
-                checked.say(&text, "abandon_prompt", &no_prompt(prompt), PROMPT_REMEDY);
+            for (key, prompt) in [
+                ("abandon_prompt", &campaign.abandon_prompt),
+                ("machine_prompt", &campaign.machine_prompt),
+            ] {
+                if let Some(prompt) = prompt.as_ref().filter(|name| !prompts.contains(*name)) {
+                    checked.say(&text, key, &no_prompt(prompt), PROMPT_REMEDY);
+                }
             }
             dialer.campaigns.insert(id, campaign);
         }
@@ -222,16 +220,15 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .parse::<CampaignId>()
             .ok()
             .and_then(|id| campaign_texts.get(&id));
-        match (kind, campaign, rule_texts.get(rest)) {
+        let (rule_set, at) = rest.split_once('.').unwrap_or((rest, ""));
+        match (kind, campaign, rule_texts.get(rule_set)) {
             // campaigns.spring.rules is the key `rules` of its own file.
             ("campaigns", Some(text), _) => {
                 if trunks_whole || !problem.message.starts_with("there is no trunk") {
                     checked.say(text, key, &problem.message, &problem.remedy);
                 }
             }
-            ("rules", _, Some(text)) => {
-                checked.say(text, "rule", &problem.message, &problem.remedy)
-            }
+            ("rules", _, Some(text)) => checked.say(text, at, &problem.message, &problem.remedy),
             ("trunks", _, _) => {
                 checked.say(
                     &trunks_text,
@@ -279,12 +276,36 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .then(|| names.sources.clone()),
         ..ivr::CheckContext::default()
     };
-    let flows: Option<BTreeSet<FlowId>> = match ivr::parse_all(&flow_files, &context) {
+    let mut campaigns = dialer.campaigns.values();
+    let hides_cards = campaigns.find_map(|campaign| {
+        let sets = dialer::rules::resolve(&campaign.rules, &dialer.rules);
+        let mut rules = sets.into_iter().flat_map(|set| set.rules);
+        rules
+            .find(|rule| rule.card_digits_hidden)
+            .map(|rule| rule.id)
+    });
+    let flows = match ivr::parse_all(&flow_files, &context) {
         Ok(flows) => {
             for flow in flows.values() {
                 checked.diagnostics(&flow_files, &flow.warnings);
+                let Some(rule) = &hides_cards else {
+                    continue;
+                };
+                let text = flow_files.iter().find(|(file, _)| *file == flow.file);
+                let text = text.map(|(file, text)| Text {
+                    file: file.clone(),
+                    text: text.clone(),
+                });
+                for (node, taken_for) in text.iter().flat_map(|_| cards::exposed(flow)) {
+                    checked.say(
+                        text.as_ref().expect("iterated over above"),
+                        &format!("node.{node}"),
+                        &format!("it may collect a payment card and shows the digits: {taken_for} ({rule})"),
+                        "write sensitive = true at the node",
+                    );
+                }
             }
-            Some(flows.keys().copied().collect())
+            Some(flows)
         }
         Err(diagnostics) => {
             checked.diagnostics(&flow_files, &diagnostics);
@@ -292,7 +313,29 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         }
     };
     // Where a flow has an error, none can be used, and none is missing.
-    let is_no_flow = |flow: &FlowId| flows.as_ref().is_some_and(|flows| !flows.contains(flow));
+    let is_no_flow = |flow: &FlowId| {
+        flows
+            .as_ref()
+            .is_some_and(|flows| !flows.contains_key(flow))
+    };
+    if let Some(flows) = &flows {
+        for problem in call::config::campaign_flow_problems(&dialer, flows) {
+            if let Some(text) = campaign_texts.get(&problem.campaign) {
+                checked.say(text, problem.field, &problem.message, problem.remedy);
+            }
+        }
+        for (id, campaign) in &dialer.campaigns {
+            let flow = campaign.flow.and_then(|flow| flows.get(&flow));
+            let asks = flow.is_some_and(|flow| !flow.queues().is_empty());
+            if let Some(text) = campaign_texts.get(id)
+                && asks
+                && campaign.agents.is_empty()
+                && checked.is_whole(&agents_text)
+            {
+                checked.warn(text, "flow", NO_AGENT, NO_AGENT_REMEDY);
+            }
+        }
+    }
 
     for (index, route) in tandem.route.iter().enumerate() {
         let path = |key: &str| format!("route.{index}.{key}");
@@ -436,6 +479,8 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
     )
 }
 
+const NO_AGENT: &str = "no agent takes the calls of this campaign";
+const NO_AGENT_REMEDY: &str = "name it in an agent's queues";
 const PROMPT_REMEDY: &str = "add it under prompts/ as NAME.wav: 8 kHz, 16 bit, mono";
 
 fn no_prompt(name: &str) -> String {

@@ -35,6 +35,7 @@ impl Exchange {
                 number,
                 caller_id,
                 attempt,
+                classify,
                 ..
             } => {
                 let Some(to) = self.setup.trunks.get(&trunk).cloned() else {
@@ -51,7 +52,7 @@ impl Exchange {
                     headers: Vec::new(),
                     sdp: Vec::new(),
                 };
-                self.dial(now, invite, None);
+                self.dial(now, invite, None, classify);
             }
             Command::DialAgent {
                 leg,
@@ -88,7 +89,7 @@ impl Exchange {
                     headers,
                     sdp: Vec::new(),
                 };
-                self.dial(now, invite, Some(agent));
+                self.dial(now, invite, Some(agent), false);
             }
             Command::HangUpLeg { leg, cause } => {
                 self.close_media(leg);
@@ -139,6 +140,7 @@ impl Exchange {
             errand @ (Command::PopScreen(_)
             | Command::Lookup { .. }
             | Command::FetchLeads { .. }
+            | Command::AddLead { .. }
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
@@ -180,13 +182,20 @@ impl Exchange {
         );
     }
 
-    fn dial(&mut self, now: Now, mut invite: Invite, agent: Option<model::AgentId>) {
+    fn dial(
+        &mut self,
+        now: Now,
+        mut invite: Invite,
+        agent: Option<model::AgentId>,
+        classify: bool,
+    ) {
         let leg = invite.leg;
         let Some(mut entry) = self.open_port(agent) else {
             return self.dial_failed(leg, Cause::Congestion);
         };
         let offer = offer_answer::offer(&local_media(leg, &entry));
         entry.our_offer = Some(offer.clone());
+        entry.classify = classify;
         invite.sdp = offer;
         self.legs.insert(leg, entry);
         self.sip.handle(

@@ -1,7 +1,7 @@
 //! What SIP and media must remember of each leg, and nothing else.
 
 use crate::media_io::Session;
-use model::{AgentId, LegId};
+use model::{AgentId, LegId, Mono};
 use sip::offer_answer::Negotiated;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -21,6 +21,10 @@ pub struct Leg {
     pub our_offer: Option<Vec<u8>>,
     /// Our answer that waits for the engine to accept the call.
     pub our_answer: Option<(Vec<u8>, Negotiated)>,
+    /// It is asked who answers.
+    pub classify: bool,
+    /// Since when it rings.
+    pub ringing_since: Option<Mono>,
     /// The far end holds us.
     pub is_held: bool,
     /// The worker has it.

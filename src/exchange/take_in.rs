@@ -17,7 +17,12 @@ impl Exchange {
             Command::Send { hop, bytes } => self.turn.send.push((hop, bytes)),
             Command::Close { hop } => self.turn.close.push(hop),
             Command::Arrived(arrived) => self.arrived(now, *arrived),
-            Command::Ringing { leg, sdp: _ } => self.inputs.push_back(Input::LegRinging { leg }),
+            Command::Ringing { leg, sdp: _ } => {
+                if let Some(entry) = self.legs.get_mut(leg) {
+                    entry.ringing_since.get_or_insert(now.mono);
+                }
+                self.inputs.push_back(Input::LegRinging { leg });
+            }
             Command::Answered { leg, sdp } => self.answered(now, leg, &sdp),
             Command::Failed {
                 leg,
@@ -91,6 +96,8 @@ impl Exchange {
     pub(super) fn take_in_report(&mut self, report: Report) -> Option<Input> {
         match report {
             Report::Digit { leg, digit } => Some(Input::DigitPressed { leg, digit }),
+            Report::LegClassified { leg, verdict } => Some(Input::LegClassified { leg, verdict }),
+            Report::BeepEnded { leg } => Some(Input::BeepEnded { leg }),
             Report::PromptFinished { leg, play } => Some(Input::PromptFinished { leg, play }),
             Report::MediaLost { leg } => Some(Input::MediaLost { leg }),
             Report::Recorded {
@@ -178,6 +185,11 @@ impl Exchange {
                 let session = session(&negotiated, latch);
                 let socket = entry.socket.take().expect("a dialled leg has its socket");
                 entry.is_open = true;
+                let rang = entry.ringing_since.map(|since| now.mono.since(since));
+                let asked = entry.classify.then(|| Order::Classify {
+                    leg,
+                    rang_ms: rang.map(|d| u32::try_from(d.as_millis()).unwrap_or(u32::MAX)),
+                });
                 self.order(
                     leg,
                     Order::Open {
@@ -186,6 +198,9 @@ impl Exchange {
                         session,
                     },
                 );
+                if let Some(order) = asked {
+                    self.order(leg, order);
+                }
                 self.inputs.push_back(Input::LegAnswered { leg });
             }
             Err(refused) => {
@@ -308,22 +323,18 @@ impl Exchange {
     /// A port of our own for a new leg; none when the range is used up.
     pub(super) fn open_port(&mut self, agent: Option<model::AgentId>) -> Option<Leg> {
         match self.setup.ports.open() {
-            Ok(socket) => {
-                let port = socket
-                    .local_addr()
-                    .map(|addr| addr.port())
-                    .unwrap_or_default();
-                Some(Leg {
-                    agent,
-                    rtp: std::net::SocketAddr::new(self.setup.media_address, port),
-                    socket: Some(socket),
-                    sdp_version: 1,
-                    our_offer: None,
-                    our_answer: None,
-                    is_held: false,
-                    is_open: false,
-                })
-            }
+            Ok((socket, port)) => Some(Leg {
+                agent,
+                rtp: std::net::SocketAddr::new(self.setup.media_address, port),
+                socket: Some(socket),
+                sdp_version: 1,
+                our_offer: None,
+                our_answer: None,
+                classify: false,
+                ringing_since: None,
+                is_held: false,
+                is_open: false,
+            }),
             Err(error) => {
                 tracing::error!(%error, "no port for RTP; widen media.ports");
                 None

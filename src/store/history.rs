@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use dialer::input::{PastAnswers, PastDial};
-use model::{LeadId, Utc};
+use model::{AttemptOutcome, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub struct History {
     pub dials: Vec<PastDial>,
 }
 
-/// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned.
+/// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
+/// not so who was hearing a flow and had asked for none.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
     now: Utc,
@@ -29,9 +30,10 @@ pub(super) async fn load(
 ) -> Result<History, StoreError> {
     let rows = sqlx::query(
         "SELECT a.campaign, a.ended_at / ? AS hour, COUNT(*), \
-         SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL)) \
+         SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL \
+         AND (json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0))) \
          FROM attempts a LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
-         WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'abandoned') \
+         WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'messaged', 'abandoned') \
          OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL)) \
          GROUP BY a.campaign, hour ORDER BY hour, a.campaign",
     )
@@ -58,7 +60,8 @@ pub(super) async fn load(
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
     let rows = sqlx::query(
-        "SELECT a.number, l.customer_key, a.lead, a.claimed_at FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
+        "SELECT a.number, l.customer_key, a.lead, a.claimed_at, a.outcome, a.ended_at, \
+         json_extract(l.fields, '$.subject'), json_extract(l.fields, '$.debt') FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
          WHERE a.claimed_at > ? AND (a.outcome IS NULL OR a.outcome <> 'blocked') ORDER BY a.claimed_at",
     )
     .bind(now.as_micros().saturating_sub(window_us))
@@ -74,6 +77,12 @@ pub(super) async fn load(
                     .get::<Option<String>, _>(1)
                     .unwrap_or_else(|| lead.to_string()),
                 at: Utc::from_micros(row.get(3)),
+                outcome: row
+                    .get::<Option<String>, _>(4)
+                    .and_then(|name| AttemptOutcome::from_name(&name)),
+                ended_at: row.get::<Option<i64>, _>(5).map(Utc::from_micros),
+                subject: row.get(6),
+                debt: row.get(7),
             })
         })
         .collect();

@@ -15,8 +15,10 @@ impl Dialer {
         let (ringing, withdrawable) = by_age(campaign, now.mono);
         let mut snapshot = Snapshot {
             claiming: campaign.claiming,
-            waiting: campaign.waiting,
-            theta: campaign.governor.theta(),
+            waiting: campaign.waiting - campaign.in_flow,
+            in_flow: campaign.in_flow,
+            asks: campaign.asks_agents().then(|| campaign.asks.shares()),
+            theta: campaign.theta(),
             power_level: campaign.config.power_level,
             ringing,
             withdrawable,
@@ -42,6 +44,14 @@ impl Dialer {
             if other.in_flight() == 0 {
                 continue;
             }
+            if other.mode == Mode::Agentless {
+                // Its calls speak with a flow; those who will ask compete, whatever their age.
+                if snapshot.competing.is_empty() {
+                    snapshot.competing.push(0.0);
+                }
+                snapshot.competing[0] += share * other.expected_asks();
+                continue;
+            }
             let (theirs, _) = by_age(other, now.mono);
             let steps = theirs.len().max(snapshot.competing.len()).max(1);
             snapshot.competing.resize(steps, 0.0);
@@ -64,9 +74,15 @@ impl Dialer {
             Mode::Predictive => {
                 campaign.budget.left_with(campaign.advance()) < -pacing::burst(agents)
             }
-            Mode::Preview | Mode::Progressive | Mode::Power => {
+            Mode::Preview | Mode::Progressive | Mode::Power | Mode::Agentless => {
                 // Of the answers that calls in flight will still bring, the usual share is abandoned.
-                let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
+                let coming = match snapshot.asks {
+                    Some(asks) => {
+                        let unanswered = snapshot.ringing.iter().sum::<u32>() + snapshot.claiming;
+                        asks.expected(unanswered, snapshot.in_flow, snapshot.waiting)
+                    }
+                    None => f64::from(snapshot.in_flight()) * campaign.learned.answer_share(),
+                };
                 campaign
                     .budget
                     .is_spent(0.0, coming * campaign.config.abandon_limit_pct / 200.0)
@@ -86,7 +102,8 @@ impl Dialer {
         }
         let snapshot = self.pacing_snapshot(now, id);
         let signed_in = snapshot.available as usize + snapshot.busy.len();
-        if signed_in > 0 {
+        let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
+        if dials {
             self.fetch(now, id, signed_in as u32, out);
         }
         let campaign = self
@@ -116,7 +133,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
-        if signed_in > 0 {
+        if dials {
             campaign.decide_by(
                 now.mono
                     + if limited_by == PacingLimit::Lines {
@@ -147,7 +164,7 @@ impl Dialer {
                 expected_free: decision.expected_free,
                 theta: snapshot.theta,
                 abandon_rate: campaign.budget.rate(),
-                budget_left: campaign.budget.left_with(campaign.advance()),
+                budget_left: campaign.budget.left(),
                 limited_by,
                 withdrawn: std::mem::take(&mut campaign.withdrawn_untold),
                 busy: snapshot.busy.len() as u32,

@@ -58,7 +58,7 @@ impl Governor {
         let drift = DRIFT / scale * small.powf(1.5);
         self.log_steady = (self.log_steady + drift * spare.clamp(-4.0, 4.0))
             .clamp(THETA_MIN.ln(), THETA_MAX.ln());
-        let pull = (GAIN * spare - BRAKE * small * short * short).clamp(-4.0, 1.0);
+        let pull = (GAIN * spare - BRAKE * small.sqrt() * short * short).clamp(-4.0, 1.0);
         self.theta = (self.log_steady + pull).exp().clamp(THETA_MIN, THETA_MAX);
     }
 

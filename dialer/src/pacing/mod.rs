@@ -3,6 +3,7 @@
 //! A pure function of a [`Snapshot`] and of what was [`Learned`]: no clock, no lead, no law. The
 //! machine cuts the number down to the lines, leads and rules it has, never up.
 
+mod agentless;
 mod answer_share;
 mod governor;
 mod learned;
@@ -12,6 +13,7 @@ mod preview;
 mod progressive;
 mod ring;
 
+pub use agentless::{AskShares, Asks};
 pub use governor::{Governor, burst};
 pub use learned::{BIN_S, Busy, HORIZON_BINS, LEARNED_VERSION, Learned, LearnedState};
 pub use predictive::risk_of;
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub claiming: u32,
     /// Answered and waiting for an agent.
     pub waiting: u32,
+    /// Answered and hearing a flow; most of them will ask for nobody.
+    pub in_flow: u32,
+    /// Which part of the calls asks for an agent, where a flow speaks and may offer one.
+    pub asks: Option<AskShares>,
     /// Calls in flight of other campaigns that will ask for the same agents, by age as above, each
     /// with the share of it that falls on these agents.
     pub competing: Vec<f64>,
@@ -48,7 +54,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Calls of this campaign that have no agent yet.
     pub fn in_flight(&self) -> u32 {
-        self.ringing.iter().sum::<u32>() + self.claiming + self.waiting
+        self.ringing.iter().sum::<u32>() + self.claiming + self.waiting + self.in_flow
     }
 
     /// Calls that will ask for these agents, those of other campaigns included.
@@ -81,5 +87,6 @@ pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
         Mode::Progressive => progressive::decide(snapshot),
         Mode::Power => power::decide(snapshot),
         Mode::Predictive => predictive::decide(snapshot, learned),
+        Mode::Agentless => agentless::decide(snapshot, learned),
     }
 }

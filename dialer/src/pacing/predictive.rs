@@ -402,7 +402,7 @@ fn normal_risk(answers: &Sums, free: &Sums, weight: &Lanes, spread: f64) -> f64 
         }
         let skew = (free.third[bin] - answers.third[bin]) / (variance * sigma);
         let density = normal_density(x);
-        (normal_cdf(x, density) + skew / 6.0 * (1.0 - x * x) * density).clamp(0.0, 1.0)
+        (cdf(x, density) + skew / 6.0 * (1.0 - x * x) * density).clamp(0.0, 1.0)
     })
 }
 
@@ -487,7 +487,11 @@ fn normal_density(x: f64) -> f64 {
 }
 
 /// Φ by Abramowitz and Stegun 26.2.17, error below 7.5e-8.
-fn normal_cdf(x: f64, density: f64) -> f64 {
+pub(super) fn normal_cdf(x: f64) -> f64 {
+    cdf(x, normal_density(x))
+}
+
+fn cdf(x: f64, density: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let poly = t
         * (0.319_381_530

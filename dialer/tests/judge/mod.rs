@@ -414,7 +414,9 @@ impl Run<'_> {
                 }
                 Command::SaveLearned { state, .. } => self.learned = Some(*state),
                 Command::Resolve { .. } | Command::ReturnLeads { .. } => {}
-                Command::OfferPreview { .. } => unreachable!("the judge previews nothing"),
+                Command::OfferPreview { .. } | Command::AddLead { .. } => {
+                    unreachable!("the judge previews nothing")
+                }
             }
         }
         if let Some(next) = self.dialer.next_deadline() {

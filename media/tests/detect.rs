@@ -1,0 +1,193 @@
+//! Person or machine, and the beep behind the greeting, on a small half of the evaluation corpus. The
+//! figures of docs/detection.md come from `examples/detect_report.rs`, which makes a large one.
+
+mod detect_corpus;
+
+use detect_corpus::speech::{Clips, Size};
+use detect_corpus::{Call, Habits, Split, Tally, call, judge, percentile, usual, wilson};
+use media::detect::{BeepHeard, Finding, Listener, Targets, Who};
+use media::tone::tone;
+use model::Rng;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// A folder of this test run, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("detect-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of a folder of temporary files harms nobody.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Three voices and every third text of the evaluation half, spoken once for all tests.
+fn clips() -> &'static Clips {
+    static CLIPS: OnceLock<Clips> = OnceLock::new();
+    CLIPS.get_or_init(|| {
+        let folder = Folder::new("clips");
+        let size = Size {
+            voices: 3,
+            takes: 1,
+            every: 3,
+            flite: false,
+        };
+        Clips::make(&folder.0, Split::Evaluation, size, None, 5)
+    })
+}
+
+fn calls(seed: u64, n: u32) -> Vec<Call> {
+    let mut rng = Rng::new(seed);
+    (0..n)
+        .map(|i| {
+            call(
+                &mut rng,
+                Split::Evaluation,
+                Habits::Assumed,
+                i % 2 == 1,
+                clips(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn persons_are_told_from_machines_better_and_sooner_than_usual() {
+    let (mut ours, mut theirs) = (Tally::default(), Tally::default());
+    for call in calls(11, 120) {
+        ours.add(&judge(&call, Targets::default()));
+        theirs.add(&usual::judge(&call));
+    }
+    assert!(ours.persons_lost() <= 2, "{:?}", ours.verdicts);
+    assert!(ours.verdicts[1][0] <= 4, "{:?}", ours.verdicts);
+    assert!(ours.verdicts[1][1] >= 50, "{:?}", ours.verdicts);
+    let (median, usual) = (
+        percentile(&ours.person_ms, 0.5),
+        percentile(&theirs.person_ms, 0.5),
+    );
+    assert!(
+        median <= 900 && median < usual - 250,
+        "{median} ms against {usual} ms"
+    );
+    assert!(
+        ours.persons_lost() < theirs.persons_lost(),
+        "{:?}",
+        theirs.verdicts
+    );
+}
+
+#[test]
+fn a_detector_that_may_not_err_says_less_and_one_that_may_says_more() {
+    let careless = Targets {
+        person_lost: 0.1,
+        machine_through: 0.1,
+    };
+    let careful = Targets {
+        person_lost: 1e-4,
+        machine_through: 1e-4,
+    };
+    let (mut quick, mut slow) = (Tally::default(), Tally::default());
+    for call in calls(12, 40) {
+        quick.add(&judge(&call, careless));
+        slow.add(&judge(&call, careful));
+    }
+    let unsure = |t: &Tally| t.verdicts[0][2] + t.verdicts[1][2];
+    assert!(unsure(&quick) < unsure(&slow), "{quick:?} {slow:?}");
+}
+
+#[test]
+fn nobody_is_judged_before_a_word_and_silence_is_unsure() {
+    for rang_ms in [None, Some(500), Some(9_000), Some(25_000)] {
+        let mut listener = Listener::new(Targets::default());
+        listener.answered(rang_ms);
+        let mut told = Vec::new();
+        for _ in 0..450 {
+            listener.samples(&[3; 160], |finding| told.push(finding));
+        }
+        let [Finding::Judged(judgement)] = told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!((judgement.who, judgement.at_ms), (Who::Unsure, 4_000));
+    }
+}
+
+#[test]
+fn a_greeting_that_pauses_like_a_person_is_a_machine_later() {
+    // «Hello?» is handed over; then three seconds of talk follow, and a beep.
+    let mut audio = vec![0i16; 4_800];
+    let speech = |ms: u32| {
+        let mut rng = Rng::new(3);
+        let len = ms as usize * 8;
+        (0..len).map(move |_| (rng.normal() * 2_500.0) as i16)
+    };
+    audio.extend(speech(400));
+    audio.extend(vec![0; 8 * 700]);
+    for _ in 0..6 {
+        audio.extend(speech(900));
+        audio.extend(vec![0; 8 * 160]);
+    }
+    audio.extend(vec![0; 8 * 300]);
+    audio.extend(tone(&[(1000.0, 5000.0)], 400));
+    audio.extend(vec![0; 8 * 400]);
+    let mut listener = Listener::new(Targets::default());
+    listener.answered(Some(9_000));
+    let mut told = Vec::new();
+    for packet in audio.chunks(160) {
+        listener.samples(packet, |finding| {
+            if let Finding::Judged(j) = finding {
+                told.push((j.who, j.late));
+            }
+        });
+    }
+    assert_eq!(told, [(Who::Person, false), (Who::Machine, true)]);
+    assert!(listener.is_settled());
+}
+
+#[test]
+fn the_beep_behind_a_greeting_is_found_and_speech_has_none() {
+    let (mut found, mut beeps, mut false_beeps) = (0, 0, 0);
+    for call in calls(13, 60) {
+        let mut listener = Listener::new(Targets::default());
+        listener.answered(None);
+        let mut ends = Vec::new();
+        for (n, packet) in call.packets.iter().enumerate() {
+            let mut find = |finding| {
+                if let Finding::Beep(BeepHeard::Ended { .. }) = finding {
+                    ends.push(20 * (n as u32 + 1));
+                }
+            };
+            match packet {
+                Some(samples) => listener.samples(samples, &mut find),
+                None => listener.lost(1, &mut find),
+            }
+        }
+        let near = |end: &u32| {
+            call.beep_end_ms
+                .is_some_and(|beep| end.abs_diff(beep) <= 120)
+        };
+        if call.beep_end_ms.is_some() {
+            beeps += 1;
+            found += u32::from(ends.iter().any(near));
+        }
+        false_beeps += ends.iter().filter(|end| !near(end)).count();
+    }
+    assert!(beeps >= 4, "the corpus has beeps: {beeps}");
+    assert!(found * 100 >= beeps * 90, "{found} of {beeps} beeps");
+    assert!(false_beeps <= 2, "{false_beeps} beeps in speech");
+}
+
+#[test]
+fn wilsons_interval_is_the_one_of_the_book() {
+    // 10 of 100: 5.5 to 17.4 %.
+    let (low, high) = wilson(10, 100);
+    assert!((low - 0.0552).abs() < 0.001 && (high - 0.1744).abs() < 0.001);
+    assert!(wilson(0, 1000).1 < 0.004);
+}

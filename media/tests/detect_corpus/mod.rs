@@ -1,0 +1,281 @@
+//! Answered calls made for measuring: speech by synthesisers, a line with noise, a level and losses,
+//! and what three detectors say to them. Everything follows from a seed.
+//!
+//! Tuning and evaluation share no voice and no text, and the habits assumed of persons and machines
+//! (how long it rings, how soon they speak) differ between the two, so that a detector which has
+//! learned the assumptions by heart is found out.
+
+#![allow(dead_code, reason = "each test and example uses its part")]
+
+pub mod line;
+pub mod speech;
+pub mod usual;
+
+use line::{Line, Packet};
+use media::detect::{Finding, Judgement, Listener, Targets, Who};
+use model::Rng;
+use speech::{Clips, SAMPLES_PER_MS};
+
+/// Which half of the corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What tables are fitted to.
+    Tuning,
+    /// What is reported.
+    Evaluation,
+}
+
+/// How long a call is made, in ms: as long as a detector listens.
+pub const CALL_MS: u32 = 8_500;
+
+/// What tells persons from machines besides their speech.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habits {
+    /// As assumed for the split.
+    Assumed,
+    /// The same for both, and no ringing time: what speech alone is worth.
+    Neutral,
+}
+
+/// One answered call.
+pub struct Call {
+    pub machine: bool,
+    pub rang_ms: Option<u32>,
+    /// When the first word begins.
+    pub speech_ms: u32,
+    /// When the beep ends, if there is one within the call.
+    pub beep_end_ms: Option<u32>,
+    pub packets: Vec<Packet>,
+    /// Which clip was spoken first, for looking into errors.
+    pub text: String,
+}
+
+fn clamp_ms(ms: f64, low: f64, high: f64) -> u32 {
+    ms.clamp(low, high) as u32
+}
+
+fn lognormal(rng: &mut Rng, median: f64, sigma: f64) -> f64 {
+    median * (sigma * rng.normal()).exp()
+}
+
+fn uniform(rng: &mut Rng, low: f64, high: f64) -> f64 {
+    low + rng.unit() * (high - low)
+}
+
+/// How long it rang, and how soon they speak, in ms.
+fn habits(rng: &mut Rng, split: Split, habits: Habits, machine: bool) -> (Option<u32>, u32) {
+    let late = if split == Split::Tuning { 1.0 } else { 1.15 };
+    if habits == Habits::Neutral {
+        let onset = lognormal(rng, 800.0, 0.6);
+        return (None, clamp_ms(onset, 40.0, 3000.0));
+    }
+    if machine {
+        // Switched off or engaged: the network's mailbox at once. Else after its number of rings.
+        let at_once = if split == Split::Tuning { 0.25 } else { 0.2 };
+        let ring = if rng.chance(at_once) {
+            uniform(rng, 200.0, 3500.0)
+        } else {
+            (22_000.0 + 4_500.0 * rng.normal()) / late
+        };
+        let onset = if rng.chance(0.3) {
+            uniform(rng, 0.0, 200.0 * late)
+        } else {
+            lognormal(rng, 800.0 * late, 0.6)
+        };
+        return (
+            Some(clamp_ms(ring, 200.0, 60_000.0)),
+            clamp_ms(onset, 0.0, 3500.0),
+        );
+    }
+    let ring = lognormal(rng, 9_000.0 * late, 0.55);
+    let onset = lognormal(rng, 700.0 * late, 0.5);
+    (
+        Some(clamp_ms(ring, 1_500.0, 45_000.0)),
+        clamp_ms(onset, 60.0, 3500.0),
+    )
+}
+
+/// Makes one call out of clips.
+pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: &Clips) -> Call {
+    let (rang_ms, speech_ms) = habits(rng, split, assumed, machine);
+    let mut audio = vec![0i16; CALL_MS as usize * SAMPLES_PER_MS];
+    let mut put = |from_ms: u32, samples: &[i16]| {
+        let from = (from_ms as usize * SAMPLES_PER_MS).min(audio.len());
+        for (to, x) in audio[from..].iter_mut().zip(samples) {
+            *to = to.saturating_add(*x);
+        }
+    };
+    let level = uniform(rng, -32.0, -13.0);
+    let speech = if machine {
+        clips.machine(rng)
+    } else {
+        clips.person(rng)
+    };
+    let spoken = speech.at_level(level);
+    put(speech_ms, &spoken);
+    let mut end_ms = speech_ms + (spoken.len() / SAMPLES_PER_MS) as u32;
+    let mut beep_end_ms = None;
+    if machine {
+        if rng.chance(0.8) {
+            let hz = [440.0, 600.0, 800.0, 1000.0, 1400.0][rng.below(5) as usize];
+            let ms = 150 + 50 * rng.below(12) as u32;
+            let beep_ms = end_ms + 100 + rng.below(900) as u32;
+            let amplitude = 32_124.0 * 10f32.powf((level as f32 - 3.0) / 20.0);
+            put(beep_ms, &media::tone::tone(&[(hz, amplitude)], ms));
+            let end = beep_ms + ms;
+            beep_end_ms = (end + 300 < CALL_MS).then_some(end);
+        }
+    } else {
+        // Nobody answers them: they ask again, once or twice, for as long as they wait.
+        while rng.chance(0.8) {
+            let from = end_ms + clamp_ms(lognormal(rng, 2_200.0, 0.4), 900.0, 6000.0);
+            let again = clips.same_person(rng, speech).at_level(level);
+            put(from, &again);
+            end_ms = from + (again.len() / SAMPLES_PER_MS) as u32;
+        }
+    }
+    let quiet = assumed == Habits::Assumed && machine && rng.chance(0.6);
+    let noise = if quiet {
+        uniform(rng, -78.0, -60.0)
+    } else {
+        uniform(rng, -68.0, -42.0)
+    };
+    // Whoever speaks is 12 dB above the room at the least.
+    let line = Line {
+        noise_dbm0: noise.min(level - 12.0),
+        loss: if rng.chance(0.3) {
+            uniform(rng, 0.002, 0.03)
+        } else {
+            0.0
+        },
+        alaw: rng.chance(0.5),
+    };
+    Call {
+        machine,
+        rang_ms,
+        speech_ms,
+        beep_end_ms,
+        packets: line.carry(rng, &audio),
+        text: speech.text.clone(),
+    }
+}
+
+/// What a detector said to a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Said {
+    pub machine: bool,
+    /// When the first word began, in ms after the answer.
+    pub speech_ms: u32,
+    pub first: Option<(Who, u32)>,
+    /// When it took a «person» back.
+    pub late_machine_ms: Option<u32>,
+    pub judgement: Option<Judgement>,
+}
+
+/// Plays a call to the detector.
+pub fn judge(call: &Call, targets: Targets) -> Said {
+    let mut listener = Listener::new(targets);
+    listener.answered(call.rang_ms);
+    let mut said = Said {
+        machine: call.machine,
+        speech_ms: call.speech_ms,
+        first: None,
+        late_machine_ms: None,
+        judgement: None,
+    };
+    let mut find = |finding| {
+        if let Finding::Judged(judgement) = finding {
+            if judgement.late {
+                said.late_machine_ms = Some(judgement.at_ms);
+            } else {
+                said.first = Some((judgement.who, judgement.at_ms));
+                said.judgement = Some(judgement);
+            }
+        }
+    };
+    for packet in &call.packets {
+        match packet {
+            Some(samples) => listener.samples(samples, &mut find),
+            None => listener.lost(1, &mut find),
+        }
+    }
+    said
+}
+
+/// The counts and times of one detector.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// By [machine?][person, machine, unsure].
+    pub verdicts: [[u32; 3]; 2],
+    /// Machines handed over and recognised afterwards; persons taken back afterwards.
+    pub late: [u32; 2],
+    /// When «person» was said to persons, in ms after they began to speak.
+    pub person_ms: Vec<i32>,
+    /// When «machine» was said to machines, in ms after the answer.
+    pub machine_ms: Vec<i32>,
+    /// When a machine was recognised late, in ms after the answer.
+    pub late_ms: Vec<i32>,
+}
+
+impl Tally {
+    pub fn add(&mut self, said: &Said) {
+        let class = usize::from(said.machine);
+        let (who, at_ms) = said.first.unwrap_or((Who::Unsure, CALL_MS));
+        match who {
+            Who::Person => {
+                self.verdicts[class][0] += 1;
+                if !said.machine {
+                    self.person_ms.push(at_ms as i32 - said.speech_ms as i32);
+                }
+            }
+            Who::Machine => {
+                self.verdicts[class][1] += 1;
+                if said.machine {
+                    self.machine_ms.push(at_ms as i32);
+                }
+            }
+            Who::Unsure => self.verdicts[class][2] += 1,
+        }
+        if let Some(ms) = said.late_machine_ms {
+            self.late[class] += 1;
+            if said.machine {
+                self.late_ms.push(ms as i32);
+            }
+        }
+    }
+
+    pub fn of(&self, machine: bool) -> u32 {
+        self.verdicts[usize::from(machine)].iter().sum()
+    }
+
+    /// Persons taken for machines.
+    pub fn persons_lost(&self) -> u32 {
+        self.verdicts[0][1]
+    }
+
+    /// Machines that an agent gets: taken for persons, or nothing certain.
+    pub fn machines_through(&self) -> u32 {
+        self.verdicts[1][0] + self.verdicts[1][2]
+    }
+}
+
+/// The value below which `share` of them lie.
+pub fn percentile(values: &[i32], share: f64) -> i32 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let at = ((sorted.len() as f64 - 1.0) * share).round() as usize;
+    sorted.get(at).copied().unwrap_or(0)
+}
+
+/// The 95 % interval of a share (Wilson 1927).
+pub fn wilson(hits: u32, of: u32) -> (f64, f64) {
+    let (n, z) = (f64::from(of.max(1)), 1.96);
+    let p = f64::from(hits) / n;
+    let middle = p + z * z / (2.0 * n);
+    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z * z / n;
+    (
+        ((middle - half) / scale).max(0.0),
+        ((middle + half) / scale).min(1.0),
+    )
+}
