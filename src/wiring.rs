@@ -119,6 +119,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let database = folder.join("tandem.db");
     let store_config = StoreConfig {
         unknown_of: unknown_of(&configuration),
+        dialer: configuration.call.dialer.clone(),
         ..StoreConfig::at(&database)
     };
     let (mut store, boot) = Store::open(
@@ -302,6 +303,12 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         Input::DialerHistory {
             answers: history.answers,
             dials: history.dials,
+        },
+    );
+    exchange.on_input(
+        now,
+        Input::CallerIdsShown {
+            uses: history.shown,
         },
     );
     for (trunk, user) in registrations {

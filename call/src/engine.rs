@@ -227,7 +227,14 @@ impl Engine {
             } else {
                 acd::Input::PhoneLost { agent }
             }),
-            Input::TrunkChanged { trunk, up } => self.floor.fact(Fact::TrunkChanged { trunk, up }),
+            Input::TrunkChanged { trunk, up } => {
+                self.floor.fact(Fact::TrunkChanged { trunk, up });
+                self.floor
+                    .tell_dialer(dialer::Input::TrunkChanged { trunk, up });
+            }
+            Input::CallerIdsShown { uses } => self
+                .floor
+                .tell_dialer(dialer::Input::CallerIdsShown { uses }),
             Input::LeadsSupplied {
                 campaign,
                 leads,

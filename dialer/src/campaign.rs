@@ -32,6 +32,8 @@ pub(crate) struct Attempt {
     pub(crate) lead: Lead,
     pub(crate) number: PhoneNumber,
     pub(crate) trunk: Option<TrunkId>,
+    /// The number shown; chosen with the line.
+    pub(crate) caller_id: String,
     pub(crate) agent: Option<AgentId>,
     pub(crate) stage: Stage,
     pub(crate) dialled_at: Mono,
@@ -79,7 +81,7 @@ impl Campaign {
         Campaign {
             mode: config.mode,
             running: config.running,
-            hopper: Hopper::default(),
+            hopper: Hopper::new(&config.lists),
             budget: AbandonBudget::new(limit),
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),

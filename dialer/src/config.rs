@@ -1,10 +1,12 @@
 //! What an operator says about campaigns: `config/campaigns/NAME.toml`, one [`CampaignConfig`] each.
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
+use crate::caller_id::PoolConfig;
+use crate::mix::{self, ListShare};
 use crate::rules::RuleSet;
-use crate::trunk::TrunkLimits;
+use crate::trunk::{Block, TrunkLimits};
 use model::event::Mode;
-use model::{AgentId, AttemptOutcome, CampaignId, ListId, TrunkId};
+use model::{AgentId, AttemptOutcome, CampaignId, PhoneNumber, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +19,10 @@ pub struct Config {
     pub campaigns: BTreeMap<CampaignId, CampaignConfig>,
     /// The carriers campaigns may use.
     pub trunks: BTreeMap<TrunkId, TrunkLimits>,
+    /// Blocks of numbers that a carrier takes more slowly.
+    pub blocks: BTreeMap<TrunkId, Vec<Block>>,
+    /// Numbers to show, by the name campaigns know them by.
+    pub pools: BTreeMap<String, PoolConfig>,
     /// Rule sets by id. Where empty, the embedded ones ([`crate::rules::embedded`]) are meant.
     pub rules: BTreeMap<String, RuleSet>,
 }
@@ -30,12 +36,17 @@ pub struct CampaignConfig {
     /// Whether it dials from the start.
     #[serde(default = "yes")]
     pub running: bool,
-    /// Its leads, best list first.
-    pub lists: Vec<ListId>,
+    /// Its leads: one list after the other, or mixed by shares.
+    pub lists: Vec<ListShare>,
     /// Its carriers, the first with room is used.
     pub trunks: Vec<TrunkId>,
-    /// The number shown; it must be one that can be called back (47 CFR 64.1601(e)).
+    /// The number shown; it must be one that can be called back (47 CFR 64.1601(e)). With
+    /// `caller_ids`, where no number of the pool may be shown.
+    #[serde(default)]
     pub caller_id: String,
+    /// The pool of numbers to show.
+    #[serde(default)]
+    pub caller_ids: Option<String>,
     /// Who takes its calls. Filled by the loader from the agents' file.
     #[serde(default)]
     pub agents: Vec<AgentId>,
@@ -114,6 +125,7 @@ impl CampaignConfig {
             lists: Vec::new(),
             trunks: Vec::new(),
             caller_id: caller_id.into(),
+            caller_ids: None,
             agents: Vec::new(),
             ring_timeout_ms: ring_timeout(),
             power_level: power_level(),
@@ -204,6 +216,13 @@ impl Config {
             .unwrap_or(0)
     }
 
+    /// The rule sets that bind a campaign.
+    pub fn rule_sets(&self, campaign: &CampaignConfig) -> Vec<RuleSet> {
+        let embedded = crate::rules::embedded();
+        let named = |name: &String| self.rules.get(name).or_else(|| embedded.get(name)).cloned();
+        campaign.rules.iter().filter_map(named).collect()
+    }
+
     /// Everything that is wrong, empty where nothing is. `Dialer::new` expects none.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
@@ -223,6 +242,29 @@ impl Config {
                 );
             }
         }
+        for (id, blocks) in &self.blocks {
+            for (index, block) in blocks.iter().enumerate() {
+                if !block.is_prefix() {
+                    say(
+                        format!("trunks.{id}.blocks.{index}.prefix"),
+                        format!("{:?} is not the beginning of a number", block.prefix),
+                        "write it with + and country code, as in \"+1212\"",
+                    );
+                }
+                if !(block.calls_per_second > 0.0 && block.calls_per_second <= 10_000.0) {
+                    say(
+                        format!("trunks.{id}.blocks.{index}.calls_per_second"),
+                        format!("{} is not a rate", block.calls_per_second),
+                        "use more than 0 and at most 10000",
+                    );
+                }
+            }
+        }
+        for (name, pool) in &self.pools {
+            for (key, message, remedy) in pool.problems() {
+                say(format!("pools.{name}.{key}"), message, remedy);
+            }
+        }
         for (id, set) in &self.rules {
             for problem in set.problems() {
                 say(format!("rules.{id}"), problem, "correct the rule set");
@@ -236,6 +278,13 @@ impl Config {
                     at("lists"),
                     "no list to dial".into(),
                     "name at least one list",
+                );
+            }
+            if let Some(wrong) = mix::problem(&campaign.lists) {
+                say(
+                    at("lists"),
+                    wrong,
+                    "give every list a share, 100 together, or none",
                 );
             }
             if campaign.trunks.is_empty() {
@@ -254,11 +303,26 @@ impl Config {
                     );
                 }
             }
-            if campaign.caller_id.is_empty() {
-                say(
+            match (&campaign.caller_ids, campaign.caller_id.as_str()) {
+                (None, "") => say(
                     at("caller_id"),
                     "no caller ID".into(),
                     "show a number that can be called back",
+                ),
+                (Some(pool), _) if !self.pools.contains_key(pool) => say(
+                    at("caller_ids"),
+                    format!("there is no pool \"{pool}\""),
+                    "add [pools.NAME] to trunks.toml",
+                ),
+                (Some(_) | None, _) => {}
+            }
+            if !campaign.caller_id.is_empty()
+                && let Err(wrong) = campaign.caller_id.parse::<PhoneNumber>()
+            {
+                say(
+                    at("caller_id"),
+                    wrong.to_string(),
+                    "write it with + and country code, as in \"+12125550100\"",
                 );
             }
             if campaign.rules.is_empty() {
@@ -369,7 +433,7 @@ mod tests {
         Config {
             campaigns: BTreeMap::from([("spring".parse().unwrap(), toml::from_str(text).unwrap())]),
             trunks: BTreeMap::from([("carrier".parse().unwrap(), TrunkLimits::default())]),
-            rules: BTreeMap::new(),
+            ..Config::default()
         }
     }
 
@@ -400,5 +464,30 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn numbers_to_show_are_international_and_pools_exist() {
+        let paths = |text: &str| -> Vec<String> {
+            let problems = config(text).validate();
+            problems.into_iter().map(|problem| problem.path).collect()
+        };
+        let with = |line: &str| SPRING.replace("caller_id = \"+4930123456\"", line);
+        assert_eq!(paths(&with("")), ["campaigns.spring.caller_id"]);
+        assert_eq!(
+            paths(&with("caller_id = \"030123456\"")),
+            ["campaigns.spring.caller_id"]
+        );
+        assert_eq!(
+            paths(&with("caller_ids = \"east\"")),
+            ["campaigns.spring.caller_ids"]
+        );
+        let mut pooled = config(&with("caller_ids = \"east\""));
+        let pool = "numbers = [\"+12125550100\"]\ncalls_per_number_per_day = 100";
+        pooled
+            .pools
+            .insert("east".into(), toml::from_str(pool).unwrap());
+        assert_eq!(pooled.validate(), []);
+        assert!(toml::from_str::<PoolConfig>("numbers = [\"212\"]").is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! The hopper: leads of one campaign that the store has handed over and that are next to be dialled.
-//! Bounded; it asks for more before it is empty, with one question at a time.
+//! Bounded; it asks for more before it is empty, with one question at a time. Lists with shares take
+//! turns here, at the instant of dialling.
 
-use model::{Lead, LeadId, Mono};
+use crate::mix::{ListShare, Mix};
+use model::{Lead, LeadId, ListId, Mono};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -18,11 +20,21 @@ pub const EXHAUSTED_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hopper {
     leads: VecDeque<Lead>,
+    /// Whose lead is next, where the lists have shares.
+    mix: Option<Mix>,
     pub(crate) fetching: bool,
     pub(crate) not_before: Option<Mono>,
 }
 
 impl Hopper {
+    pub(crate) fn new(lists: &[ListShare]) -> Hopper {
+        let shared = lists.iter().any(|list| list.share.is_some());
+        Hopper {
+            mix: shared.then(|| Mix::new(lists)),
+            ..Hopper::default()
+        }
+    }
+
     pub(crate) fn len(&self) -> u32 {
         self.leads.len() as u32
     }
@@ -45,7 +57,16 @@ impl Hopper {
     }
 
     pub(crate) fn take(&mut self) -> Option<Lead> {
-        self.leads.pop_front()
+        let Some(mix) = &mut self.mix else {
+            return self.leads.pop_front();
+        };
+        let first = |list: ListId| self.leads.iter().position(|lead| lead.list == list);
+        // A lead of a list that is not the campaign's is a hand-back of the days before: it goes first.
+        let at = match mix.next(|list| first(list).is_some()) {
+            Some(list) => first(list)?,
+            None => 0,
+        };
+        self.leads.remove(at)
     }
 
     pub(crate) fn withdraw(&mut self, lead: LeadId) -> bool {

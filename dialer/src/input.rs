@@ -1,7 +1,9 @@
 //! What the dialer is told.
 
 use model::event::{Mode, Verdict};
-use model::{AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber, Utc};
+use model::{
+    AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber, TrunkId, Utc,
+};
 use serde::{Deserialize, Serialize};
 
 /// Live answers of one campaign within one hour, as the store has them.
@@ -81,6 +83,12 @@ pub enum Input {
         answers: Vec<PastAnswers>,
         dials: Vec<PastDial>,
     },
+    /// Calls of the last day by the number they showed, at start.
+    CallerIdsShown {
+        uses: Vec<crate::caller_id::PastUse>,
+    },
+    /// A trunk began or stopped answering. One that was never heard of is believed to answer.
+    TrunkChanged { trunk: TrunkId, up: bool },
     /// Records cannot be put away fast enough, or can again: no new dials meanwhile.
     Congested { on: bool },
     /// A supervisor starts or pauses a campaign.

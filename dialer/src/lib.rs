@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abandon;
+pub mod caller_id;
 pub mod calling_window;
 mod campaign;
 pub mod command;
@@ -30,7 +31,9 @@ mod frequency;
 mod hopper;
 pub mod input;
 mod machine;
+pub mod mix;
 pub mod pacing;
+pub mod place;
 mod retry;
 pub mod rules;
 pub mod trunk;

@@ -11,8 +11,10 @@
 
 mod calls;
 mod law;
+mod lines;
 mod previews;
 
+use crate::caller_id::{PoolConfig, Shown};
 use crate::calling_window;
 use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
 use crate::command::{Command, Dial};
@@ -24,6 +26,7 @@ use crate::input::Input;
 use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
+use lines::Line;
 use model::event::{Mode, PacingLimit, Party};
 use model::lead::LeadNext;
 use model::{
@@ -65,6 +68,8 @@ pub struct Dialer {
     campaigns: BTreeMap<CampaignId, Campaign>,
     agents: BTreeMap<AgentId, Agent>,
     trunks: BTreeMap<TrunkId, Trunk>,
+    pools: BTreeMap<String, PoolConfig>,
+    shown: Shown,
     attempts: BTreeMap<AttemptId, Attempt>,
     /// Leads in a hopper or an attempt: a lead is never in two.
     held: BTreeSet<LeadId>,
@@ -136,8 +141,13 @@ impl Dialer {
             trunks: config
                 .trunks
                 .into_iter()
-                .map(|(id, limits)| (id, Trunk::new(limits)))
+                .map(|(id, limits)| {
+                    let blocks = config.blocks.get(&id).cloned().unwrap_or_default();
+                    (id, Trunk::new(limits, blocks))
+                })
                 .collect(),
+            pools: config.pools,
+            shown: Shown::default(),
             attempts: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
@@ -212,6 +222,8 @@ impl Dialer {
                     self.frequency.load(past.number, past.person, past.at);
                 }
             }
+            Input::CallerIdsShown { uses } => uses.iter().for_each(|past| self.shown.load(past)),
+            Input::TrunkChanged { trunk, up } => self.trunk_changed(now, trunk, up),
             Input::Congested { on } => {
                 self.congested = on;
                 for campaign in self.campaigns.values_mut().filter(|_| !on) {
@@ -399,13 +411,6 @@ impl Dialer {
             out.commands.len() < 1_000_000,
             "somebody carries commands out"
         );
-    }
-
-    fn release_line(&mut self, trunk: TrunkId) {
-        self.trunks
-            .get_mut(&trunk)
-            .expect("lines are of trunks that exist")
-            .release();
     }
 
     // Leads
@@ -669,7 +674,7 @@ impl Dialer {
             .expect("ids come from the campaigns");
         if let Some(count) = campaign.hopper.wants(now.mono, agents) {
             campaign.hopper.fetching = true;
-            let lists = campaign.config.lists.clone();
+            let lists = campaign.config.lists.iter().map(|list| list.name).collect();
             out.command(Command::FetchLeads {
                 campaign: id,
                 lists,
@@ -688,26 +693,13 @@ impl Dialer {
         {
             return Err(PacingLimit::Store);
         }
-        let trunk = self.trunk_with_room(now, id).ok_or(PacingLimit::Lines)?;
-        let lead = self.next_lead(now, id, out).ok_or(PacingLimit::Leads)?;
-        let attempt = AttemptId(self.mint.next());
-        self.claim(now, attempt, new_attempt(id, lead, None), trunk, out);
-        Ok(())
-    }
-
-    fn trunk_with_room(&mut self, now: Now, id: CampaignId) -> Option<TrunkId> {
-        let campaign = self.campaigns.get_mut(&id)?;
-        if campaign.in_flight() >= campaign.config.max_in_flight
-            || !campaign.bucket.has_token(now.mono)
-        {
-            return None;
+        if !self.has_line(now, id) {
+            return Err(PacingLimit::Lines);
         }
-        let trunks = &mut self.trunks;
-        campaign.config.trunks.iter().copied().find(|trunk| {
-            trunks
-                .get_mut(trunk)
-                .is_some_and(|trunk| trunk.has_room(now.mono))
-        })
+        let (lead, line) = self.next_lead_with_line(now, id, out)?;
+        let attempt = AttemptId(self.mint.next());
+        self.claim(now, attempt, new_attempt(id, lead, None), line, out);
+        Ok(())
     }
 
     fn next_lead(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Option<Lead> {
@@ -720,14 +712,7 @@ impl Dialer {
         }
     }
 
-    fn claim(
-        &mut self,
-        now: Now,
-        id: AttemptId,
-        mut attempt: Attempt,
-        trunk: TrunkId,
-        out: &mut Out,
-    ) {
+    fn claim(&mut self, now: Now, id: AttemptId, mut attempt: Attempt, line: Line, out: &mut Out) {
         let campaign = self
             .campaigns
             .get_mut(&attempt.campaign)
@@ -735,10 +720,11 @@ impl Dialer {
         campaign.bucket.take();
         campaign.claiming += 1;
         self.trunks
-            .get_mut(&trunk)
+            .get_mut(&line.trunk)
             .expect("chosen among the trunks")
-            .take();
-        attempt.trunk = Some(trunk);
+            .take(attempt.number);
+        attempt.trunk = Some(line.trunk);
+        attempt.caller_id = line.caller_id;
         attempt.stage = Stage::Claiming;
         attempt.dialled_at = now.mono;
         out.command(Command::Claim {
@@ -808,6 +794,9 @@ impl Dialer {
                 out,
             );
         }
+        if !self.keeps_line(now, id) {
+            return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
+        }
         let campaign = self
             .campaigns
             .get_mut(&campaign_id)
@@ -835,7 +824,7 @@ impl Dialer {
             campaign: campaign_id,
             trunk: attempt.trunk.expect("a claimed attempt has a line"),
             number: attempt.number,
-            caller_id: campaign.config.caller_id.clone(),
+            caller_id: attempt.caller_id.clone(),
             ring_timeout: campaign.config.ring_timeout(),
             classify: campaign.config.detect_machines,
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
@@ -877,6 +866,7 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         number: lead.number(),
         lead,
         trunk: None,
+        caller_id: String::new(),
         agent,
         stage: Stage::Claiming,
         dialled_at: Mono::ZERO,

@@ -82,7 +82,7 @@ impl Default for ZoneBook {
 }
 
 /// Columns of a lead in which an address's state may stand.
-const STATE_FIELDS: [&str; 3] = ["state", "province", "region"];
+pub const STATE_FIELDS: [&str; 3] = ["state", "province", "region"];
 
 impl ZoneBook {
     /// The zone of that IANA name.

@@ -417,6 +417,7 @@ impl Scenario {
             campaigns: BTreeMap::from([(campaign_id, campaign)]),
             trunks: BTreeMap::from([(trunk, limits)]),
             rules: BTreeMap::new(),
+            ..dialer::Config::default()
         };
         let outbound = acd::QueueConfig {
             kind: acd::config::QueueKind::Outbound,

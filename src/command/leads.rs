@@ -3,9 +3,7 @@
 use super::Output;
 use crate::clock::Clock;
 use crate::config::{self, Source};
-use crate::store::{
-    ImportOptions, ImportReport, Progress, Rejection, StoreConfig, import_csv_with,
-};
+use crate::store::{ImportOptions, ImportReport, Progress, Rejection, StoreConfig, import_leads};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model::ListId;
@@ -111,10 +109,11 @@ fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
         mapping: args.mapping.into_iter().collect::<BTreeMap<_, _>>(),
         default_country: args.country,
         dry_run: args.dry_run,
+        dedupe: crate::store::Dedupe::List,
     };
     let bar = bar(size);
     let mut rejects = Rejects::new(&args.file);
-    let report = import_csv_with(
+    let report = import_leads(
         &store,
         bar.wrap_read(file),
         &options,
@@ -122,7 +121,7 @@ fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
         &mut |Progress { lines, accepted }| {
             bar.set_message(format!("{lines} lines, {accepted} accepted"))
         },
-        &mut |rejection| rejects.take(rejection),
+        &mut |rejection, _| rejects.take(rejection),
     );
     bar.finish_and_clear();
     let report = report.with_context(|| format!("importing {}", args.file.display()))?;

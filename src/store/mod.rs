@@ -11,15 +11,18 @@ mod last_boot;
 mod leads;
 mod lock;
 pub mod outbox;
+mod places;
 mod records;
 mod recovery;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod work;
 
 pub use history::History;
 pub use import::{
-    ImportError, ImportOptions, ImportReport, Progress, Rejection, import_csv, import_csv_with,
+    Dedupe, ImportError, ImportOptions, ImportReport, OnProgress, OnRejected, Progress,
+    RejectedLine, Rejection, import_csv, import_leads,
 };
 pub use last_boot::settle;
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
@@ -58,6 +61,9 @@ pub struct StoreConfig {
     /// Campaigns with rules of their own for the two above: wait in seconds, and most attempts.
     #[serde(skip)]
     pub unknown_of: BTreeMap<CampaignId, (u32, u16)>,
+    /// What campaigns dial by: their lists, their rules. Leads that these close now are not handed out.
+    #[serde(skip)]
+    pub dialer: dialer::Config,
     /// Wait this long for another writer (an import) before a write counts as failed, in ms.
     #[serde(default = "default_busy_ms")]
     pub busy_timeout_ms: u32,
@@ -84,6 +90,7 @@ impl StoreConfig {
             unknown_retry_s: default_unknown_retry_s(),
             unknown_attempts_max: default_attempts_max(),
             unknown_of: BTreeMap::new(),
+            dialer: dialer::Config::default(),
             busy_timeout_ms: default_busy_ms(),
         }
     }

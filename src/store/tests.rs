@@ -161,12 +161,10 @@ impl Desk {
 }
 
 fn options(dry_run: bool) -> ImportOptions {
-    let (mapping, default_country) = (Default::default(), Some("49".to_string()));
     ImportOptions {
-        list: list(),
-        mapping,
-        default_country,
+        default_country: Some("49".to_string()),
         dry_run,
+        ..ImportOptions::of(list())
     }
 }
 

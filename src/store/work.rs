@@ -118,7 +118,7 @@ impl StoreThread {
 
 impl Store {
     /// Starts the thread. Answers go to `inbox`.
-    pub fn start(self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
+    pub fn start(mut self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
         let (requests, receiver) = unbounded();
         let counters = Arc::new(StoreCounters::default());
         let outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>> = Arc::default();
@@ -128,10 +128,11 @@ impl Store {
             counters: counters.clone(),
             outbox_grew: outbox_grew.clone(),
         };
-        let held = Held {
-            do_not_call: self.do_not_call.iter().copied().collect(),
-            ..Held::default()
-        };
+        let held = self.runtime.block_on(Held::load(
+            &mut self.connection,
+            &self.config.dialer,
+            &self.do_not_call,
+        ))?;
         let mut worker = Worker {
             clock: self.clock,
             connection: self.connection,
@@ -301,6 +302,7 @@ impl Worker {
             .await?;
         let mut done = Done::default();
         let result = async {
+            self.held.begin(&mut self.connection).await?;
             // Every statement is two thread switches: rows of one kind go in one.
             let (mut calls, mut agents) = (Vec::new(), BTreeMap::new());
             for request in group {
@@ -329,6 +331,7 @@ impl Worker {
             if let Err(rollback) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
                 tracing::debug!(%rollback, "there was nothing to roll back");
             }
+            self.held.is_doubtful = true;
             return Err(error);
         }
         let took = (self.clock)().mono.since(began.mono);
@@ -349,9 +352,9 @@ impl Worker {
                 lists,
                 count,
             } => {
-                leads::promote(connection, now).await?;
+                leads::promote(connection, &mut self.held, now).await?;
                 let found =
-                    leads::fetch(connection, &mut self.held, *campaign, lists, *count).await?;
+                    leads::fetch(connection, &mut self.held, *campaign, lists, *count, now).await?;
                 done.handed_out
                     .extend(found.leads.iter().map(|lead| lead.id));
                 let (leads, exhausted) = (found.leads, found.exhausted);
@@ -414,6 +417,7 @@ impl Worker {
                 for lead in leads {
                     self.held.handed_out.remove(lead);
                 }
+                self.held.returns += 1;
             }
             StoreRequest::StoreDisposition {
                 call,
@@ -452,7 +456,7 @@ impl Worker {
                 done.outbox_grew = true;
             }
             StoreRequest::Unclaim { attempt, lead } => {
-                leads::unclaim(connection, *attempt, *lead).await?;
+                leads::unclaim(connection, &mut self.held, *attempt, *lead).await?;
             }
             StoreRequest::Sync(done_sender) => done.synced.push(done_sender.clone()),
         }
@@ -468,6 +472,7 @@ impl Worker {
             .fetch_add(done.refused, Ordering::Relaxed);
         for lead in &done.dropped {
             self.held.handed_out.remove(lead);
+            self.held.returns += 1;
         }
         for answer in done.answers {
             self.inbox.send(answer);

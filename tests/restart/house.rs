@@ -109,12 +109,7 @@ impl House {
         let mut csv = String::from("phone\n");
         (0..count)
             .for_each(|n| csv.push_str(&format!("+1{}5550{:03}\n", 201 + n / 1_000, n % 1_000)));
-        let options = ImportOptions {
-            list: "spring".parse().expect("a name"),
-            mapping: Default::default(),
-            default_country: None,
-            dry_run: false,
-        };
+        let options = ImportOptions::of("spring".parse().expect("a name"));
         let now = tandem::clock::Clock::new().now().utc;
         let report = import_csv(
             &StoreConfig::at(self.database()),

@@ -81,8 +81,12 @@ impl Dialer {
                 .expect("looked up above")
                 .decide_by(now.mono + GATHER_INTERVAL);
         }
-        match self.trunk_with_room(now, campaign_id).filter(|_| !stopped) {
-            Some(trunk) => self.claim(now, id, attempt, trunk, out),
+        let line = match stopped {
+            true => None,
+            false => self.line_for(now, campaign_id, attempt.number),
+        };
+        match line {
+            Some(line) => self.claim(now, id, attempt, line, out),
             None => {
                 // The agent is told by the attempt's end; the lead comes again.
                 self.forget_place(&attempt);
