@@ -2,9 +2,9 @@
 //! Bounded; it asks for more before it is empty, with one question at a time. Lists with shares take
 //! turns here, at the instant of dialling.
 
-use crate::mix::{ListShare, Mix};
+use crate::mix::{ListShare, Mix, SHARES};
 use model::{Lead, LeadId, ListId, Mono};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Leads held at most. Thirty seconds of dialling of 500 agents at ten dials per answer.
@@ -16,20 +16,29 @@ pub(crate) const HOPPER_MIN_LEADS: u32 = 20;
 /// When the store had no more, it is asked again after this.
 pub const EXHAUSTED_WAIT: Duration = Duration::from_secs(30);
 
+/// The least a hopper wants of a list with a share, so that its turn does not come in vain.
+const SHARE_MIN_LEADS: u32 = 2;
+
 /// Leads in the order they are dialled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hopper {
     leads: VecDeque<Lead>,
+    lists: Vec<ListShare>,
     /// Whose lead is next, where the lists have shares.
     mix: Option<Mix>,
-    pub(crate) fetching: bool,
-    pub(crate) not_before: Option<Mono>,
+    /// The list the last question was about, where the lists have shares.
+    asked: Option<ListId>,
+    /// Lists with shares that had no more: asked again from then on.
+    empty_until: BTreeMap<ListId, Mono>,
+    fetching: bool,
+    not_before: Option<Mono>,
 }
 
 impl Hopper {
     pub(crate) fn new(lists: &[ListShare]) -> Hopper {
         let shared = lists.iter().any(|list| list.share.is_some());
         Hopper {
+            lists: lists.to_vec(),
             mix: shared.then(|| Mix::new(lists)),
             ..Hopper::default()
         }
@@ -39,13 +48,61 @@ impl Hopper {
         self.leads.len() as u32
     }
 
-    /// How many to ask for now, where it is time to ask.
-    pub(crate) fn wants(&self, now: Mono, agents: u32) -> Option<u32> {
+    /// What to ask the store for now, where it is time to ask: of lists with shares the one that has
+    /// least of what it should have, else all of them.
+    pub(crate) fn ask(&mut self, now: Mono, agents: u32) -> Option<(Vec<ListId>, u32)> {
         let full = (agents * LEADS_PER_AGENT).clamp(HOPPER_MIN_LEADS, HOPPER_MAX_LEADS);
-        if self.fetching || self.not_before.is_some_and(|at| now < at) || self.len() > full / 2 {
+        if self.fetching || self.not_before.is_some_and(|at| now < at) {
             return None;
         }
-        Some(full - self.len())
+        let question = match self.mix {
+            None => {
+                let all = self.lists.iter().map(|list| list.name).collect();
+                (self.len() <= full / 2).then(|| (all, full - self.len()))
+            }
+            Some(_) => {
+                let short = |list: &ListShare| {
+                    let aim = (full * list.share.unwrap_or(0) / SHARES).max(SHARE_MIN_LEADS);
+                    let has = self.leads.iter().filter(|lead| lead.list == list.name);
+                    let has = has.count() as u32;
+                    let asks = has <= aim / 2
+                        && self.empty_until.get(&list.name).is_none_or(|at| *at <= now);
+                    asks.then(|| (has * 1_000 / aim, list.name, aim - has))
+                };
+                let shortest = self.lists.iter().filter_map(short).min();
+                shortest.map(|(_, list, count)| {
+                    self.asked = Some(list);
+                    (vec![list], count)
+                })
+            }
+        };
+        self.fetching = question.is_some();
+        question
+    }
+
+    /// The store has answered.
+    pub(crate) fn answered(&mut self, now: Mono, exhausted: bool) {
+        self.fetching = false;
+        self.not_before = None;
+        let again = now + EXHAUSTED_WAIT;
+        match (self.asked.take(), exhausted) {
+            (Some(list), true) => {
+                self.empty_until.insert(list, again);
+            }
+            (None, true) => self.not_before = Some(again),
+            (Some(_) | None, false) => {}
+        }
+    }
+
+    /// No question before `at`.
+    pub(crate) fn pause(&mut self, at: Mono) {
+        self.not_before = Some(at);
+    }
+
+    /// The store may have more again.
+    pub(crate) fn may_ask(&mut self) {
+        self.not_before = None;
+        self.empty_until.clear();
     }
 
     pub(crate) fn push(&mut self, lead: Lead) {

@@ -21,7 +21,7 @@ use crate::command::{Command, Dial};
 use crate::config::Config;
 use crate::do_not_call::DoNotCall;
 use crate::frequency::Frequency;
-use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
+use crate::hopper::HOPPER_MAX_LEADS;
 use crate::input::Input;
 use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
 use crate::trunk::Trunk;
@@ -256,7 +256,7 @@ impl Dialer {
             }
             Input::LeadsMayBeReady { campaign } => {
                 if let Some(campaign) = self.campaigns.get_mut(&campaign) {
-                    campaign.hopper.not_before = None;
+                    campaign.hopper.may_ask();
                     campaign.decide_by(now.mono);
                 }
             }
@@ -426,8 +426,7 @@ impl Dialer {
         let Some(campaign) = self.campaigns.get_mut(&id) else {
             return;
         };
-        campaign.hopper.fetching = false;
-        campaign.hopper.not_before = exhausted.then_some(now.mono + EXHAUSTED_WAIT);
+        campaign.hopper.answered(now.mono, exhausted);
         let dials = campaign.running && !self.draining;
         let mut returned = Vec::new();
         let mut taken = 0;
@@ -455,7 +454,7 @@ impl Dialer {
         }
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
         if taken == 0 && !exhausted {
-            campaign.hopper.not_before = Some(now.mono + FETCH_PAUSE);
+            campaign.hopper.pause(now.mono + FETCH_PAUSE);
         }
         if taken > 0 {
             campaign.decide_by(now.mono);
@@ -672,9 +671,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
-        if let Some(count) = campaign.hopper.wants(now.mono, agents) {
-            campaign.hopper.fetching = true;
-            let lists = campaign.config.lists.iter().map(|list| list.name).collect();
+        if let Some((lists, count)) = campaign.hopper.ask(now.mono, agents) {
             out.command(Command::FetchLeads {
                 campaign: id,
                 lists,

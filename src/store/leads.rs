@@ -116,20 +116,21 @@ pub(super) struct Found {
     pub exhausted: bool,
 }
 
+/// The statement of [`promote`]; by itself, so that a test sees its plan.
+pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0 WHERE lead IN \
+     (SELECT lead FROM leads WHERE state = 1 AND not_before <= ? ORDER BY not_before LIMIT ?)";
+
 /// Makes leads ready whose time has come, those that wait longest first.
 pub(super) async fn promote(
     connection: &mut SqliteConnection,
     held: &mut Held,
     now: Utc,
 ) -> Result<(), sqlx::Error> {
-    let done = sqlx::query(
-        "UPDATE leads SET state = 0 WHERE lead IN \
-         (SELECT lead FROM leads WHERE state = 1 AND not_before <= ? ORDER BY not_before LIMIT ?)",
-    )
-    .bind(now.as_micros())
-    .bind(PROMOTE_MAX)
-    .execute(connection)
-    .await?;
+    let done = sqlx::query(PROMOTE)
+        .bind(now.as_micros())
+        .bind(PROMOTE_MAX)
+        .execute(connection)
+        .await?;
     if done.rows_affected() > 0 {
         // Those who have just become ready may belong before what was found earlier.
         held.returns += 1;
@@ -151,25 +152,37 @@ pub(super) async fn fetch(
     let mut found: Vec<Lead> = Vec::with_capacity(count);
     let mut exhausted = true;
     for list in lists {
-        for round in 0..FETCH_ROUNDS_MAX {
-            let missing = count - found.len();
-            if missing == 0 {
-                break;
-            }
-            let (ids, is_all) =
-                shelf::next(connection, held, campaign, *list, missing, now).await?;
-            take(connection, held, campaign, &ids, &mut found, now).await?;
-            if is_all {
-                break;
-            }
-            exhausted &= round + 1 < FETCH_ROUNDS_MAX;
-        }
+        exhausted &= fetch_list(connection, held, campaign, *list, count, &mut found, now).await?;
     }
     exhausted &= found.len() < count;
     Ok(Found {
         leads: found,
         exhausted,
     })
+}
+
+/// Adds leads of one list until there are `until`; whether the list has no more.
+async fn fetch_list(
+    connection: &mut SqliteConnection,
+    held: &mut Held,
+    campaign: CampaignId,
+    list: ListId,
+    until: usize,
+    found: &mut Vec<Lead>,
+    now: Utc,
+) -> Result<bool, sqlx::Error> {
+    for _ in 0..FETCH_ROUNDS_MAX {
+        let missing = until - found.len();
+        if missing == 0 {
+            return Ok(false);
+        }
+        let (ids, is_all) = shelf::next(connection, held, campaign, list, missing, now).await?;
+        take(connection, held, campaign, &ids, found, now).await?;
+        if is_all {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads these leads in this order. Who has no number that may be called is done; who was not placed

@@ -9,6 +9,8 @@ mod history;
 mod import;
 mod last_boot;
 mod leads;
+#[cfg(test)]
+mod list_tests;
 mod lock;
 pub mod outbox;
 mod places;

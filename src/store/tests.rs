@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How long a test waits for the store's thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Desk {
+pub(super) struct Desk {
     config: StoreConfig,
-    time: Arc<AtomicU64>,
-    handle: StoreHandle,
+    pub(super) time: Arc<AtomicU64>,
+    pub(super) handle: StoreHandle,
     thread: StoreThread,
     inputs: Receiver<Input>,
     boot: Boot,
@@ -27,15 +27,15 @@ fn clock_of(time: &Arc<AtomicU64>) -> Clock {
     Arc::new(move || Now::default().plus(Duration::from_micros(time.load(Ordering::Relaxed))))
 }
 
-fn campaign() -> CampaignId {
+pub(super) fn campaign() -> CampaignId {
     "spring".parse().unwrap()
 }
-fn list() -> ListId {
+pub(super) fn list() -> ListId {
     "a".parse().unwrap()
 }
 
 impl Desk {
-    fn open(config: StoreConfig, time: Arc<AtomicU64>) -> Desk {
+    pub(super) fn open(config: StoreConfig, time: Arc<AtomicU64>) -> Desk {
         let (store, boot) = Store::open(&config, clock_of(&time), "test").unwrap();
         let (sender, inputs) = unbounded();
         let (handle, thread) = store.start(Inbox::new(sender, Arc::new(|| ()))).unwrap();
@@ -92,13 +92,13 @@ impl Desk {
         self.ids
     }
 
-    fn answer(&self) -> Input {
+    pub(super) fn answer(&self) -> Input {
         self.inputs
             .recv_timeout(PATIENCE)
             .expect("the store answers")
     }
 
-    fn fetch(&self, count: u32) -> Vec<model::Lead> {
+    pub(super) fn fetch(&self, count: u32) -> Vec<model::Lead> {
         self.handle.request(StoreRequest::FetchLeads {
             campaign: campaign(),
             lists: vec![list()],
@@ -126,13 +126,19 @@ impl Desk {
         attempt
     }
 
-    fn claimed(&mut self, lead: &model::Lead) -> AttemptId {
+    pub(super) fn claimed(&mut self, lead: &model::Lead) -> AttemptId {
         let attempt = self.claim(lead);
         assert_eq!(self.answer(), Input::ClaimStored { attempt });
         attempt
     }
 
-    fn resolve(&self, attempt: AttemptId, lead: LeadId, outcome: AttemptOutcome, next: LeadNext) {
+    pub(super) fn resolve(
+        &self,
+        attempt: AttemptId,
+        lead: LeadId,
+        outcome: AttemptOutcome,
+        next: LeadNext,
+    ) {
         self.handle.request(StoreRequest::Resolve {
             attempt,
             campaign: campaign(),
@@ -142,20 +148,47 @@ impl Desk {
         });
     }
 
-    /// One number out of the database, after everything asked is written.
-    fn count(&self, sql: &str) -> i64 {
+    /// Ends the store's thread.
+    pub(super) fn end(self) {
+        drop(self.handle);
+        self.thread.join();
+    }
+
+    /// Changes the database beside the store.
+    pub(super) fn write(&self, sql: &str) {
         assert!(self.handle.sync(PATIENCE));
+        self.beside(|mut connection| async move {
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        });
+    }
+
+    /// How SQLite would go about a statement.
+    pub(super) fn plan(&self, sql: &str) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        self.beside(|mut connection| async move {
+            let steps = sqlx::query(&sql).fetch_all(&mut connection).await.unwrap();
+            let text = |row: &sqlx::sqlite::SqliteRow| row.get::<String, _>(3);
+            steps.iter().map(text).collect::<Vec<_>>().join("\n")
+        })
+    }
+
+    fn beside<T, F: Future<Output = T>>(
+        &self,
+        work: impl FnOnce(sqlx::SqliteConnection) -> F,
+    ) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(async {
-            let mut connection = connect(&self.config).await.unwrap();
-            sqlx::query(sql)
-                .fetch_one(&mut connection)
-                .await
-                .unwrap()
-                .get(0)
+        runtime.block_on(async { work(connect(&self.config).await.unwrap()).await })
+    }
+
+    /// One number out of the database, after everything asked is written.
+    pub(super) fn count(&self, sql: &str) -> i64 {
+        assert!(self.handle.sync(PATIENCE));
+        self.beside(|mut connection| async move {
+            let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+            row.get(0)
         })
     }
 }

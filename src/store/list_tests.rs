@@ -1,0 +1,277 @@
+//! Lists at the store: who is handed out, in what order, and who is not even looked at.
+
+use super::tests::{Desk, campaign, list};
+use super::*;
+use call::Input;
+use dialer::CampaignConfig;
+use model::event::Mode;
+use model::lead::LeadNext;
+use model::{Lead, Rng};
+use sqlx::Row;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A Wednesday in January, 08:30 in New York and 05:30 in Los Angeles.
+const MORNING_US: u64 = 1_767_792_600_000_000;
+/// The same day, 12:30 in New York and 09:30 in Los Angeles.
+const NOON_US: u64 = MORNING_US + 4 * 3_600_000_000;
+
+fn at_morning(config: &StoreConfig) -> Desk {
+    Desk::open(config.clone(), Arc::new(AtomicU64::new(MORNING_US)))
+}
+
+/// A database with this file imported, for a campaign under US law with these lists.
+fn store(dir: &std::path::Path, csv: &str, lists: &str) -> StoreConfig {
+    let mut settings = CampaignConfig::new(Mode::Predictive, "+12125550100");
+    settings.rules = vec!["us".into()];
+    settings.lists = lists.split(' ').map(|name| name.parse().unwrap()).collect();
+    let mut config = StoreConfig::at(dir.join("tandem.db"));
+    config.dialer.campaigns.insert(campaign(), settings);
+    import(&config, csv, &ImportOptions::of(list()));
+    config
+}
+
+fn import(config: &StoreConfig, text: &str, options: &ImportOptions) -> ImportReport {
+    let morning = Utc::from_micros(MORNING_US.cast_signed());
+    import_csv(config, text.as_bytes(), options, morning, &mut |_| ()).unwrap()
+}
+
+fn names(leads: &[Lead]) -> Vec<&str> {
+    leads
+        .iter()
+        .filter_map(|lead| lead.name.as_deref())
+        .collect()
+}
+
+#[test]
+fn who_cannot_be_called_now_is_not_handed_out_before_the_hours_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = "phone,name,time_zone,priority\n\
+        +13105550100,Los Angeles,,9\n\
+        +12125550100,New York,,0\n\
+        +12125550101,moved to Los Angeles,America/Los_Angeles,5\n\
+        +990123456789,nowhere,,-1\n";
+    let desk = at_morning(&store(dir.path(), csv, "a"));
+    assert_eq!(names(&desk.fetch(5)), ["New York", "nowhere"]);
+    assert_eq!(desk.fetch(5), []);
+    desk.time.store(NOON_US, Ordering::Relaxed);
+    assert_eq!(
+        names(&desk.fetch(5)),
+        ["Los Angeles", "moved to Los Angeles"]
+    );
+}
+
+#[test]
+fn a_lead_is_in_the_place_of_the_number_that_is_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = "phone,phone2,name\n+12125550100,+13105550100,Uma\n";
+    let mut desk = at_morning(&store(dir.path(), csv, "a"));
+    let lead = desk.fetch(1).remove(0);
+    let attempt = desk.claimed(&lead);
+    let at = Utc::from_micros(MORNING_US.cast_signed());
+    let next = LeadNext::Again { at, number: 1 };
+    desk.resolve(attempt, lead.id, AttemptOutcome::NoAnswer, next);
+    assert_eq!(desk.fetch(1), [], "her other number is in California");
+    assert_eq!(
+        desk.count("SELECT place > 0 FROM leads"),
+        1,
+        "and she was placed there"
+    );
+    desk.time.store(NOON_US, Ordering::Relaxed);
+    assert_eq!(names(&desk.fetch(1)), ["Uma"]);
+}
+
+#[test]
+fn leads_of_before_there_were_places_are_placed_when_they_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = "phone,name\n+13105550100,Los Angeles\n+12125550100,New York\n";
+    let config = store(dir.path(), csv, "a");
+    let desk = at_morning(&config);
+    desk.write("UPDATE leads SET place = 0");
+    assert_eq!(names(&desk.fetch(5)), ["New York"]);
+    assert_eq!(desk.count("SELECT COUNT(*) FROM leads WHERE place = 0"), 0);
+    desk.time.store(NOON_US, Ordering::Relaxed);
+    assert_eq!(names(&desk.fetch(5)), ["Los Angeles"]);
+}
+
+#[test]
+fn the_tops_of_many_places_are_merged_into_one_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rng = Rng::new(7);
+    let mut csv = String::from("phone,name,priority,state\n");
+    for n in 0..3_000 {
+        let area = ["212", "305", "617", "404", "215"][rng.below(5) as usize];
+        let state = ["", "NY", "FL", "MA", "GA"][rng.below(5) as usize];
+        csv += &format!("+1{area}{},{n},{},{state}\n", 2_000_000 + n, rng.below(4));
+    }
+    let desk = at_morning(&store(dir.path(), &csv, "a"));
+    let mut order = Vec::new();
+    loop {
+        let leads = desk.fetch(1 + rng.below(300) as u32);
+        if leads.is_empty() {
+            break;
+        }
+        order.extend(
+            leads
+                .iter()
+                .map(|lead| (std::cmp::Reverse(lead.priority), lead.id)),
+        );
+    }
+    assert_eq!(order.len(), 3_000);
+    assert!(order.is_sorted(), "best first, whatever the place");
+}
+
+#[test]
+fn picking_seeks_in_the_index_and_sorts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = at_morning(&store(dir.path(), "phone\n+12125550100\n", "a"));
+    let plan = desk.plan(shelf::READ_TOPS);
+    assert!(
+        plan.contains("SEARCH leads USING COVERING INDEX leads_ready (list=? AND place=?)"),
+        "{plan}"
+    );
+    assert!(!plan.contains("SCAN leads"), "{plan}");
+    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    let plan = desk.plan(leads::PROMOTE);
+    assert!(
+        plan.contains("USING COVERING INDEX leads_scheduled (not_before<?)"),
+        "{plan}"
+    );
+    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn the_second_list_is_begun_when_the_first_has_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = store(dir.path(), "phone,name\n+12125550100,first\n", "a b");
+    let other = ImportOptions::of("b".parse().unwrap());
+    import(
+        &config,
+        "phone,name,priority\n+12125550101,second,9\n",
+        &other,
+    );
+    let desk = at_morning(&config);
+    desk.handle.request(StoreRequest::FetchLeads {
+        campaign: campaign(),
+        lists: vec![list(), "b".parse().unwrap()],
+        count: 5,
+    });
+    let Input::LeadsSupplied {
+        leads, exhausted, ..
+    } = desk.answer()
+    else {
+        panic!("leads were asked for")
+    };
+    assert_eq!((names(&leads), exhausted), (vec!["first", "second"], true));
+}
+
+#[test]
+fn json_is_read_as_an_array_and_as_lines_and_every_object_is_accounted_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig::at(dir.path().join("tandem.db"));
+    let array = r#"[
+        {"phone": "+12125550100", "phone2": "+12125550101", "name": "Uma", "city": "New \"York\"", "orders": 3},
+        {"phones": ["+12125550102"], "customer_key": "k1", "fields": {"segment": "gold"}},
+        {"phone": "212"},
+        {"phone": "+12125550103", "customer_key": "k1"},
+        {"name": "Nobody"},
+        {"phone": {"home": 1}}
+    ]"#;
+    let report = import(&config, array, &ImportOptions::of(list()));
+    assert_eq!((report.accepted, report.duplicates), (2, 1));
+    let places: Vec<_> = report
+        .rejected
+        .iter()
+        .map(|r| (r.line, r.column.as_str()))
+        .collect();
+    assert_eq!(places, [(4, "phone"), (6, "phone"), (7, "phone")]);
+    let lines = "{\"phone\": \"+12125550104\"}\n{broken\n{\"phone\": \"+12125550101\"}\n";
+    let report = import(&config, lines, &ImportOptions::of(list()));
+    assert_eq!(
+        (report.accepted, report.duplicates, report.rejected_total),
+        (1, 1, 1)
+    );
+    assert_eq!(report.rejected[0].line, 2);
+    let leads = Desk::open(config, Arc::new(AtomicU64::new(NOON_US))).fetch(9);
+    assert_eq!(leads[0].fields["city"], "New \"York\"");
+    assert_eq!(leads[0].fields["orders"], "3");
+    assert_eq!(leads[1].fields["segment"], "gold");
+}
+
+#[test]
+fn a_number_of_another_list_is_a_duplicate_only_where_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig::at(dir.path().join("tandem.db"));
+    let csv = "phone;name\n+12125550100;Uma\n";
+    let other = ImportOptions::of("b".parse().unwrap());
+    assert_eq!(import(&config, csv, &ImportOptions::of(list())).accepted, 1);
+    assert_eq!(import(&config, csv, &other).accepted, 1);
+    let all = ImportOptions {
+        dedupe: Dedupe::System,
+        ..ImportOptions::of("c".parse().unwrap())
+    };
+    let report = import(&config, csv, &all);
+    assert_eq!((report.accepted, report.duplicates), (0, 1));
+}
+
+#[test]
+fn two_imports_at_once_are_refused_and_a_rejected_line_is_handed_over_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig::at(dir.path().join("tandem.db"));
+    let csv = "phone,city\n212,New York\n+12125550100\n";
+    let mut cells = Vec::new();
+    let mut second = None;
+    import_leads(
+        &config,
+        csv.as_bytes(),
+        &ImportOptions::of(list()),
+        Utc::from_micros(0),
+        &mut |_| (),
+        &mut |rejection, line| {
+            let RejectedLine::Cells(_, record) = line else {
+                panic!("it is CSV")
+            };
+            cells.push((rejection.line, record.len()));
+            let nothing = &mut |_| ();
+            let now = Utc::from_micros(0);
+            second = import_csv(
+                &config,
+                csv.as_bytes(),
+                &ImportOptions::of(list()),
+                now,
+                nothing,
+            )
+            .err();
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert_eq!(cells, [(2, 2), (3, 1)]);
+    assert!(
+        matches!(second, Some(ImportError::Running(_))),
+        "{second:?}"
+    );
+}
+
+#[test]
+fn calls_of_the_last_day_are_counted_for_the_number_they_showed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig::at(dir.path().join("tandem.db"));
+    let desk = at_morning(&config);
+    for (call, ago_h) in [(1, 1), (2, 1), (3, 23), (4, 30)] {
+        let started = MORNING_US - ago_h * 3_600_000_000;
+        desk.write(&format!(
+            "INSERT INTO calls (call, started_at, ended_at, direction, outcome, record) \
+             VALUES ({call}, {started}, {started}, 'outbound', 'x', '{{\"called\": \"+12125550100\"}}')"
+        ));
+    }
+    let time = desk.time.clone();
+    desk.end();
+    let clock: Clock =
+        Arc::new(move || Now::default().plus(Duration::from_micros(time.load(Ordering::Relaxed))));
+    let (mut store, _) = Store::open(&config, clock, "test").unwrap();
+    let shown = store.history(Duration::ZERO).unwrap().shown;
+    let mut calls: Vec<u32> = shown.iter().map(|past| past.calls).collect();
+    calls.sort();
+    assert_eq!(calls, [1, 2]);
+    assert_eq!(shown[0].number.to_string(), "+12125550100");
+}
