@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tandem::bus::Inbox;
 use tandem::store::{
-    ImportOptions, ImportReport, Store, StoreConfig, StoreHandle, StoreRequest, import_csv,
+    ImportOptions, ImportReport, Store, StoreConfig, StoreHandle, StoreRequest, StoreThread,
+    import_csv,
 };
 
 /// A winter's Wednesday, 18:00 in New York, 15:00 in Los Angeles.
@@ -37,7 +38,12 @@ fn main() {
         .get(1)
         .map_or(temporary.path(), |word| Path::new(word));
     let database = folder.join("tandem.db");
-    let config = StoreConfig::at(&database);
+    let mut config = StoreConfig::at(&database);
+    let mut campaign = dialer::CampaignConfig::new(model::event::Mode::Predictive, "+12125550100");
+    campaign.rules = vec!["us".into()];
+    campaign.lists = vec![list().into()];
+    let name: CampaignId = "spring".parse().expect("a name");
+    config.dialer.campaigns.insert(name, campaign);
     if !database.exists() {
         println!("importing {count} leads");
         measure_import("  dry run", &StoreConfig::at(":memory:"), count, true);
@@ -84,6 +90,7 @@ fn list() -> ListId {
 /// The store's thread, asked as the engine asks it.
 struct Desk {
     handle: StoreHandle,
+    thread: StoreThread,
     inputs: Receiver<call::Input>,
 }
 
@@ -95,10 +102,14 @@ impl Desk {
         });
         let (store, _) = Store::open(config, clock, "bench").expect("the store opens");
         let (sender, inputs) = unbounded();
-        let (handle, _) = store
+        let (handle, thread) = store
             .start(Inbox::new(sender, Arc::new(|| ())))
             .expect("the store starts");
-        Desk { handle, inputs }
+        Desk {
+            handle,
+            thread,
+            inputs,
+        }
     }
 
     fn fetch(&self, campaign: &str, count: u32) -> Vec<Lead> {
@@ -138,6 +149,9 @@ fn pick(config: &StoreConfig) {
                 peak_mb()
             );
         }
+        let Desk { handle, thread, .. } = desk;
+        drop(handle);
+        thread.join();
     }
 }
 

@@ -7,7 +7,6 @@ use dialer::CampaignConfig;
 use model::event::Mode;
 use model::lead::LeadNext;
 use model::{Lead, Rng};
-use sqlx::Row;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A Wednesday in January, 08:30 in New York and 05:30 in Los Angeles.
@@ -274,4 +273,63 @@ fn calls_of_the_last_day_are_counted_for_the_number_they_showed() {
     calls.sort();
     assert_eq!(calls, [1, 2]);
     assert_eq!(shown[0].number.to_string(), "+12125550100");
+}
+
+#[test]
+fn a_finished_list_is_dialled_again_by_outcome_and_never_who_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut csv = String::from("phone,name,city\n");
+    (0..6).for_each(|n| csv += &format!("+1212{},{n},\"New, York\"\n", 2_000_000 + n));
+    let config = store(dir.path(), &csv, "a");
+    let mut desk = at_morning(&config);
+    let outcomes = [
+        AttemptOutcome::NoAnswer,
+        AttemptOutcome::NoAnswer,
+        AttemptOutcome::Busy,
+        AttemptOutcome::AnsweredAgent,
+    ];
+    for (lead, outcome) in desk.fetch(4).iter().zip(outcomes) {
+        let attempt = desk.claimed(lead);
+        desk.resolve(attempt, lead.id, outcome, LeadNext::Done);
+    }
+    assert_eq!(desk.count("SELECT COUNT(*) FROM leads WHERE state = 3"), 4);
+    let mut lists = Lists::open(&config).unwrap();
+    let counts = lists.counts().unwrap().remove(0);
+    assert_eq!((counts.ready, counts.done), (2, 4));
+    let again = [AttemptOutcome::NoAnswer, AttemptOutcome::AnsweredAgent];
+    assert_eq!(lists.recycle(list(), &again, true).unwrap(), 2);
+    assert_eq!(
+        lists.counts().unwrap()[0].done,
+        4,
+        "a dry run changes nothing"
+    );
+    assert_eq!(lists.recycle(list(), &again, false).unwrap(), 2);
+    assert_eq!(lists.recycle(list(), &again, false).unwrap(), 0);
+    let ready = desk.fetch(9);
+    let mut who = names(&ready);
+    who.sort();
+    assert_eq!(who, ["0", "1", "4", "5"]);
+    assert!(
+        ready.iter().all(|lead| lead.attempts == 0),
+        "attempts are counted anew"
+    );
+    let lead = lists.find("+12122000000").unwrap().remove(0);
+    assert_eq!(lead["name"], "0");
+    assert_eq!(lead["attempts_made"][0]["outcome"], "no_answer");
+    assert_eq!(lists.find(&lead["lead"].to_string()).unwrap(), [lead]);
+    assert_eq!(lists.find("no number").unwrap().len(), 0);
+
+    let mut exported = Vec::new();
+    lists.export(list(), false, &mut exported).unwrap();
+    let exported = String::from_utf8(exported).unwrap();
+    let other = ImportOptions::of("b".parse().unwrap());
+    let report = import(&config, &exported, &other);
+    assert_eq!(
+        (report.accepted, report.rejected_total),
+        (6, 0),
+        "{exported}"
+    );
+    let mut lines = Vec::new();
+    lists.export(list(), true, &mut lines).unwrap();
+    assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 6);
 }

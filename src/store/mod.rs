@@ -11,6 +11,7 @@ mod last_boot;
 mod leads;
 #[cfg(test)]
 mod list_tests;
+mod lists;
 mod lock;
 pub mod outbox;
 mod places;
@@ -27,6 +28,7 @@ pub use import::{
     RejectedLine, Rejection, import_csv, import_leads,
 };
 pub use last_boot::settle;
+pub use lists::{ListCounts, Lists};
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
 use model::cdr::Cdr;
