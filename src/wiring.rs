@@ -281,6 +281,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         sockets,
         inbox: inbox.clone(),
         metrics: metrics.clone(),
+        store: Some(store.clone()),
     };
     let (api_address, _server) =
         runtime.block_on(async { api::serve(&api_config, parts, std::future::pending()).await })?;

@@ -232,6 +232,13 @@ impl Engine {
                 self.floor
                     .tell_dialer(dialer::Input::TrunkChanged { trunk, up });
             }
+            Input::CallbacksSupplied {
+                campaign,
+                callbacks,
+            } => self.floor.tell_dialer(dialer::Input::CallbacksSupplied {
+                campaign,
+                callbacks,
+            }),
             Input::CallerIdsShown { uses } => self
                 .floor
                 .tell_dialer(dialer::Input::CallerIdsShown { uses }),

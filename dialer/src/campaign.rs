@@ -4,11 +4,12 @@
 use crate::abandon::AbandonBudget;
 use crate::config::CampaignConfig;
 use crate::hopper::Hopper;
+use crate::input::Callback;
 use crate::pacing::{Decision, Governor, Learned};
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
 use model::event::{Mode, PacingLimit};
-use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId};
+use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -45,6 +46,15 @@ pub(crate) struct Attempt {
     pub(crate) withdrawn: bool,
 }
 
+/// A callback that waits for its time or for its agent.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingCallback {
+    pub(crate) is: Callback,
+    /// It waits for its agent until then.
+    pub(crate) hold_until: Utc,
+    pub(crate) reminded: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Campaign {
     pub(crate) config: CampaignConfig,
@@ -58,6 +68,7 @@ pub(crate) struct Campaign {
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
     pub(crate) bucket: Bucket,
+    pub(crate) callbacks: Vec<PendingCallback>,
     pub(crate) ringing: BTreeMap<AttemptId, Mono>,
     pub(crate) claiming: u32,
     pub(crate) waiting: u32,
@@ -86,6 +97,7 @@ impl Campaign {
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),
             bucket: Bucket::new(config.calls_per_second),
+            callbacks: Vec::new(),
             ringing: BTreeMap::new(),
             claiming: 0,
             waiting: 0,
@@ -113,9 +125,11 @@ impl Campaign {
         self.decide_at = Some(self.decide_at.map_or(at, |planned| planned.min(at)));
     }
 
-    /// Empties the hopper.
+    /// Empties the hopper, and forgets callbacks that are not due.
     pub(crate) fn empty_hopper(&mut self) -> Vec<LeadId> {
-        self.hopper.sweep(|_| false)
+        let mut leads = self.hopper.sweep(|_| false);
+        leads.extend(self.callbacks.drain(..).map(|pending| pending.is.lead.id));
+        leads
     }
 }
 

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Callbacks are known to the dialer so long before they are due; no reminder comes earlier.
+pub const CALLBACK_AHEAD_S: u32 = 3_600;
+
 /// Everything the dialer is built from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -86,8 +89,23 @@ pub struct CampaignConfig {
     /// An agent who neither accepts nor skips a preview gets the next lead after this. 0: never.
     #[serde(default = "preview_timeout")]
     pub preview_timeout_s: u32,
+    /// The agent and the supervisor are reminded of a promised callback so long before it is due.
+    #[serde(default = "callback_remind")]
+    pub callback_remind_s: u32,
+    /// A callback waits so long for the agent who promised it; then it is told again, and
+    #[serde(default = "callback_hold")]
+    pub callback_hold_s: u32,
+    /// falls to anyone, or waits on.
+    #[serde(default = "yes")]
+    pub callback_to_anyone: bool,
 }
 
+fn callback_hold() -> u32 {
+    600
+}
+fn callback_remind() -> u32 {
+    300
+}
 fn yes() -> bool {
     true
 }
@@ -139,6 +157,9 @@ impl CampaignConfig {
             retry: BTreeMap::new(),
             max_attempts: max_attempts(),
             preview_timeout_s: preview_timeout(),
+            callback_remind_s: callback_remind(),
+            callback_hold_s: callback_hold(),
+            callback_to_anyone: true,
         }
     }
 
@@ -399,6 +420,20 @@ impl Config {
                     at("max_attempts"),
                     "0 attempts dial nobody".into(),
                     "use at least 1",
+                );
+            }
+            if !(60..=86_400).contains(&campaign.callback_hold_s) {
+                say(
+                    at("callback_hold_s"),
+                    format!("{} is not between 60 and 86400", campaign.callback_hold_s),
+                    "600 is usual",
+                );
+            }
+            if campaign.callback_remind_s > CALLBACK_AHEAD_S {
+                say(
+                    at("callback_remind_s"),
+                    format!("more than {CALLBACK_AHEAD_S} s"),
+                    "300 is usual",
                 );
             }
             if campaign.abandon_prompt.is_none() && campaign.mode != Mode::Preview {

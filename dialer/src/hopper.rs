@@ -23,6 +23,8 @@ const SHARE_MIN_LEADS: u32 = 2;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hopper {
     leads: VecDeque<Lead>,
+    /// Callbacks that are due: before everything else.
+    urgent: VecDeque<Lead>,
     lists: Vec<ListShare>,
     /// Whose lead is next, where the lists have shares.
     mix: Option<Mix>,
@@ -45,7 +47,7 @@ impl Hopper {
     }
 
     pub(crate) fn len(&self) -> u32 {
-        self.leads.len() as u32
+        (self.leads.len() + self.urgent.len()) as u32
     }
 
     /// What to ask the store for now, where it is time to ask: of lists with shares the one that has
@@ -113,7 +115,15 @@ impl Hopper {
         self.leads.push_front(lead);
     }
 
+    /// A callback that is due.
+    pub(crate) fn push_urgent(&mut self, lead: Lead) {
+        self.urgent.push_back(lead);
+    }
+
     pub(crate) fn take(&mut self) -> Option<Lead> {
+        if let Some(lead) = self.urgent.pop_front() {
+            return Some(lead);
+        }
         let Some(mix) = &mut self.mix else {
             return self.leads.pop_front();
         };
@@ -127,21 +137,24 @@ impl Hopper {
     }
 
     pub(crate) fn withdraw(&mut self, lead: LeadId) -> bool {
-        let before = self.leads.len();
+        let before = self.leads.len() + self.urgent.len();
         self.leads.retain(|held| held.id != lead);
-        self.leads.len() < before
+        self.urgent.retain(|held| held.id != lead);
+        self.leads.len() + self.urgent.len() < before
     }
 
     /// Takes out what `keep` does not keep.
     pub(crate) fn sweep(&mut self, keep: impl Fn(&Lead) -> bool) -> Vec<LeadId> {
         let mut out = Vec::new();
-        self.leads.retain(|lead| {
+        let mut stays = |lead: &Lead| {
             let stays = keep(lead);
             if !stays {
                 out.push(lead.id);
             }
             stays
-        });
+        };
+        self.urgent.retain(&mut stays);
+        self.leads.retain(&mut stays);
         out
     }
 }

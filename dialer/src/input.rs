@@ -30,6 +30,17 @@ pub struct PastDial {
     pub at: Utc,
 }
 
+/// A promised callback.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Callback {
+    /// Whom to call.
+    pub lead: Lead,
+    /// The agent who promised it; none: anyone may call.
+    pub agent: Option<AgentId>,
+    /// When it was promised for. Moved where the law says so.
+    pub at: Utc,
+}
+
 /// One thing the dialer is told. The time of it is the `now` beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the glossary's words")]
@@ -82,6 +93,11 @@ pub enum Input {
     HistoryLoaded {
         answers: Vec<PastAnswers>,
         dials: Vec<PastDial>,
+    },
+    /// Promised callbacks that are due within the hour. They count as handed over.
+    CallbacksSupplied {
+        campaign: CampaignId,
+        callbacks: Vec<Callback>,
     },
     /// Calls of the last day by the number they showed, at start.
     CallerIdsShown {

@@ -9,6 +9,7 @@
 //!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
 //! ```
 
+mod callbacks;
 mod calls;
 mod law;
 mod lines;
@@ -82,6 +83,8 @@ pub struct Dialer {
     /// No new dials: records cannot be put away fast enough.
     congested: bool,
     sweep_at: Option<Mono>,
+    /// When a callback is to be looked at.
+    callbacks_at: Option<Mono>,
     /// When previews run out; those that ended before are dropped when they come first.
     previews_until: BTreeSet<(Mono, AttemptId)>,
 }
@@ -158,6 +161,7 @@ impl Dialer {
             draining: false,
             congested: false,
             sweep_at: None,
+            callbacks_at: None,
             previews_until: BTreeSet::new(),
         }
     }
@@ -222,6 +226,10 @@ impl Dialer {
                     self.frequency.load(past.number, past.person, past.at);
                 }
             }
+            Input::CallbacksSupplied {
+                campaign,
+                callbacks,
+            } => self.callbacks_supplied(now, campaign, callbacks, out),
             Input::CallerIdsShown { uses } => uses.iter().for_each(|past| self.shown.load(past)),
             Input::TrunkChanged { trunk, up } => self.trunk_changed(now, trunk, up),
             Input::Congested { on } => {
@@ -277,7 +285,11 @@ impl Dialer {
             .iter()
             .find(|(_, id)| self.is_previewed(*id))
             .map(|(until, _)| *until);
-        decisions.chain(previews).chain(self.sweep_at).min()
+        decisions
+            .chain(previews)
+            .chain(self.sweep_at)
+            .chain(self.callbacks_at)
+            .min()
     }
 
     fn is_previewed(&self, id: AttemptId) -> bool {
@@ -315,6 +327,9 @@ impl Dialer {
             if self.is_previewed(id) {
                 self.end_preview(now, id, out);
             }
+        }
+        if self.callbacks_at.is_some_and(|at| at <= now.mono) {
+            self.look_at_callbacks(now, out);
         }
         let mut due: Vec<CampaignId> = self
             .campaigns
@@ -394,6 +409,9 @@ impl Dialer {
                 .campaigns
                 .get_mut(&campaign)
                 .expect("agents name campaigns that exist");
+            if state == AgentState::Available && !campaign.callbacks.is_empty() {
+                self.callbacks_at = Some(now.mono);
+            }
             if let Some(seconds) = talked {
                 campaign.learned.talked(seconds);
             }
@@ -469,7 +487,11 @@ impl Dialer {
 
     fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
         for campaign in self.campaigns.values_mut() {
-            if campaign.hopper.withdraw(lead) {
+            let before = campaign.callbacks.len();
+            campaign
+                .callbacks
+                .retain(|pending| pending.is.lead.id != lead);
+            if campaign.hopper.withdraw(lead) || campaign.callbacks.len() < before {
                 self.held.remove(&lead);
             }
         }

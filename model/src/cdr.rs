@@ -540,6 +540,7 @@ impl CdrFold {
             | Fact::AttemptAnswered { .. }
             | Fact::CampaignChanged { .. }
             | Fact::PacingDecided { .. }
+            | Fact::CallbackDue { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }

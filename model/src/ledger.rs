@@ -446,7 +446,8 @@ impl Ledger {
                 }
             }
 
-            Fact::TrunkChanged { .. }
+            Fact::CallbackDue { .. }
+            | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }
             | Fact::EngineFaulted { .. } => {}

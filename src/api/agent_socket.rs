@@ -145,6 +145,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallBridged { agent, .. }
         | Fact::CallUnbridged { agent, .. }
         | Fact::CallDisposed { agent, .. } => *agent == me,
+        Fact::CallbackDue { agent, .. } => *agent == Some(me),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
         | Fact::CallClassified { .. }

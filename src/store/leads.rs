@@ -33,6 +33,8 @@ pub(super) struct Held {
     pub book: PlaceBook,
     /// The places themselves.
     pub places: BTreeMap<i64, Place>,
+    /// Who dials a list: the first campaign that has it.
+    pub campaign_of: BTreeMap<ListId, CampaignId>,
     /// Which of them each campaign may call.
     pub windows: HashMap<CampaignId, Windows>,
     /// The next leads.
@@ -54,6 +56,7 @@ impl Held {
             do_not_call: do_not_call.iter().copied().collect(),
             book: PlaceBook::load(connection).await?,
             places: BTreeMap::new(),
+            campaign_of: campaign_of(dialer),
             windows: dialer
                 .campaigns
                 .iter()
@@ -110,6 +113,16 @@ impl Held {
     }
 }
 
+fn campaign_of(dialer: &dialer::Config) -> BTreeMap<ListId, CampaignId> {
+    let mut lists = BTreeMap::new();
+    for (id, campaign) in &dialer.campaigns {
+        for list in &campaign.lists {
+            lists.entry(list.name).or_insert(*id);
+        }
+    }
+    lists
+}
+
 /// What a fetch found.
 pub(super) struct Found {
     pub leads: Vec<Lead>,
@@ -118,7 +131,7 @@ pub(super) struct Found {
 
 /// The statement of [`promote`]; by itself, so that a test sees its plan.
 pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0 WHERE lead IN \
-     (SELECT lead FROM leads WHERE state = 1 AND not_before <= ? ORDER BY not_before LIMIT ?)";
+     (SELECT lead FROM leads WHERE state = 1 AND callback_for IS NULL AND not_before <= ? ORDER BY not_before LIMIT ?)";
 
 /// Makes leads ready whose time has come, those that wait longest first.
 pub(super) async fn promote(
@@ -240,7 +253,7 @@ async fn take(
 }
 
 /// The lead of a row, at a number that may be called; none where it has no such number.
-fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
+pub(super) fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
     let numbers: Vec<PhoneNumber> = row
         .get::<String, _>("numbers")
         .split(' ')
@@ -294,7 +307,7 @@ pub(super) async fn claim(
         return Ok(false);
     }
     let taken = sqlx::query(
-        "UPDATE leads SET state = 2, attempts = attempts + 1 WHERE lead = ? AND state = 0",
+        "UPDATE leads SET state = 2, attempts = attempts + 1 WHERE lead = ? AND (state = 0 OR (state = 1 AND callback_for IS NOT NULL))",
     )
     .bind(bits(claim.lead.0))
     .execute(&mut *connection)
@@ -331,7 +344,7 @@ pub(super) async fn unclaim(
     if gone.rows_affected() == 1 {
         held.returns += 1;
         sqlx::query(
-            "UPDATE leads SET state = 0, attempts = attempts - 1 WHERE lead = ? AND state = 2",
+            "UPDATE leads SET state = (callback_for IS NOT NULL), attempts = attempts - 1 WHERE lead = ? AND state = 2",
         )
         .bind(bits(lead.0))
         .execute(connection)
@@ -367,15 +380,32 @@ pub(super) async fn resolve(
     sqlx::query(
         "UPDATE leads SET state = CASE WHEN callback_at IS NULL THEN ? ELSE 1 END, not_before = COALESCE(callback_at, ?), \
          place = CASE WHEN next_number = COALESCE(?, next_number) THEN place ELSE 0 END, \
+         callback_for = CASE WHEN ? OR callback_at IS NOT NULL THEN callback_for ELSE NULL END, \
          next_number = COALESCE(?, next_number), callback_at = NULL \
          WHERE lead = ? AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.lead = leads.lead AND outcome IS NULL)",
     )
     .bind(state as i64)
     .bind(at)
     .bind(number)
+    .bind(keeps_callback(outcome))
     .bind(number)
     .bind(bits(lead.0))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A call that never left keeps a promised callback.
+fn keeps_callback(outcome: AttemptOutcome) -> bool {
+    match outcome {
+        AttemptOutcome::Blocked | AttemptOutcome::Cancelled => true,
+        AttemptOutcome::AnsweredAgent
+        | AttemptOutcome::Abandoned
+        | AttemptOutcome::Machine
+        | AttemptOutcome::NoAnswer
+        | AttemptOutcome::Busy
+        | AttemptOutcome::Failed
+        | AttemptOutcome::DisconnectedNumber
+        | AttemptOutcome::UnknownRestart => false,
+    }
 }

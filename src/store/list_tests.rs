@@ -132,7 +132,7 @@ fn picking_seeks_in_the_index_and_sorts_nothing() {
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     let plan = desk.plan(leads::PROMOTE);
     assert!(
-        plan.contains("USING COVERING INDEX leads_scheduled (not_before<?)"),
+        plan.contains("USING INDEX leads_scheduled (not_before<?)"),
         "{plan}"
     );
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
@@ -332,4 +332,121 @@ fn a_finished_list_is_dialled_again_by_outcome_and_never_who_answered() {
     let mut lines = Vec::new();
     lists.export(list(), true, &mut lines).unwrap();
     assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 6);
+}
+
+/// A callback asked for over the API, and the store's answer.
+fn promise(
+    desk: &Desk,
+    lead: LeadId,
+    at: CallbackTime,
+    agent: Option<&str>,
+) -> Result<Promise, CallbackError> {
+    let (answer, wait) = crossbeam_channel::bounded(1);
+    desk.handle.request(StoreRequest::SetCallback {
+        lead,
+        at,
+        agent: agent.map(|agent| agent.parse().unwrap()),
+        answer,
+    });
+    wait.recv_timeout(Duration::from_secs(20)).unwrap()
+}
+
+#[test]
+fn a_callback_at_the_persons_own_time_is_handed_over_before_it_is_due_and_no_hopper_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = "phone,name\n+12125550100,Uma\n+13105550100,Nora\n";
+    let desk = at_morning(&store(dir.path(), csv, "a"));
+    let ids: Vec<LeadId> = [1, 2].map(LeadId).to_vec();
+    let noon = CallbackTime::Local("2026-01-07T12:00".parse().unwrap());
+    let uma = promise(&desk, ids[0], noon, Some("anna")).unwrap();
+    assert_eq!(
+        (uma.at.as_str(), uma.agent.as_deref()),
+        ("2026-01-07T17:00:00Z", Some("anna"))
+    );
+    let nora = promise(&desk, ids[1], noon, None).unwrap();
+    assert_eq!(nora.at, "2026-01-07T20:00:00Z", "noon in California");
+    assert_eq!(
+        promise(&desk, LeadId(99), noon, None),
+        Err(CallbackError::NoLead)
+    );
+    assert_eq!(desk.fetch(9), [], "they wait for their time");
+    desk.time.store(NOON_US, Ordering::Relaxed);
+    assert_eq!(
+        desk.fetch(9),
+        [],
+        "and no hopper takes them when it has come"
+    );
+    let Input::CallbacksSupplied { callbacks, .. } = desk.answer() else {
+        panic!("the callback is handed over")
+    };
+    let of = |callback: &dialer::input::Callback| (callback.lead.id, callback.agent);
+    let anna = Some("anna".parse().unwrap());
+    assert_eq!(
+        callbacks.iter().map(of).collect::<Vec<_>>(),
+        [(ids[0], anna)]
+    );
+
+    // A new time: the dialer forgets the old one, and has it again in its time.
+    let at = Utc::from_micros(NOON_US.cast_signed()).plus_micros(2 * 3_600_000_000);
+    promise(&desk, ids[0], CallbackTime::Instant(at), None).unwrap();
+    assert_eq!(desk.answer(), Input::LeadWithdrawn { lead: ids[0] });
+    let (answer, wait) = crossbeam_channel::bounded(1);
+    desk.handle.request(StoreRequest::ListCallbacks { answer });
+    let all = wait.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+    assert_eq!(
+        all.iter().map(|one| one.lead).collect::<Vec<_>>(),
+        [ids[0], ids[1]]
+    );
+    let cancel = || {
+        let (answer, wait) = crossbeam_channel::bounded(1);
+        let lead = ids[0];
+        desk.handle
+            .request(StoreRequest::CancelCallback { lead, answer });
+        wait.recv_timeout(Duration::from_secs(20)).unwrap()
+    };
+    assert!(cancel().is_ok());
+    assert_eq!(cancel(), Err(CallbackError::NoCallback));
+    assert_eq!(desk.count("SELECT COUNT(*) FROM leads WHERE state = 3"), 1);
+}
+
+#[test]
+fn a_callback_is_claimed_once_survives_a_call_that_never_left_and_ends_with_one_that_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = "phone,name\n+12125550100,Uma\n";
+    let mut desk = at_morning(&store(dir.path(), csv, "a"));
+    let now = Utc::from_micros(MORNING_US.cast_signed());
+    promise(&desk, LeadId(1), CallbackTime::Instant(now), Some("anna")).unwrap();
+    let handed_over = |desk: &Desk| {
+        desk.time.fetch_add(10_000_000, Ordering::Relaxed);
+        let input = match desk.inputs.try_recv() {
+            Ok(input) => input,
+            Err(_) => {
+                assert!(desk.handle.sync(Duration::from_secs(20)));
+                desk.answer()
+            }
+        };
+        let Input::CallbacksSupplied { mut callbacks, .. } = input else {
+            panic!("{input:?}")
+        };
+        callbacks.remove(0).lead
+    };
+    let lead = handed_over(&desk);
+    let first = desk.claimed(&lead);
+    let second = desk.claim(&lead);
+    let refused = Input::ClaimRefused {
+        attempt: second,
+        store_failed: false,
+    };
+    assert_eq!(desk.answer(), refused);
+    let next = LeadNext::Again { at: now, number: 0 };
+    desk.resolve(first, lead.id, AttemptOutcome::Cancelled, next);
+    let lead = handed_over(&desk);
+    let again = desk.claimed(&lead);
+    desk.resolve(again, lead.id, AttemptOutcome::Busy, next);
+    assert_eq!(desk.count("SELECT callback_for IS NULL FROM leads"), 1);
+    assert_eq!(
+        names(&desk.fetch(5)),
+        ["Uma"],
+        "it is a lead like others now"
+    );
 }

@@ -5,6 +5,7 @@
 //! answered, as inputs of the engine. A claim is durable before its `ClaimStored` is sent, and a
 //! record that cannot be written now is kept and written in order later.
 
+mod callbacks;
 mod history;
 mod import;
 mod last_boot;
@@ -22,6 +23,7 @@ mod shelf;
 mod tests;
 mod work;
 
+pub use callbacks::{CallbackError, CallbackTime, Promise};
 pub use history::History;
 pub use import::{
     Dedupe, ImportError, ImportOptions, ImportReport, OnProgress, OnRejected, Progress,
@@ -206,6 +208,22 @@ pub enum StoreRequest {
     Enqueue(Vec<OutboxMessage>),
     /// Undo a claim whose commit was in doubt and whose call was never placed.
     Unclaim { attempt: AttemptId, lead: LeadId },
+    /// Promise a callback, or another time for one. Answered once it is durable.
+    SetCallback {
+        lead: LeadId,
+        at: CallbackTime,
+        agent: Option<AgentId>,
+        answer: crossbeam_channel::Sender<Result<Promise, CallbackError>>,
+    },
+    /// Take a callback back. Answered once it is durable.
+    CancelCallback {
+        lead: LeadId,
+        answer: crossbeam_channel::Sender<Result<Promise, CallbackError>>,
+    },
+    /// What is promised.
+    ListCallbacks {
+        answer: crossbeam_channel::Sender<Result<Vec<Promise>, CallbackError>>,
+    },
     /// Say so once everything before is durable.
     Sync(crossbeam_channel::Sender<()>),
 }

@@ -59,6 +59,18 @@ impl PlaceBook {
         Ok(new)
     }
 
+    /// The clock where the person is: the address's, else the first of the number's area.
+    pub(super) fn zone(&self, lead: &Lead) -> Option<jiff::tz::TimeZone> {
+        let address = lead.time_zone.as_deref();
+        address.and_then(|name| self.book.zone(name)).or_else(|| {
+            self.book
+                .place(lead, lead.number())
+                .zones
+                .into_iter()
+                .next()
+        })
+    }
+
     /// Every place that has a number.
     pub(super) fn all(&self) -> BTreeMap<i64, Place> {
         self.places

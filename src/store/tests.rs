@@ -17,7 +17,7 @@ pub(super) struct Desk {
     pub(super) time: Arc<AtomicU64>,
     pub(super) handle: StoreHandle,
     thread: StoreThread,
-    inputs: Receiver<Input>,
+    pub(super) inputs: Receiver<Input>,
     boot: Boot,
     ids: u64,
 }
@@ -52,7 +52,10 @@ impl Desk {
     }
 
     fn with_leads(dir: &std::path::Path, count: u32) -> Desk {
-        let config = StoreConfig::at(dir.join("tandem.db"));
+        let mut config = StoreConfig::at(dir.join("tandem.db"));
+        let mut settings = dialer::CampaignConfig::new(model::event::Mode::Power, "+12125550100");
+        settings.lists = vec![list().into()];
+        config.dialer.campaigns.insert(campaign(), settings);
         let mut csv = String::from("phone,name,priority\n");
         for n in 0..count {
             csv += &format!("+4930{:07},Person {n},{}\n", 1_000_000 + n, n % 3);
@@ -110,7 +113,7 @@ impl Desk {
         }
     }
 
-    fn claim(&mut self, lead: &model::Lead) -> AttemptId {
+    pub(super) fn claim(&mut self, lead: &model::Lead) -> AttemptId {
         let attempt = AttemptId(self.next());
         let call = CallId(self.next());
         let (campaign, list, number) = (campaign(), list(), lead.number());
@@ -347,12 +350,18 @@ fn a_retry_comes_back_at_its_time_with_its_number_and_a_promised_callback_goes_f
     );
     assert_eq!(desk.fetch(5), []);
     desk.time.fetch_add(30_000_000, Ordering::Relaxed);
-    let callback = desk.fetch(5);
+    assert!(desk.handle.sync(PATIENCE));
+    let Input::CallbacksSupplied { callbacks, .. } = desk.answer() else {
+        panic!("a callback is handed over by itself")
+    };
+    assert_eq!(callbacks.len(), 1);
+    assert_eq!(callbacks[0].lead.id, leads[1].id);
+    assert_eq!(Some(callbacks[0].at), callback_at);
+    assert_eq!(callbacks[0].agent, Some("anna".parse().unwrap()));
     assert_eq!(
-        callback.iter().map(|l| l.id).collect::<Vec<_>>(),
-        [leads[1].id]
+        callbacks[0].lead.last_disposition.unwrap().as_str(),
+        "callback"
     );
-    assert_eq!(callback[0].last_disposition.unwrap().as_str(), "callback");
     desk.time.fetch_add(30_000_000, Ordering::Relaxed);
     assert_eq!(
         desk.fetch(5).iter().map(|l| l.id).collect::<Vec<_>>(),

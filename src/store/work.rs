@@ -1,5 +1,6 @@
 //! The store's thread: takes what waits, commits it in one transaction, and then answers.
 
+use super::callbacks::{self, CallbackError, Promise};
 use super::leads::{self, Claim, Held};
 use super::lock::Lock;
 use super::records::{self, Disposed, Replace};
@@ -7,7 +8,7 @@ use super::{Clock, Store, StoreError, StoreRequest};
 use crate::bus::Inbox;
 use call::Input;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use model::{CampaignId, LeadId};
+use model::{CampaignId, LeadId, Utc};
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +29,9 @@ const RECORDS_LINGER: Duration = Duration::from_millis(100);
 /// Claims and fetches are refused while this much waits: the store is stalled, and dialling into a
 /// stalled store is not allowed. Records are always taken.
 pub const REQUESTS_MAX: usize = 16_384;
+
+/// Promised callbacks are looked for this often; reminders come minutes before they are due.
+const CALLBACK_POLL: Duration = Duration::from_secs(5);
 
 /// Waits between tries while the database fails: the first, and the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -143,6 +147,7 @@ impl Store {
             _lock: self.lock,
             spool: VecDeque::new(),
             starved: Vec::new(),
+            callbacks_at: Utc::from_micros(i64::MIN),
         };
         let runtime = self.runtime;
         let name = self.config.path.display().to_string();
@@ -170,6 +175,9 @@ fn is_record(request: &StoreRequest) -> bool {
         | StoreRequest::SaveAgent { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
+        | StoreRequest::SetCallback { .. }
+        | StoreRequest::CancelCallback { .. }
+        | StoreRequest::ListCallbacks { .. }
         | StoreRequest::Sync(_) => true,
     }
 }
@@ -188,6 +196,9 @@ fn may_linger(request: &StoreRequest) -> bool {
         | StoreRequest::BootFolded { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
+        | StoreRequest::SetCallback { .. }
+        | StoreRequest::CancelCallback { .. }
+        | StoreRequest::ListCallbacks { .. }
         | StoreRequest::Sync(_) => false,
     }
 }
@@ -214,6 +225,9 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         | StoreRequest::SaveAgent { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
+        | StoreRequest::SetCallback { .. }
+        | StoreRequest::CancelCallback { .. }
+        | StoreRequest::ListCallbacks { .. }
         | StoreRequest::Sync(_) => None,
     }
 }
@@ -231,6 +245,8 @@ struct Worker {
     spool: VecDeque<StoreRequest>,
     /// Campaigns whose fetch failed: told that leads may be ready once the database is back.
     starved: Vec<CampaignId>,
+    /// When callbacks are looked for again.
+    callbacks_at: Utc,
 }
 
 /// What a committed group leads to.
@@ -242,8 +258,30 @@ struct Done {
     /// Leads of refused claims: no longer handed out.
     dropped: Vec<LeadId>,
     outbox_grew: bool,
+    promises: Vec<(Sender<Promised>, Promised)>,
+    listed: Vec<(Sender<Result<Vec<Promise>, CallbackError>>, Vec<Promise>)>,
     claims: u64,
     refused: u64,
+}
+
+/// What came of a wish about a callback.
+type Promised = Result<Promise, CallbackError>;
+
+impl Done {
+    /// A lead whose callback has changed is forgotten by the dialer, and handed over again in its time.
+    fn withdraw(&mut self, held: &Held, lead: LeadId, changed: bool) {
+        if changed && held.handed_out.contains_key(&lead) {
+            self.answers.push(Input::LeadWithdrawn { lead });
+            self.dropped.push(lead);
+        }
+    }
+}
+
+/// Answers somebody who waits, or has lost patience.
+fn tell<T>(answer: &Sender<T>, is: T) {
+    if answer.send(is).is_err() {
+        tracing::debug!("whoever asked about a callback has lost patience");
+    }
 }
 
 impl Worker {
@@ -251,7 +289,7 @@ impl Worker {
         let mut pause = RETRY_FIRST;
         loop {
             let first = match self.spool.is_empty() && self.starved.is_empty() {
-                true => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                true => receiver.recv_timeout(CALLBACK_POLL),
                 false => receiver.recv_timeout(pause),
             };
             let gone = matches!(first, Err(RecvTimeoutError::Disconnected));
@@ -271,10 +309,15 @@ impl Worker {
                 waits |= !may_linger(&request);
                 group.push(request);
             }
+            if group.is_empty() && self.starved.is_empty() {
+                runtime.block_on(self.hand_over_callbacks());
+                continue;
+            }
             match runtime.block_on(self.commit(&group)) {
                 Ok(done) => {
                     pause = RETRY_FIRST;
                     self.answer(done);
+                    runtime.block_on(self.hand_over_callbacks());
                 }
                 Err(error) => {
                     self.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -291,6 +334,23 @@ impl Worker {
             self.counters
                 .spooled
                 .store(self.spool.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Callbacks that are due before long go to the dialer, every few seconds.
+    async fn hand_over_callbacks(&mut self) {
+        let now = (self.clock)().utc;
+        let next = self.callbacks_at.as_micros();
+        if now.as_micros() < next {
+            return;
+        }
+        let poll_us = i64::try_from(CALLBACK_POLL.as_micros()).unwrap_or(i64::MAX);
+        self.callbacks_at = now.plus_micros(poll_us);
+        match callbacks::due(&mut self.connection, &mut self.held, now).await {
+            Ok(inputs) => inputs.into_iter().for_each(|input| {
+                self.inbox.send(input);
+            }),
+            Err(error) => tracing::warn!(%error, "callbacks could not be read; tried again soon"),
         }
     }
 
@@ -458,6 +518,25 @@ impl Worker {
             StoreRequest::Unclaim { attempt, lead } => {
                 leads::unclaim(connection, &mut self.held, *attempt, *lead).await?;
             }
+            StoreRequest::SetCallback {
+                lead,
+                at,
+                agent,
+                answer,
+            } => {
+                let set = callbacks::set(connection, &mut self.held, *lead, *at, *agent).await?;
+                done.withdraw(&self.held, *lead, set.is_ok());
+                done.promises.push((answer.clone(), set));
+            }
+            StoreRequest::CancelCallback { lead, answer } => {
+                let cancelled = callbacks::cancel(connection, *lead).await?;
+                done.withdraw(&self.held, *lead, cancelled.is_ok());
+                done.promises.push((answer.clone(), cancelled));
+            }
+            StoreRequest::ListCallbacks { answer } => {
+                let all = callbacks::all(connection).await?;
+                done.listed.push((answer.clone(), all));
+            }
             StoreRequest::Sync(done_sender) => done.synced.push(done_sender.clone()),
         }
         Ok(())
@@ -476,6 +555,12 @@ impl Worker {
         }
         for answer in done.answers {
             self.inbox.send(answer);
+        }
+        for (answer, promised) in done.promises {
+            tell(&answer, promised);
+        }
+        for (answer, listed) in done.listed {
+            tell(&answer, Ok(listed));
         }
         for campaign in self.starved.drain(..) {
             self.inbox.send(Input::LeadsMayBeReady { campaign });
@@ -523,6 +608,14 @@ impl Worker {
                 | StoreRequest::Enqueue(_)
                 | StoreRequest::Unclaim { .. }
                 | StoreRequest::Sync(_) => self.spool.push_back(request),
+                // Somebody waits for these, and may ask again.
+                StoreRequest::SetCallback { answer, .. }
+                | StoreRequest::CancelCallback { answer, .. } => {
+                    tell(&answer, Err(CallbackError::StoreFailed));
+                }
+                StoreRequest::ListCallbacks { answer } => {
+                    tell(&answer, Err(CallbackError::StoreFailed));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{Dialer, GATHER_INTERVAL, Out, new_attempt};
 use crate::campaign::Stage;
 use crate::command::Command;
 use model::lead::LeadNext;
-use model::{AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Now};
+use model::{AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Lead, Now};
 use std::time::Duration;
 
 impl Dialer {
@@ -23,25 +23,37 @@ impl Dialer {
             let Some(lead) = self.next_lead(now, id, out) else {
                 return;
             };
-            let attempt_id = AttemptId(self.mint.next());
-            let mut attempt = new_attempt(id, lead, Some(agent));
-            let wait_s = self.campaigns[&id].config.preview_timeout_s;
-            let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
-            attempt.stage = Stage::Preview { until };
-            out.command(Command::OfferPreview {
-                agent,
-                attempt: attempt_id,
-                campaign: id,
-                lead: Box::new(attempt.lead.clone()),
-            });
-            self.agents
-                .get_mut(&agent)
-                .expect("chosen among the agents")
-                .preview = Some(attempt_id);
-            self.attempts.insert(attempt_id, attempt);
-            self.previews_until
-                .extend(until.map(|until| (until, attempt_id)));
+            self.offer_preview(now, id, agent, lead, out);
         }
+    }
+
+    /// Shows one lead to one available agent.
+    pub(super) fn offer_preview(
+        &mut self,
+        now: Now,
+        id: CampaignId,
+        agent: AgentId,
+        lead: Lead,
+        out: &mut Out,
+    ) {
+        let attempt_id = AttemptId(self.mint.next());
+        let mut attempt = new_attempt(id, lead, Some(agent));
+        let wait_s = self.campaigns[&id].config.preview_timeout_s;
+        let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
+        attempt.stage = Stage::Preview { until };
+        out.command(Command::OfferPreview {
+            agent,
+            attempt: attempt_id,
+            campaign: id,
+            lead: Box::new(attempt.lead.clone()),
+        });
+        self.agents
+            .get_mut(&agent)
+            .expect("chosen among the agents")
+            .preview = Some(attempt_id);
+        self.attempts.insert(attempt_id, attempt);
+        self.previews_until
+            .extend(until.map(|until| (until, attempt_id)));
     }
 
     pub(super) fn preview_answered(
