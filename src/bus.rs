@@ -8,10 +8,11 @@
 
 use crate::api::board::Feed;
 use crate::crm::webhook::Publisher;
+use crate::doorbell;
 use crate::metrics::Metrics;
 use crate::store::{StoreHandle, StoreRequest};
 use call::Input;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Sender;
 use model::cdr::{Cdr, CdrFold};
 use model::ledger::Ledger;
 use model::{Event, Fact};
@@ -79,26 +80,26 @@ pub struct BusParts {
 /// Where the control thread hands events over.
 #[derive(Clone)]
 pub struct BusHandle {
-    batches: Sender<Vec<Event>>,
+    batches: doorbell::Sender<Vec<Event>>,
 }
 
 impl BusHandle {
     /// Hands a batch over. Waits only where [`BATCHES_MAX`] batches wait already, which new calls
     /// being refused since half of that should have prevented.
     pub fn send(&self, events: Vec<Event>) {
-        if !events.is_empty() && self.batches.send(events).is_err() {
+        if !events.is_empty() && !self.batches.send(events, true) {
             tracing::error!("the bus thread is gone; events are lost");
         }
     }
 
     /// Whether new calls should be refused because records cannot be put away fast enough.
     pub fn is_congested(&self) -> bool {
-        self.batches.len() > BATCHES_MAX / 2
+        self.batches.waiting() > BATCHES_MAX / 2
     }
 
     /// Batches that wait.
     pub fn lag(&self) -> usize {
-        self.batches.len()
+        self.batches.waiting()
     }
 }
 
@@ -121,7 +122,7 @@ impl BusThread {
 /// Opens the log and starts the thread.
 pub fn start(parts: BusParts) -> std::io::Result<(BusHandle, BusThread)> {
     let log = parts.log.as_ref().map(Log::open).transpose()?;
-    let (batches, receiver) = bounded(BATCHES_MAX);
+    let (batches, receiver) = doorbell::channel(Some(BATCHES_MAX));
     let mut bus = Bus {
         parts,
         log,
@@ -147,7 +148,7 @@ struct Bus {
 }
 
 impl Bus {
-    fn run(&mut self, receiver: &Receiver<Vec<Event>>) {
+    fn run(&mut self, receiver: &doorbell::Receiver<Vec<Event>>) {
         while let Ok(mut events) = receiver.recv() {
             // What has piled up is written with one flush.
             while let Ok(more) = receiver.try_recv() {
@@ -163,7 +164,7 @@ impl Bus {
             for event in events {
                 self.take(event);
             }
-            self.settle(receiver.len());
+            self.settle(receiver.waiting());
         }
     }
 

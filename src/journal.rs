@@ -3,8 +3,8 @@
 //! The first line says what the engine was made of, every further line is one input with its
 //! instant. A thread of its own writes it; where the disk fails, calls go on and the log says so.
 
+use crate::doorbell;
 use call::{Engine, EngineOutbox, Input};
-use crossbeam_channel::{Sender, bounded};
 use model::Now;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -47,7 +47,7 @@ pub fn log_path(folder: &Path, boot: u32) -> PathBuf {
 /// The writing end.
 #[derive(Clone)]
 pub struct Journal {
-    batches: Sender<Vec<(Now, Input)>>,
+    batches: doorbell::Sender<Vec<(Now, Input)>>,
 }
 
 impl Journal {
@@ -56,11 +56,11 @@ impl Journal {
         let mut out = BufWriter::new(File::create(file)?);
         serde_json::to_writer(&mut out, header)?;
         out.write_all(b"\n")?;
-        let (batches, receiver) = bounded::<Vec<(Now, Input)>>(BATCHES_MAX);
+        let (batches, receiver) = doorbell::channel::<Vec<(Now, Input)>>(Some(BATCHES_MAX));
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
             let mut is_broken = false;
             while let Ok(batch) = receiver.recv() {
-                let written = write(&mut out, batch).and_then(|()| if receiver.is_empty() { out.flush() } else { Ok(()) });
+                let written = write(&mut out, batch).and_then(|()| if receiver.waiting() == 0 { out.flush() } else { Ok(()) });
                 if let Err(error) = written
                     && !std::mem::replace(&mut is_broken, true)
                 {
@@ -76,7 +76,7 @@ impl Journal {
 
     /// Hands one turn over.
     pub fn send(&self, batch: Vec<(Now, Input)>) {
-        if self.batches.send(batch).is_err() {
+        if !self.batches.send(batch, true) {
             tracing::error!("the journal's thread is gone");
         }
     }

@@ -260,6 +260,9 @@ impl Metrics {
             | Fact::IvrNodeReached { .. }
             | Fact::IvrDigitsCollected { .. }
             | Fact::IvrVariableSet { .. }
+            | Fact::CallMessageStarted { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. }
             | Fact::AgentStatePending { .. }
             | Fact::CallDisposed { .. }
             | Fact::RecordingStarted { .. }

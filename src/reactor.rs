@@ -32,7 +32,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(500);
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
 /// Events and inputs are handed on together, at most so late: waking the bus and the journal for each
 /// costs more than deciding. Screen pops are errands and leave at once.
-const PUBLISH_EVERY: Duration = Duration::from_millis(20);
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// Or when so many events wait.
 const PUBLISH_EVENTS: usize = 512;
 
@@ -222,7 +222,7 @@ impl<O: Outside> Reactor<O> {
 
     /// Takes from the channels; true if there may be more.
     fn take_inputs(&mut self) -> bool {
-        self.inbox.waker.drain();
+        self.inbox.waker.awake();
         let now = self.clock.now();
         let mut taken = 0;
         for input in self.inbox.inputs.try_iter().take(INPUTS_PER_TURN) {
@@ -330,7 +330,7 @@ impl<O: Outside> Reactor<O> {
             until = until.min(at);
         }
         let wait = until.since(now);
-        if wait.is_zero() {
+        if wait.is_zero() || !self.inbox.waker.may_sleep() {
             return Ok(());
         }
         let timeout = rustix::time::Timespec {
@@ -342,7 +342,13 @@ impl<O: Outside> Reactor<O> {
             data: epoll::EventData::new_u64(0),
         }; 2];
         match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(count) => {
+                if events[..count].iter().any(|event| event.data.u64() == 1) {
+                    self.inbox.waker.clear();
+                }
+                Ok(())
+            }
+            Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

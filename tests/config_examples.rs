@@ -353,17 +353,68 @@ fn a_carrier_that_wants_a_registration_needs_an_account() {
 
 #[test]
 fn a_rule_set_is_checked_in_its_own_file() {
-    let rules = "id = \"us\"\n[[rule]]\nid = \"X-1\"\ntext = \"\"\nhours = [{ from = \"21:00\", to = \"08:00\" }]\n";
-    let copy = Copy::new().with_file("rules/mine.toml", rules);
-    let shown = copy.shown();
+    let rules = r#"id = "us"
+[[rule]]
+id = "X-1"
+text = ""
+from = "2026-02-01"
+until = "2026-01-31"
+states = ["FL", "ZZ"]
+hours = [{ from = "21:00", to = "08:00" }]
+"#;
+    let shown = Copy::new().with_file("rules/mine.toml", rules).shown();
+    for said in [
+        "id: not the name of its file\n --> rules/mine.toml:1:1",
+        "X-1: the last day, 2026-01-31, is before the first, 2026-02-01\n --> rules/mine.toml:6:1",
+        "X-1: there is no state \"ZZ\"\n --> rules/mine.toml:7:17",
+        "X-1: the hours end before they begin\n --> rules/mine.toml:8:28",
+    ] {
+        assert!(shown.contains(said), "{said}\n\n{shown}");
+    }
+    let unknown = rules.replace("text = \"\"", "txt = \"\"\ntext = \"\"");
+    let shown = Copy::new().with_file("rules/us.toml", &unknown).shown();
     assert!(
-        shown.contains("id: not the name of its file\n --> rules/mine.toml:1:1"),
+        shown.contains("there is no key `txt`\n --> rules/us.toml:4:1"),
         "{shown}"
     );
+    assert!(shown.contains("did you mean `text`?"), "{shown}");
+}
+
+#[test]
+fn a_card_number_that_a_menu_would_show_is_refused_where_a_campaign_is_bound_by_pci() {
+    let flow = |line: &str| {
+        format!(
+            r#"id = "pay"
+start = "number"
+[variables]
+number = ""
+[node.number]
+type = "collect"
+prompt = "survey/intro"
+into = "number"
+min = 13
+max = 19
+{line}
+next = "bye"
+[node.bye]
+type = "hang_up"
+"#
+        )
+    };
+    let bound = |line: &str| {
+        Copy::new()
+            .with_file("ivr/pay.toml", &flow(line))
+            .with("campaigns/spring.toml", "[\"us\"]", "[\"us\", \"pci\"]")
+            .shown()
+    };
+    let shown = bound("");
     assert!(
-        shown.contains("X-1: hours end before they begin\n --> rules/mine.toml:2:3"),
+        shown.contains("it takes 13 digits or more (PCI-1)\n --> ivr/pay.toml:5:7"),
         "{shown}"
     );
+    assert!(!bound("sensitive = true").contains("PCI-1"));
+    let unbound = Copy::new().with_file("ivr/pay.toml", &flow("")).shown();
+    assert!(!unbound.contains("PCI-1"), "{unbound}");
 }
 
 #[test]
@@ -386,7 +437,7 @@ fn a_queue_or_campaign_without_agents_is_only_a_warning() {
 fn the_documentation_has_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let documentation = fs::read_to_string(root.join("docs/configuration.md")).unwrap();
-    let sources: [(&str, &[&str]); 11] = [
+    let sources: [(&str, &[&str]); 12] = [
         (
             "src/config/files.rs",
             &[
@@ -420,9 +471,17 @@ fn the_documentation_has_every_key() {
         ),
         ("dialer/src/config.rs", &["CampaignConfig", "RetryRule"]),
         ("dialer/src/trunk.rs", &["TrunkLimits"]),
+        ("dialer/src/rules.rs", &["RuleSet", "Rule"]),
         (
-            "dialer/src/rules.rs",
-            &["RuleSet", "Rule", "Hours", "Cap", "Lock"],
+            "dialer/src/rules/terms.rs",
+            &[
+                "Hours",
+                "Cap",
+                "Lock",
+                "DoNotCallTerm",
+                "ConsentTerm",
+                "ReassignedTerm",
+            ],
         ),
     ];
     let mut keys = 0;
@@ -494,7 +553,15 @@ fn every_example_about_lists_is_one_that_can_be_served() {
     let shown = copy.shown();
     assert!(!shown.contains("error"), "{shown}");
     let broken = copy.with("campaigns/renewals.toml", "share = 40", "share = 50");
-    assert!(broken.shown().contains("the shares add up to 110"), "{}", broken.shown());
+    assert!(
+        broken.shown().contains("the shares add up to 110"),
+        "{}",
+        broken.shown()
+    );
     let broken = broken.with("trunks.toml", "prefix = \"+1212\"", "prefix = \"1212\"");
-    assert!(broken.shown().contains("trunks.toml:"), "{}", broken.shown());
+    assert!(
+        broken.shown().contains("trunks.toml:"),
+        "{}",
+        broken.shown()
+    );
 }

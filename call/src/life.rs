@@ -387,19 +387,20 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
     let attempt = call.attempt().expect("only outbound calls dial");
     let stay = Stage::Dialing { give_up, rings };
     match seen {
-        Seen::Customer(LegFact::Ringing) => {
-            if !rings {
-                floor.fact(Fact::LegRinging {
-                    leg: call.leg,
-                    call: call.id,
-                });
-                floor.tell_dialer(dialer::Input::AttemptRinging { attempt });
-            }
+        Seen::Customer(LegFact::Ringing) if !rings => {
+            floor.fact(Fact::LegRinging {
+                leg: call.leg,
+                call: call.id,
+            });
+            floor.tell_dialer(dialer::Input::AttemptRinging { attempt });
+            let dial = call.dial.as_ref().expect("only outbound calls dial");
+            // A phone that begins to ring late still rings as long as the law asks.
             Stage::Dialing {
-                give_up,
+                give_up: give_up.max(floor.now.mono + dial.ring_min),
                 rings: true,
             }
         }
+        Seen::Customer(LegFact::Ringing) => stay,
         Seen::Customer(LegFact::Answered) => {
             call.answered(floor);
             floor.fact(Fact::LegAnswered {

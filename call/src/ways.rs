@@ -205,6 +205,12 @@ pub(crate) fn abandon(call: &mut Call, floor: &mut Floor) -> Stage {
     floor.tell_dialer(dialer::Input::AttemptAbandoned {
         attempt: dial.attempt,
     });
+    if let Some(prompt) = &prompt {
+        floor.fact(Fact::CallMessageStarted {
+            call: call.id,
+            prompt: prompt.clone(),
+        });
+    }
     part(call, prompt, floor)
 }
 

@@ -1,18 +1,20 @@
 //! Legal hours: whether a place may be called now, and if not, by which rule and from when.
 //! Times are local to every zone of the place, right across DST; the strictest rule wins.
 
-use crate::rules::{Hours, Rule, RuleSet};
+use crate::rules::{Calls, Rule, RuleSet};
 use crate::zone::Place;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use model::Utc;
 
-/// Steps of the search for the next legal time: each is a jump to an opening, and a week of several
+/// Steps of the search for the next legal time: each is a jump to an opening, and a month of several
 /// zones with several rules has fewer than this.
 const JUMPS_MAX: usize = 200;
+/// Days that are looked at for an opening. Longer than any run of holidays and closed days.
+const DAYS_AHEAD: i64 = 40;
 /// What a lead in an unknown country is told to wait before it is looked at again.
-const UNKNOWN_WAIT_US: i64 = 24 * 3_600_000_000;
+pub(crate) const UNKNOWN_WAIT_US: i64 = 24 * 3_600_000_000;
 
 /// Rule id of a number whose country is not in the tables.
 pub const ZONE_UNKNOWN: &str = "ZONE-UNKNOWN";
@@ -26,99 +28,140 @@ pub struct Closed {
     pub opens: Utc,
 }
 
-/// Whether every rule of every set allows calling the place at `now`.
+/// Whether every rule of every set allows an agent's call to the place at `now`.
 pub fn check(sets: &[RuleSet], place: &Place, now: Utc) -> Result<(), Closed> {
-    let states: Vec<&str> = place.states.iter().map(String::as_str).collect();
-    let with_hours = || {
-        sets.iter()
-            .flat_map(|set| &set.rules)
-            .filter(|rule| !rule.hours.is_empty())
-    };
-    if place.zones.is_empty() {
-        return match with_hours().next() {
-            None => Ok(()),
-            Some(_) => Err(Closed {
-                rule: ZONE_UNKNOWN.into(),
-                opens: now.plus_micros(UNKNOWN_WAIT_US),
-            }),
-        };
-    }
-    let Some(rule) =
-        first_closed(with_hours(), place, &states, now).map(|(rule, _)| rule.id.clone())
-    else {
+    check_calls(sets, place, false, now)
+}
+
+/// The same for calls that begin with a recording, or not.
+pub fn check_calls(
+    sets: &[RuleSet],
+    place: &Place,
+    prerecorded: bool,
+    now: Utc,
+) -> Result<(), Closed> {
+    let Some((rule, _)) = first_closed(sets, place, prerecorded, now) else {
         return Ok(());
     };
+    let rule = rule.map_or(ZONE_UNKNOWN.into(), |rule| rule.id.clone());
     let mut at = now;
     for _ in 0..JUMPS_MAX {
-        match first_closed(with_hours(), place, &states, at) {
+        match first_closed(sets, place, prerecorded, at) {
             None => break,
-            Some((rule, zone)) => at = next_opening(rule, zone, at),
+            Some((_, opens)) => at = opens,
+        }
+        if place.zones.is_empty() {
+            break;
         }
     }
     Err(Closed { rule, opens: at })
 }
 
-fn first_closed<'a>(
-    rules: impl Iterator<Item = &'a Rule>,
-    place: &'a Place,
-    states: &[&str],
+/// The first rule that forbids a call at `at`, with the first instant it would allow one. No rule: the
+/// place has no zone, and there are rules about time.
+pub(crate) fn first_closed<'a>(
+    sets: &'a [RuleSet],
+    place: &Place,
+    prerecorded: bool,
     at: Utc,
-) -> Option<(&'a Rule, &'a TimeZone)> {
-    for rule in rules {
-        for zone in &place.zones {
-            let local = local(zone, at);
-            if rule.applies(local.date(), states) && !is_open(&rule.hours, local) {
-                return Some((rule, zone));
+) -> Option<(Option<&'a Rule>, Utc)> {
+    let about_time = || {
+        sets.iter().flat_map(|set| &set.rules).filter(|rule| {
+            rule.is_about_time()
+                && match rule.calls {
+                    Calls::All => true,
+                    Calls::Prerecorded => prerecorded,
+                }
+        })
+    };
+    if place.zones.is_empty() {
+        return about_time()
+            .next()
+            .map(|_| (None, at.plus_micros(UNKNOWN_WAIT_US)));
+    }
+    for rule in about_time() {
+        for zone in place.zones_of(&rule.states) {
+            if !is_open(rule, local(zone, at)) {
+                return Some((Some(rule), next_opening(rule, zone, at)));
             }
         }
     }
     None
 }
 
-fn local(zone: &TimeZone, at: Utc) -> DateTime {
-    let at = Timestamp::from_microsecond(at.as_micros()).unwrap_or(Timestamp::MAX);
-    zone.to_datetime(at)
+fn timestamp(at: Utc) -> Timestamp {
+    Timestamp::from_microsecond(at.as_micros()).unwrap_or(Timestamp::MAX)
 }
 
-fn is_open(hours: &[Hours], local: DateTime) -> bool {
+pub(crate) fn local(zone: &TimeZone, at: Utc) -> DateTime {
+    zone.to_datetime(timestamp(at))
+}
+
+/// Whether the rule, where it is in force, allows a call at that local time.
+fn is_open(rule: &Rule, local: DateTime) -> bool {
     let minute =
         u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
-    hours
-        .iter()
-        .any(|hours| hours.on(local.weekday()) && hours.from.0 <= minute && minute < hours.to.0)
+    let day = local.date();
+    if !rule.in_force(day) {
+        return true;
+    }
+    !is_free(rule, day)
+        && (rule.hours.is_empty()
+            || rule.hours.iter().any(|hours| {
+                hours.on(local.weekday()) && hours.from.0 <= minute && minute < hours.to.0
+            }))
 }
 
-/// The first opening of the rule in the zone after `at`, which is closed.
+/// Whether nobody is called on that day.
+fn is_free(rule: &Rule, day: Date) -> bool {
+    rule.closed.iter().any(|closed| closed.0 == day)
+        || rule.holidays.iter().any(|holiday| holiday.is_kept(day))
+}
+
+/// The first opening of the rule in the zone after `at`, which is closed. A rule opens when its hours
+/// begin, at the midnight after a free day or its last one, or when the clock is put on or back.
 fn next_opening(rule: &Rule, zone: &TimeZone, at: Utc) -> Utc {
+    let mut first: Option<Timestamp> = None;
+    let offer = |first: &mut Option<Timestamp>, opens: Timestamp| {
+        if opens > timestamp(at)
+            && first.is_none_or(|first| opens < first)
+            && is_open(rule, zone.to_datetime(opens))
+        {
+            *first = Some(opens);
+        }
+    };
+    let end = at.plus_micros(DAYS_AHEAD * 86_400_000_000);
+    for change in zone.following(timestamp(at)) {
+        if change.timestamp() > timestamp(end) {
+            break;
+        }
+        offer(&mut first, change.timestamp());
+    }
     let today = local(zone, at).date();
-    let mut first: Option<i64> = None;
-    for ahead in 0..9_i64 {
+    for ahead in 0..DAYS_AHEAD {
         let Ok(day) = today.checked_add(ahead.days()) else {
             break;
         };
-        for hours in rule.hours.iter().filter(|hours| hours.on(day.weekday())) {
-            let (hour, minute) = ((hours.from.0 / 60) as i8, (hours.from.0 % 60) as i8);
+        let begins = rule.hours.iter().filter(|hours| hours.on(day.weekday()));
+        for minute in begins.map(|hours| hours.from.0).chain([0]) {
+            let (hour, minute) = ((minute / 60) as i8, (minute % 60) as i8);
             if hour > 23 {
                 continue;
             }
-            let Ok(opens) = zone
-                .to_ambiguous_zoned(day.at(hour, minute, 0, 0))
-                .compatible()
-            else {
-                continue;
-            };
-            let opens = opens.timestamp().as_microsecond();
-            if opens > at.as_micros() && first.is_none_or(|first| opens < first) {
-                first = Some(opens);
+            // The clock may show this time twice; the rule opens at either.
+            let shown = || zone.to_ambiguous_zoned(day.at(hour, minute, 0, 0));
+            for opens in [shown().earlier(), shown().later()].into_iter().flatten() {
+                offer(&mut first, opens.timestamp());
             }
         }
-        if first.is_some() {
+        if first.is_some_and(|first| zone.to_datetime(first).date() <= day) {
             break;
         }
     }
-    first.map_or(at.plus_micros(UNKNOWN_WAIT_US), Utc::from_micros)
+    first.map_or(at.plus_micros(UNKNOWN_WAIT_US), |first| {
+        Utc::from_micros(first.as_microsecond())
+    })
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +169,9 @@ mod tests {
     use crate::zone::ZoneBook;
     use model::Lead;
     use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static ZONES: LazyLock<ZoneBook> = LazyLock::new(ZoneBook::default);
 
     fn lead(number: &str, zone: Option<&str>) -> Lead {
         Lead {
@@ -150,7 +196,7 @@ mod tests {
 
     fn check_us(number: &str, zone: Option<&str>, at: Utc) -> Result<(), Closed> {
         let lead = lead(number, zone);
-        let place = ZoneBook::default().place(&lead, lead.number());
+        let place = ZONES.place(&lead, lead.number());
         check(&[embedded()["us"].clone()], &place, at)
     }
 
@@ -194,17 +240,38 @@ mod tests {
 
     #[test]
     fn a_lead_without_any_zone_is_called_only_when_all_of_the_country_may_be() {
-        // Toll-free: no area. 18:00Z is 14:00 in New York, 08:00 in Honolulu and 09:00 in Adak.
-        assert_eq!(
-            check_us("+18005550100", None, utc("2026-07-01T18:00:00Z")),
-            Ok(())
-        );
-        assert!(check_us("+18005550100", None, utc("2026-07-01T17:59:59Z")).is_err());
+        // Toll-free: no area, no state, so that every state's rule holds in its own zones. On a Tuesday
+        // Honolulu opens at 18:00Z; Rhode Island closes at 22:00Z.
+        for (at, rule) in [
+            ("2026-06-30T17:59:59Z", Some("US-5")),
+            ("2026-06-30T18:00:00Z", None),
+            ("2026-06-30T21:59:59Z", None),
+            ("2026-06-30T22:00:00Z", Some("ST-RI")),
+            // A Sunday is free in South Dakota.
+            ("2026-06-28T19:00:00Z", Some("ST-SD")),
+        ] {
+            let closed = check_us("+18005550100", None, utc(at)).err();
+            assert_eq!(closed.map(|closed| closed.rule).as_deref(), rule, "{at}");
+        }
         assert_eq!(
             check_us("+99955501000", None, utc("2026-07-01T18:00:00Z"))
                 .unwrap_err()
                 .rule,
             ZONE_UNKNOWN
+        );
+    }
+
+    #[test]
+    fn an_address_without_a_state_is_held_to_every_state_of_its_zone() {
+        // 20:30 in the East: Florida is closed, and the lead may be there.
+        let at = utc("2026-07-01T00:30:00Z");
+        let closed = check_us("+18005550100", Some("America/New_York"), at);
+        assert!(closed.is_err());
+        // 19:30 in Phoenix: Arizona has no hours of its own.
+        let at = utc("2026-07-02T02:30:00Z");
+        assert_eq!(
+            check_us("+18005550100", Some("America/Phoenix"), at),
+            Ok(())
         );
     }
 
@@ -235,10 +302,10 @@ mod tests {
             snap in any::<bool>(),
             pick in 0usize..6,
         ) {
-            let numbers = ["+12125550100", "+16055550100", "+19285550100", "+18085550100", "+19075550100", "+18005550100"];
+            let numbers = ["+12125550100", "+12085550100", "+19285550100", "+18085550100", "+19075550100", "+17095550100"];
             let us = if snap { us / 1_800_000_000 * 1_800_000_000 + edge } else { us };
             let lead = lead(numbers[pick], None);
-            let place = ZoneBook::default().place(&lead, lead.number());
+            let place = ZONES.place(&lead, lead.number());
             let sets = [embedded()["us"].clone()];
             let legal = |us: i64| place.zones.iter().all(|zone| {
                 let at = Timestamp::from_microsecond(us).unwrap();

@@ -12,6 +12,7 @@ use model::event::{Mode, PacingLimit};
 use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Where an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,12 @@ impl Campaign {
             sets,
             config,
         }
+    }
+
+    /// A phone that rings is let ring at least so long.
+    pub(crate) fn ring_min(&self) -> Duration {
+        let least = self.sets.iter().map(RuleSet::ring_min_ms).max();
+        Duration::from_millis(least.unwrap_or(0).into())
     }
 
     /// Calls that have no agent yet.

@@ -69,6 +69,8 @@ pub struct Dial {
     pub caller_id: String,
     /// Give up unanswered after this.
     pub ring_timeout: Duration,
+    /// A phone that rings is let ring at least so long (47 CFR 64.1200(a)(6)).
+    pub ring_min: Duration,
     /// Listen whether a machine answered before connecting.
     pub classify: bool,
     /// A live person waits at most this long for an agent.

@@ -167,6 +167,50 @@ impl CampaignConfig {
         Duration::from_millis(self.ring_timeout_ms.into())
     }
 
+    /// What its rule sets forbid about it, beyond the bounds that hold for every campaign: the key,
+    /// what is wrong, and what to do.
+    fn unlawful(&self, sets: &[RuleSet]) -> Vec<(&'static str, String, &'static str)> {
+        let mut found = Vec::new();
+        let rules = || sets.iter().flat_map(|set| &set.rules);
+        for rule in rules() {
+            if let Some(most) = rule.connect_within_ms
+                && self.connect_within_ms > most
+                && most < 2_000
+            {
+                let message = format!(
+                    "{} ms is more than {most} ({})",
+                    self.connect_within_ms, rule.id
+                );
+                found.push(("connect_within_ms", message, "use what the rule allows"));
+            }
+            if let Some(most) = rule.message_within_ms
+                && self.connect_within_ms > most
+                && most < 2_000
+            {
+                let message = format!(
+                    "the message would begin after {} ms, later than {most} ({})",
+                    self.connect_within_ms, rule.id
+                );
+                found.push(("connect_within_ms", message, "use what the rule allows"));
+            }
+        }
+        if let Some(rule) = rules().find(|rule| rule.caller_id_returnable)
+            && !self.caller_id.is_empty()
+            && self.caller_id.parse::<PhoneNumber>().is_err()
+        {
+            let message = format!(
+                "\"{}\" is no number that can be called back ({})",
+                self.caller_id, rule.id
+            );
+            found.push((
+                "caller_id",
+                message,
+                "write it as +, country code and number",
+            ));
+        }
+        found
+    }
+
     /// Dialling again after this outcome.
     pub fn retry(&self, outcome: AttemptOutcome) -> RetryRule {
         self.retry
@@ -223,25 +267,24 @@ pub struct ConfigProblem {
 }
 
 impl Config {
-    /// The longest window of a frequency cap that binds a campaign, in seconds; 0 where none does.
+    /// The longest window of a cap, or lock, that binds a campaign, in seconds; 0 where none does.
     pub fn cap_window_s(&self) -> u32 {
-        let embedded = crate::rules::embedded();
         self.campaigns
             .values()
-            .flat_map(|campaign| &campaign.rules)
-            .filter_map(|name| self.rules.get(name).or_else(|| embedded.get(name)))
-            .flat_map(|set| &set.rules)
-            .filter_map(|rule| rule.cap)
-            .map(|cap| cap.within_s)
+            .flat_map(|campaign| crate::rules::resolve(&campaign.rules, &self.rules))
+            .flat_map(|set| set.rules)
+            .flat_map(|rule| {
+                let lock_s = rule.lock.map(|lock| lock.hours.saturating_mul(3_600));
+                [rule.cap.map(|cap| cap.within_s), lock_s]
+            })
+            .flatten()
             .max()
             .unwrap_or(0)
     }
 
     /// The rule sets that bind a campaign.
     pub fn rule_sets(&self, campaign: &CampaignConfig) -> Vec<RuleSet> {
-        let embedded = crate::rules::embedded();
-        let named = |name: &String| self.rules.get(name).or_else(|| embedded.get(name)).cloned();
-        campaign.rules.iter().filter_map(named).collect()
+        crate::rules::resolve(&campaign.rules, &self.rules)
     }
 
     /// Everything that is wrong, empty where nothing is. `Dialer::new` expects none.
@@ -286,12 +329,22 @@ impl Config {
                 say(format!("pools.{name}.{key}"), message, remedy);
             }
         }
+        let embedded = crate::rules::embedded();
         for (id, set) in &self.rules {
             for problem in set.problems() {
-                say(format!("rules.{id}"), problem, "correct the rule set");
+                let path = format!("rules.{id}.{}", problem.path);
+                say(path, problem.message, &problem.remedy);
+            }
+            for name in &set.include {
+                if !self.rules.contains_key(name) && !embedded.contains_key(name) {
+                    say(
+                        format!("rules.{id}.include"),
+                        format!("there is no rule set \"{name}\""),
+                        "add config/rules/NAME.toml or use us, regf, uk, eu, de, ca, pci",
+                    );
+                }
             }
         }
-        let embedded = crate::rules::embedded();
         for (id, campaign) in &self.campaigns {
             let at = |field: &str| format!("campaigns.{id}.{field}");
             if campaign.lists.is_empty() {
@@ -353,17 +406,20 @@ impl Config {
                     "name the country's, such as rules = [\"us\"]",
                 );
             }
-            let mut ring_min_ms = 15_000;
             for rule_set in &campaign.rules {
-                match self.rules.get(rule_set).or_else(|| embedded.get(rule_set)) {
-                    None => say(
+                if !self.rules.contains_key(rule_set) && !embedded.contains_key(rule_set) {
+                    say(
                         at("rules"),
                         format!("there is no rule set \"{rule_set}\""),
-                        "add config/rules/NAME.toml or use us, uk, de, ca",
-                    ),
-                    Some(set) => ring_min_ms = ring_min_ms.max(set.ring_min_ms()),
+                        "add config/rules/NAME.toml or use us, regf, uk, eu, de, ca, pci",
+                    );
                 }
             }
+            let sets = crate::rules::resolve(&campaign.rules, &self.rules);
+            for (field, message, remedy) in campaign.unlawful(&sets) {
+                say(at(field), message, remedy);
+            }
+            let ring_min_ms = sets.iter().map(RuleSet::ring_min_ms).fold(15_000, u32::max);
             if !(ring_min_ms..=59_000).contains(&campaign.ring_timeout_ms) {
                 say(
                     at("ring_timeout_ms"),
@@ -486,6 +542,33 @@ mod tests {
         let problems = config(&SPRING.replace("mode", "ring_timeout_ms = 14999\nmode")).validate();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].path, "campaigns.spring.ring_timeout_ms");
+    }
+
+    #[test]
+    fn a_caller_id_that_nobody_can_call_back_is_a_problem() {
+        for (set, caller_id, count) in [
+            ("us", "anonymous", 1),
+            ("us", "030123456", 1),
+            ("us", "+4930123456", 0),
+            ("demo", "anonymous", 0),
+        ] {
+            let text = SPRING.replace("+4930123456", caller_id);
+            let problems = config(&text.replace("\"us\"", &format!("\"{set}\""))).validate();
+            assert_eq!(problems.len(), count, "{set} {caller_id}: {problems:?}");
+            assert!(
+                problems
+                    .iter()
+                    .all(|problem| problem.message.contains("US-9"))
+            );
+        }
+    }
+
+    #[test]
+    fn the_window_that_a_start_looks_back_is_the_longest_cap_or_lock() {
+        let window_s = |set: &str| config(&SPRING.replace("\"us\"", set)).cap_window_s();
+        assert_eq!(window_s("\"us\""), 7 * 86_400);
+        assert_eq!(window_s("\"uk\""), 72 * 3_600);
+        assert_eq!(window_s("\"demo\""), 0);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What the dialer is told.
 
-use model::event::{Mode, Verdict};
+use model::event::{DoNotCallKind, Mode, Verdict};
 use model::{
-    AgentId, AgentState, AttemptId, CampaignId, Cause, Lead, LeadId, PhoneNumber, TrunkId, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
+    PhoneNumber, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ pub struct PastAnswers {
     pub abandons: u64,
 }
 
-/// One dial of the days before, for the frequency caps.
+/// One dial of the days before, for the caps and locks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastDial {
     /// Which number.
@@ -28,6 +29,18 @@ pub struct PastDial {
     pub person: String,
     /// When.
     pub at: Utc,
+    /// How it ended, for the locks; none: not, or nobody knows.
+    #[serde(default)]
+    pub outcome: Option<AttemptOutcome>,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_at: Option<Utc>,
+    /// The lead's column `subject`.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The lead's column `debt`.
+    #[serde(default)]
+    pub debt: Option<String>,
 }
 
 /// A promised callback.
@@ -88,6 +101,15 @@ pub enum Input {
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.
     DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+    /// A do-not-call list with the date of its file, or a part of it. The last part, without `more`,
+    /// takes the place of the list of that name. A list of kind `campaign` has the campaign's name.
+    DoNotCallListLoaded {
+        list: ListId,
+        kind: DoNotCallKind,
+        as_of: Option<Utc>,
+        numbers: Vec<PhoneNumber>,
+        more: bool,
+    },
     /// What the law counts of the days before, at start, oldest first: a restart forgets neither an
     /// abandonment nor a dial.
     HistoryLoaded {

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abandon;
+pub mod abandon_rate;
 pub mod caller_id;
 pub mod calling_window;
 mod campaign;
@@ -30,6 +31,8 @@ pub mod do_not_call;
 mod frequency;
 mod hopper;
 pub mod input;
+mod law;
+mod law_facts;
 mod machine;
 pub mod mix;
 pub mod pacing;

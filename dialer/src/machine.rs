@@ -24,6 +24,7 @@ use crate::do_not_call::DoNotCall;
 use crate::frequency::Frequency;
 use crate::hopper::HOPPER_MAX_LEADS;
 use crate::input::Input;
+use crate::law_facts::LawFacts;
 use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
@@ -34,6 +35,7 @@ use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
     Now, Outbox, Rng, TrunkId,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -76,6 +78,8 @@ pub struct Dialer {
     held: BTreeSet<LeadId>,
     do_not_call: DoNotCall,
     frequency: Frequency,
+    /// What the columns of held leads say to the law, read when they are supplied.
+    law_facts: BTreeMap<LeadId, LawFacts>,
     zones: ZoneBook,
     mint: Mint,
     rng: Rng,
@@ -93,7 +97,6 @@ impl Dialer {
     /// A dialer for a configuration without problems ([`Config::validate`]). `boot` counts the
     /// starts of this store, so that no attempt id returns; `seed` fixes every random choice.
     pub fn new(config: Config, boot: u32, seed: u64) -> Dialer {
-        let embedded = crate::rules::embedded();
         let mut agents: BTreeMap<AgentId, Agent> = BTreeMap::new();
         let mut campaigns: BTreeMap<CampaignId, Campaign> = BTreeMap::new();
         for (id, campaign) in config.campaigns {
@@ -110,19 +113,11 @@ impl Dialer {
                     .campaigns
                     .push(id);
             }
-            let sets = campaign
-                .rules
-                .iter()
-                .filter_map(|name| {
-                    config
-                        .rules
-                        .get(name)
-                        .or_else(|| embedded.get(name))
-                        .cloned()
-                })
-                .collect();
+            let sets = crate::rules::resolve(&campaign.rules, &config.rules);
             campaigns.insert(id, Campaign::new(campaign, sets));
         }
+        let frequency =
+            Frequency::for_rules(campaigns.values().flat_map(|campaign| &campaign.sets));
         let members: BTreeMap<CampaignId, BTreeSet<AgentId>> = campaigns
             .iter()
             .map(|(id, campaign)| (*id, campaign.config.agents.iter().copied().collect()))
@@ -154,7 +149,8 @@ impl Dialer {
             attempts: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
-            frequency: Frequency::default(),
+            frequency,
+            law_facts: BTreeMap::new(),
             zones: ZoneBook::default(),
             mint: Mint::new(boot),
             rng: Rng::new(seed),
@@ -209,7 +205,27 @@ impl Dialer {
             } => {
                 self.preview_answered(now, agent, attempt, accept, out);
             }
-            Input::DoNotCall { number } => self.do_not_call.add(number),
+            Input::DoNotCall { number } => {
+                self.do_not_call.add(number);
+                out.fact(Fact::DoNotCallAdded { number });
+            }
+            Input::DoNotCallListLoaded {
+                list,
+                kind,
+                as_of,
+                numbers,
+                more,
+            } => {
+                let loaded = self.do_not_call.load(list, kind, as_of, &numbers, more);
+                if let Some(numbers) = loaded {
+                    out.fact(Fact::DoNotCallLoaded {
+                        list,
+                        kind,
+                        as_of,
+                        numbers,
+                    });
+                }
+            }
             Input::DoNotCallLoaded { numbers } => {
                 numbers
                     .into_iter()
@@ -223,7 +239,7 @@ impl Dialer {
                     }
                 }
                 for past in dials {
-                    self.frequency.load(past.number, past.person, past.at);
+                    self.frequency.load(past);
                 }
             }
             Input::CallbacksSupplied {
@@ -457,6 +473,7 @@ impl Dialer {
                 returned.push(lead.id);
                 continue;
             }
+            self.law_facts.insert(lead.id, LawFacts::of(&lead));
             match self.allowed(id, &lead, now.utc) {
                 Ok(()) => {
                     taken += 1;
@@ -531,6 +548,8 @@ impl Dialer {
     fn sweep(&mut self, now: Now, out: &mut Out) {
         self.sweep_at = None;
         self.frequency.forget(now.utc);
+        let held = &self.held;
+        self.law_facts.retain(|lead, _| held.contains(lead));
         for id in self.campaign_ids() {
             let (zones, campaign) = (
                 &self.zones,
@@ -774,6 +793,11 @@ impl Dialer {
             lead: lead.id,
             list: lead.list,
             number: attempt.number,
+            basis: Some(law::basis(
+                &self.campaigns[&campaign_id],
+                &lead,
+                agent.is_some(),
+            )),
         });
         let campaign = &self.campaigns[&campaign_id];
         let wanted = match agent {
@@ -797,12 +821,13 @@ impl Dialer {
         if !campaign.running || self.draining || !wanted {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
-        if let Err(block) = self.allowed(campaign_id, &lead, now.utc) {
+        if let Err(block) = self.allowed_with(campaign_id, &lead, agent.is_some(), now.utc) {
             out.fact(Fact::AttemptBlocked {
                 attempt: id,
                 campaign: campaign_id,
                 lead: lead.id,
                 rule: block.rule,
+                reason: block.reason,
             });
             return self.end(
                 now,
@@ -830,14 +855,9 @@ impl Dialer {
         attempt.dial_number = campaign.dials;
         attempt.stage = Stage::Ringing;
         attempt.dialled_at = now.mono;
-        if campaign
-            .sets
-            .iter()
-            .flat_map(|set| &set.rules)
-            .any(|rule| rule.cap.is_some())
-        {
-            self.frequency.dialled(&lead, attempt.number, now.utc);
-        }
+        let facts = self.law_facts.get(&lead.id);
+        let facts = facts.map_or_else(|| Cow::Owned(LawFacts::of(&lead)), Cow::Borrowed);
+        self.frequency.dialled(&facts.whom(attempt.number), now.utc);
         out.command(Command::Dial(Box::new(Dial {
             attempt: id,
             campaign: campaign_id,
@@ -845,6 +865,7 @@ impl Dialer {
             number: attempt.number,
             caller_id: attempt.caller_id.clone(),
             ring_timeout: campaign.config.ring_timeout(),
+            ring_min: campaign.ring_min(),
             classify: campaign.config.detect_machines,
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),

@@ -11,6 +11,7 @@ const HOUR_US: i64 = 3_600_000_000;
 pub(crate) fn next(
     campaign: &CampaignConfig,
     sets: &[RuleSet],
+    agent_reserved: bool,
     lead: &Lead,
     outcome: AttemptOutcome,
     now: Utc,
@@ -43,8 +44,9 @@ pub(crate) fn next(
     let locked_us = sets
         .iter()
         .flat_map(|set| &set.rules)
-        .filter_map(|rule| rule.lock)
+        .filter_map(|rule| rule.lock.as_ref())
         .filter(|lock| lock.after == outcome)
+        .filter(|lock| !(lock.unless_agent_reserved && agent_reserved))
         .map(|lock| i64::from(lock.hours) * HOUR_US)
         .max()
         .unwrap_or(0);

@@ -3,7 +3,7 @@
 use dialer::config::CampaignConfig;
 use dialer::trunk::TrunkLimits;
 use dialer::{Command, Config, Dialer, Input};
-use model::event::{Mode, Verdict};
+use model::event::{DoNotCallKind, Mode, Verdict};
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId,
     Now, Outbox, PhoneNumber, ReasonId, Rng, Utc,
@@ -25,6 +25,13 @@ struct Auditor {
     ended: BTreeSet<AttemptId>,
     resolved: BTreeSet<AttemptId>,
     objected: BTreeSet<PhoneNumber>,
+    /// Of the national list, and the parts of the next one.
+    listed: BTreeSet<PhoneNumber>,
+    coming: BTreeSet<PhoneNumber>,
+    /// How often numbers in Oklahoma were dialled; the random days are shorter than one.
+    in_oklahoma: BTreeMap<PhoneNumber, u32>,
+    /// Numbers that were abandoned: the random days are shorter than the rest they have.
+    abandoned: BTreeSet<PhoneNumber>,
 }
 
 struct Random {
@@ -45,8 +52,10 @@ fn agent(n: u64) -> AgentId {
     format!("agent{n}").parse().unwrap()
 }
 
+/// New York, and Oklahoma, where nine in the evening in New York is closing time as well.
 fn number(n: u64) -> PhoneNumber {
-    format!("+1212555{n:04}").parse().unwrap()
+    let area = if n.is_multiple_of(2) { "212" } else { "405" };
+    format!("+1{area}555{n:04}").parse().unwrap()
 }
 
 impl Random {
@@ -64,7 +73,7 @@ impl Random {
             settings.agents = (n * 2..n * 2 + 4).map(agent).collect();
             settings.lists = vec!["l".parse().unwrap()];
             settings.trunks = vec!["carrier".parse().unwrap()];
-            settings.rules = vec!["us".into()];
+            settings.rules = vec!["us".into(), "uk".into()];
             settings.abandon_prompt = Some("abandon".into());
             settings.detect_machines = rng.chance(0.5);
             settings.max_in_flight = IN_FLIGHT_MAX;
@@ -178,7 +187,23 @@ impl Random {
                 self.auditor.objected.insert(number);
                 Input::DoNotCall { number }
             }
-            22 => match self.rng.below(12) {
+            22 => match self.rng.below(15) {
+                12..=14 => {
+                    let numbers: Vec<PhoneNumber> =
+                        (0..8).map(|_| number(self.rng.below(60))).collect();
+                    let more = self.rng.chance(0.5);
+                    self.auditor.coming.extend(&numbers);
+                    if !more {
+                        self.auditor.listed = std::mem::take(&mut self.auditor.coming);
+                    }
+                    Input::DoNotCallListLoaded {
+                        list: "us".parse().unwrap(),
+                        kind: DoNotCallKind::National,
+                        as_of: Some(self.now.utc),
+                        numbers,
+                        more,
+                    }
+                }
                 0 => Input::SetRunning {
                     campaign: which,
                     running: false,
@@ -245,7 +270,19 @@ impl Random {
                             && self.auditor.claimed.insert(*attempt)
                     );
                 }
-                Fact::AttemptEnded { attempt, .. } => {
+                Fact::AttemptBlocked { rule, .. } => {
+                    let known = dialer::rules::embedded();
+                    let mut ids = ["us", "uk"].into_iter().flat_map(|set| &known[set].rules);
+                    let is_own = ["DNC", "NO-NUMBER"].contains(&rule.as_str());
+                    assert!(is_own || ids.any(|known| known.id == *rule), "{rule}");
+                }
+                Fact::AttemptEnded {
+                    attempt, outcome, ..
+                } => {
+                    if *outcome == AttemptOutcome::Abandoned {
+                        let (_, number) = self.auditor.dialled[attempt];
+                        self.auditor.abandoned.insert(number);
+                    }
                     assert!(
                         self.auditor.claimed.contains(attempt),
                         "{attempt} ended, never claimed"
@@ -278,6 +315,19 @@ impl Random {
                         !self.auditor.objected.contains(&dial.number),
                         "dialled after an objection"
                     );
+                    assert!(
+                        !self.auditor.listed.contains(&dial.number),
+                        "dialled a listed number"
+                    );
+                    assert!(
+                        dial.agent.is_some() || !self.auditor.abandoned.contains(&dial.number),
+                        "an abandoned number rests"
+                    );
+                    if dial.number.digits().starts_with("1405") {
+                        let dials = self.auditor.in_oklahoma.entry(dial.number).or_default();
+                        *dials += 1;
+                        assert!(*dials <= 3, "a fourth call in 24 hours");
+                    }
                     let local_us = self.now.utc.as_micros() - 4 * 3_600_000_000;
                     let hour = local_us.rem_euclid(86_400_000_000) / 3_600_000_000;
                     assert!((8..21).contains(&hour), "dialled at {hour} o'clock");

@@ -546,6 +546,10 @@ fn a_restart_does_not_forget_the_calls_of_the_day_to_a_person_in_florida() {
         number: "+13055550100".parse().unwrap(),
         person: LeadId(1).to_string(),
         at: utc(&format!("2026-07-01T{hour:02}:00:00Z")),
+        outcome: None,
+        ended_at: None,
+        subject: None,
+        debt: None,
     };
     floor.tell(Input::HistoryLoaded {
         answers: Vec::new(),
@@ -553,7 +557,8 @@ fn a_restart_does_not_forget_the_calls_of_the_day_to_a_person_in_florida() {
     });
     floor.agent_is(0, AgentState::Available);
     let next = resolved(&floor.supply(vec![lead(1, "+13055550100")]));
-    let at = utc("2026-07-02T11:00:00Z");
+    // The first call leaves the 24 hours at seven in Miami; Florida opens at eight.
+    let at = utc("2026-07-02T12:00:00Z");
     assert_eq!(
         next,
         Some((AttemptOutcome::Blocked, LeadNext::Again { at, number: 0 }))

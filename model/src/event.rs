@@ -132,6 +132,56 @@ pub enum PacingLimit {
     Store,
 }
 
+impl PacingLimit {
+    /// The same as a sentence for people, to stand after "why not more".
+    pub fn because(self) -> &'static str {
+        match self {
+            PacingLimit::Risk => "one more call would too likely be abandoned",
+            PacingLimit::Budget => "the abandonment budget is spent: one call per available agent",
+            PacingLimit::Lines => "the lines or calls per second are used up",
+            PacingLimit::Leads => "no lead is ready",
+            PacingLimit::Agents => "no agent is there",
+            PacingLimit::Rule => "the mode's own rule",
+            PacingLimit::Store => "the store cannot take claims",
+        }
+    }
+}
+
+/// Whose wish, or whose file, a do-not-call list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoNotCallKind {
+    /// People who told us. No exemption opens it.
+    Internal,
+    /// Binds the one campaign that has the list's name.
+    Campaign,
+    /// Of a state, province or trade. No exemption opens it.
+    Area,
+    /// A country's register. A purchase, an inquiry or consent may open it (16 CFR 310.4(b)(1)(iii)(B)).
+    National,
+}
+
+/// What the law was asked about when a lead was claimed: the lead's own words, none of our findings,
+/// so that whoever recounts can come to another answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DialBasis {
+    /// Ids of the rule sets that bind the campaign.
+    pub rules: Vec<String>,
+    /// The customer key, or the lead's id where it has none: whom caps count.
+    pub person: String,
+    /// IANA zone of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// The lead's columns that a rule may ask for, such as `state` and `consent_at`.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub columns: std::collections::BTreeMap<String, String>,
+    /// Whether an agent is held for this very call.
+    pub agent_reserved: bool,
+    /// Whether a recording speaks first, with nobody behind it.
+    pub prerecorded: bool,
+}
+
 /// What happened. Past tense; the noun comes first.
 #[allow(
     missing_docs,
@@ -175,6 +225,8 @@ pub enum Fact {
     CallResumed { call: CallId, by: Party },
     /// The bridge came down: the agent's talk is over.
     CallUnbridged { call: CallId, agent: AgentId },
+    /// A person who got no agent in time hears the message from now on.
+    CallMessageStarted { call: CallId, prompt: String },
     /// The customer's part is over; wrap-up may follow.
     CallEnded {
         call: CallId,
@@ -336,13 +388,17 @@ pub enum Fact {
         lead: LeadId,
         list: ListId,
         number: PhoneNumber,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Box<DialBasis>>,
     },
-    /// A rule forbade the dial.
+    /// A rule forbade the dial. `reason` says what the rule's id does not.
     AttemptBlocked {
         attempt: AttemptId,
         campaign: CampaignId,
         lead: LeadId,
         rule: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A live person (as far as is known) answered the attempt.
     AttemptAnswered {
@@ -378,6 +434,16 @@ pub enum Fact {
         abandon_rate: Option<f64>,
         budget_left: f64,
         limited_by: PacingLimit,
+    },
+
+    /// A number is never to be called again, from now on.
+    DoNotCallAdded { number: PhoneNumber },
+    /// A do-not-call list is in use; `as_of` is the date of its file.
+    DoNotCallLoaded {
+        list: ListId,
+        kind: DoNotCallKind,
+        as_of: Option<Utc>,
+        numbers: u64,
     },
 
     /// A recording began.
@@ -440,6 +506,7 @@ variants! {
     CallHeld = "call.held",
     CallResumed = "call.resumed",
     CallUnbridged = "call.unbridged",
+    CallMessageStarted = "call.message_started",
     CallEnded = "call.ended",
     LegStarted = "leg.started",
     LegRinging = "leg.ringing",
@@ -469,6 +536,8 @@ variants! {
     AttemptEnded = "attempt.ended",
     CampaignChanged = "campaign.changed",
     PacingDecided = "campaign.pacing_decided",
+    DoNotCallAdded = "do_not_call.added",
+    DoNotCallLoaded = "do_not_call.loaded",
     RecordingStarted = "recording.started",
     RecordingEnded = "recording.ended",
     RecordingFailed = "recording.failed",
@@ -490,6 +559,7 @@ impl Fact {
             | Fact::CallHeld { call, .. }
             | Fact::CallResumed { call, .. }
             | Fact::CallUnbridged { call, .. }
+            | Fact::CallMessageStarted { call, .. }
             | Fact::CallEnded { call, .. }
             | Fact::LegStarted { call, .. }
             | Fact::LegRinging { call, .. }
@@ -524,6 +594,8 @@ impl Fact {
             | Fact::CampaignChanged { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. } => None,

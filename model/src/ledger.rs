@@ -295,6 +295,7 @@ impl Ledger {
                 self.begin_call(event, *call);
             }
             Fact::CallClassified { call, .. }
+            | Fact::CallMessageStarted { call, .. }
             | Fact::IvrEntered { call, .. }
             | Fact::IvrNodeReached { call, .. }
             | Fact::IvrDigitsCollected { call, .. }
@@ -432,7 +433,10 @@ impl Ledger {
                     self.broken(event, Rule::NotLive, attempt);
                 }
             }
-            Fact::CampaignChanged { .. } | Fact::PacingDecided { .. } => {}
+            Fact::CampaignChanged { .. }
+            | Fact::PacingDecided { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. } => {}
 
             Fact::RecordingStarted { recording, call } => {
                 self.goes_on(event, *call);

@@ -112,6 +112,7 @@ impl Day {
             lead,
             list: "a".parse().unwrap(),
             number,
+            basis: None,
         });
         let trunk = "carrier".parse().unwrap();
         let caller_id = "+4980".to_string();

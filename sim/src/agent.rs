@@ -184,18 +184,22 @@ impl World {
             return;
         }
         far.epoch += 1;
-        let epoch = far.epoch;
+        let (epoch, outbound, machine) = (far.epoch, far.outbound, far.machine);
         let people = &self.setting.people;
-        let (talk, other, hold, agent_first) = (
-            people.talk,
-            people.other_talk,
-            people.hold,
-            people.agent_hangs_up,
-        );
+        let (hold, agent_first) = (people.hold, people.agent_hangs_up);
+        let own = if outbound {
+            far.campaign
+                .and_then(|campaign| self.setting.carrier.campaigns.get(&campaign))
+                .and_then(|campaign| campaign.talk)
+        } else {
+            people.inbound_talk
+        };
         let rng = &mut self.agent_rng;
-        let kind = match other {
-            Some((share, other)) if rng.chance(share) => other,
-            Some(_) | None => talk,
+        let kind = match (own, people.other_talk) {
+            _ if machine => people.machine_talk,
+            (Some(own), _) => own,
+            (None, Some((share, other))) if rng.chance(share) => other,
+            (None, Some(_) | None) => people.talk,
         };
         let lasts = kind.draw(rng) * self.agents[ix].pace;
         if hold > 0.0 && rng.chance(hold) {

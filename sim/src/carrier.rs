@@ -5,10 +5,8 @@ use crate::happens::{Far, Happens};
 use crate::world::World;
 use call::Input;
 use model::event::Verdict;
-use model::{CallId, Cause, LegId, PhoneNumber};
+use model::{AttemptId, CallId, Cause, LegId};
 
-/// A person, or a machine, is known after so many seconds of listening, on average.
-const VERDICT_MEAN_S: f64 = 0.5;
 /// Why calls fail quickly, evenly.
 const QUICK_CAUSES: [Cause; 4] = [
     Cause::Busy,
@@ -22,23 +20,35 @@ impl World {
         &mut self,
         leg: LegId,
         call: CallId,
-        _number: PhoneNumber,
+        attempt: AttemptId,
         classify: bool,
     ) {
+        let view = self.attempts.get(&attempt).copied();
         let mut far = Far::new(Some(call), None, true);
         far.classify = classify;
+        far.attempt = Some(attempt);
+        far.campaign = view.map(|view| view.campaign);
         self.far.insert(leg, far);
         self.customer_of_call.insert(call, leg);
         let carrier = &self.setting.carrier;
-        let rate = carrier.answer_rate.at(self.now);
+        let rate = view
+            .and_then(|view| carrier.campaigns.get(&view.campaign))
+            .and_then(|people| people.answer_rate.as_ref())
+            .unwrap_or(&carrier.answer_rate)
+            .at(self.now);
+        let factor = view.map_or(1.0, |view| self.store.kinds.factor(view.lead, self.now));
         let (ring, quick, rings_after) = (
             carrier.ring,
             carrier.quick_fail_share,
             carrier.rings_after_s,
         );
+        let delay = carrier.answer_delay_s.at(self.now);
+        let no_answer = carrier.no_answer;
         let rng = &mut self.carrier_rng;
-        let (answers_in, fails_in) = if rng.chance(rate) {
-            (Some(ring.draw(rng)), None)
+        let (answers_in, fails_in) = if rng.chance(rate * factor) {
+            (Some(ring.draw(rng) + delay), None)
+        } else if let Some(no_answer) = no_answer {
+            (None, Some((no_answer.draw(rng), Cause::Unreachable)))
         } else if rng.chance(quick) {
             (
                 None,
@@ -69,22 +79,32 @@ impl World {
             return;
         };
         far.up = true;
-        let (epoch, classify) = (far.epoch, far.classify);
-        self.say(leg, Input::LegAnswered { leg });
-        let patience = self.setting.carrier.patience_s;
-        let machine = self.setting.carrier.machine_share;
+        let carrier = &self.setting.carrier;
         let rng = &mut self.carrier_rng;
-        // Whom the campaign connects or tells within its time never runs out of patience before.
-        let patience = patience.draw(rng);
+        let machine = carrier.machine_share > 0.0 && rng.chance(carrier.machine_share);
+        far.machine = machine;
+        let (epoch, classify, attempt) = (far.epoch, far.classify, far.attempt);
+        // Whom the campaign connects or tells within its time never runs out of patience before,
+        // and a machine is patience itself.
+        let patience = carrier.patience_s.draw(rng);
         let verdict = classify.then(|| {
-            let verdict = if rng.chance(machine) {
+            let wrong = rng.chance(if machine {
+                carrier.false_negative_share
+            } else {
+                carrier.false_positive_share
+            });
+            let verdict = if machine != wrong {
                 Verdict::Machine
             } else {
                 Verdict::Person
             };
-            (rng.exponential(VERDICT_MEAN_S), verdict)
+            (carrier.verdict.draw(rng), verdict)
         });
-        if patience < 2.0 || !self.perfect {
+        if let Some(view) = attempt.and_then(|attempt| self.attempts.get_mut(&attempt)) {
+            view.machine = machine;
+        }
+        self.say(leg, Input::LegAnswered { leg });
+        if !machine && (patience < 2.0 || !self.perfect) {
             self.later_s(patience, Happens::CustomerHangsUp(leg, epoch));
         }
         if let Some((after, verdict)) = verdict {

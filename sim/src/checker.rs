@@ -14,10 +14,11 @@ use acd::config::Strategy;
 use call::config::FeatureCode;
 use call::input::{AgentAction, Origin};
 use call::{Command, Engine, Input};
+use dialer::trunk::TrunkLimits;
 use model::ledger::Ledger;
 use model::{
     AgentId, AgentState, AttemptId, CallId, Event, LeadId, LegId, Mono, Now, OfferId, PhoneNumber,
-    QueueId, RecordingId, SkillId,
+    QueueId, RecordingId, SkillId, TrunkId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -27,6 +28,12 @@ use std::time::Duration;
 const LEGAL_HOURS: std::ops::Range<i64> = 8..21;
 /// From a person's answer to an agent or the message (47 CFR 64.1200(a)(7)), with a timer's grain.
 const CONNECT_WITHIN: Duration = Duration::from_micros(2_000_001);
+/// A demand relaxes at its time, this early or late.
+const RELAXES_WITHIN: Duration = Duration::from_millis(50);
+/// Two calls overtake each other only by more than a timer's grain.
+const AGEING_GRAIN: Duration = Duration::from_millis(1);
+/// A saved call is one, whatever the last digits of its tokens say.
+const TOKENS_GRAIN: f64 = 1e-6;
 /// Violations of one step kept; the first explains the rest.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -49,6 +56,10 @@ pub enum Invariant {
     WorkConservation,
     /// R8: the longest idle of those who may serve.
     LongestIdle,
+    /// R9: a more important call overtakes only who has not waited long enough to weigh as much.
+    Ageing,
+    /// R10: no offer below what the call asks for by now.
+    DemandKept,
     /// R11: no end of wrap-up before its time but by the agent.
     WrapUpKept,
     /// R12: what an agent asked for while busy applies on release.
@@ -61,6 +72,10 @@ pub enum Invariant {
     ClaimFirst,
     /// No dial of a lead that is being dialled.
     LeadOnce,
+    /// No more calls at once than the carrier carries.
+    CarrierLines,
+    /// No more new calls than the carrier's rate and one second saved of it allow.
+    CarrierRate,
     /// An attempt is resolved, and ends, once.
     ResolvedOnce,
     /// Within two seconds a person who answered has an agent or hears the message.
@@ -159,6 +174,21 @@ struct Waiting {
 struct QueueView {
     strategy: Strategy,
     wrap_up_ms: u64,
+    /// For its demand, how it relaxes, and how calls age.
+    config: acd::QueueConfig,
+}
+
+/// A carrier: its limits, what of its rate is saved, and the legs it carries for campaigns. A
+/// person who hears that nobody is there is no longer counted: the dialer gives the line back with
+/// the end of the attempt.
+#[derive(Clone, Debug)]
+struct TrunkView {
+    limits: TrunkLimits,
+    tokens: f64,
+    tokens_at: Mono,
+    /// Calls that may be saved. Claims that come back from a slow store together leave together.
+    tokens_max: f64,
+    legs: BTreeMap<LegId, AttemptId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -173,6 +203,7 @@ pub struct Checker {
     start_skills_all: u8,
     queues: BTreeMap<QueueId, QueueView>,
     agents: BTreeMap<AgentId, AgentView>,
+    trunks: BTreeMap<TrunkId, TrunkView>,
     legs: BTreeMap<LegId, Leg>,
     calls: BTreeMap<CallId, CallView>,
     over: BTreeSet<CallId>,
@@ -206,6 +237,7 @@ impl Checker {
                     QueueView {
                         strategy: queue.strategy,
                         wrap_up_ms: queue.wrap_up_ms,
+                        config: queue.clone(),
                     },
                 )
             })
@@ -238,6 +270,25 @@ impl Checker {
             start_skills_all: levels.max().unwrap_or(0),
             queues,
             agents,
+            trunks: setting
+                .config
+                .dialer
+                .trunks
+                .iter()
+                .map(|(id, limits)| {
+                    let claimed_s = (setting.store.delay + setting.network.delay).as_secs_f64();
+                    let rate = limits.calls_per_second;
+                    let tokens_max = rate.max(1.0) + rate * claimed_s;
+                    let view = TrunkView {
+                        limits: *limits,
+                        tokens: tokens_max,
+                        tokens_at: Mono::ZERO,
+                        tokens_max,
+                        legs: BTreeMap::new(),
+                    };
+                    (*id, view)
+                })
+                .collect(),
             legs: BTreeMap::new(),
             calls: BTreeMap::new(),
             over: BTreeSet::new(),
@@ -282,6 +333,9 @@ impl Checker {
             agent.state = AgentState::SignedOut;
             (agent.offer, agent.popped, agent.leg) = (None, None, None);
             (agent.wishes, agent.withdrawn) = (false, false);
+        }
+        for trunk in self.trunks.values_mut() {
+            trunk.legs.clear();
         }
         self.legs.clear();
         self.calls.clear();
@@ -417,6 +471,9 @@ impl Checker {
     /// Whether it was live.
     fn end_leg(&mut self, leg: LegId) -> bool {
         self.must_speak.remove(&leg);
+        for trunk in self.trunks.values_mut() {
+            trunk.legs.remove(&leg);
+        }
         let Some(view) = self.legs.remove(&leg) else {
             return false;
         };
@@ -470,7 +527,7 @@ impl Checker {
             }
             if view.state == AgentState::Available {
                 let idle_for = self.waiting.iter().find(|(_, visit)| {
-                    visit.offers.is_empty() && !visit.answered && self.may_serve(view, visit)
+                    visit.offers.is_empty() && !visit.answered && self.may_serve(view, visit, t)
                 });
                 if let Some((call, visit)) = idle_for {
                     found.push((

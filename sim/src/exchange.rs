@@ -20,9 +20,9 @@ impl World {
                 leg,
                 call,
                 classify,
-                number,
+                attempt,
                 ..
-            } => self.carrier_dials(leg, call, number, classify),
+            } => self.carrier_dials(leg, call, attempt, classify),
             Command::DialAgent {
                 leg,
                 call,

@@ -3,7 +3,7 @@
 use call::Command;
 use call::Input;
 use call::input::AgentAction;
-use model::{CallId, LegId, Mono, PlayId};
+use model::{AttemptId, CallId, CampaignId, LegId, Mono, PlayId};
 use std::cmp::Ordering;
 
 /// What happens of itself, later.
@@ -74,6 +74,10 @@ pub(crate) struct Far {
     pub agent: Option<usize>,
     pub up: bool,
     pub outbound: bool,
+    /// Of a called customer: for which attempt, of which campaign, and whether a machine answered.
+    pub attempt: Option<AttemptId>,
+    pub campaign: Option<CampaignId>,
+    pub machine: bool,
     /// Whether a talk was begun, and how often the plans of the person changed.
     pub talked: bool,
     pub epoch: u32,
@@ -91,6 +95,9 @@ impl Far {
             agent,
             up: false,
             outbound,
+            attempt: None,
+            campaign: None,
+            machine: false,
             talked: false,
             epoch: 0,
             playing: None,

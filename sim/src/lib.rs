@@ -15,25 +15,34 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+pub mod bound;
 mod caller;
 mod carrier;
 pub mod chaos;
 pub mod checker;
+pub mod curve;
 mod exchange;
 mod happens;
+mod informed;
+pub mod judge;
+mod leads;
 mod network;
-pub mod open_dialer;
+mod open_dialer;
+pub mod plot;
 pub mod report;
 pub mod scenario;
 pub mod setting;
+pub mod small_world;
+mod statistics;
 mod store;
-mod tally;
+pub mod tally;
 pub mod throughput;
 pub mod trace;
 pub mod world;
 
 pub use checker::{Checker, Invariant, Violation};
-pub use report::{Report, judge};
+pub use judge::{Judged, Options, judge, judge_with};
+pub use report::Report;
 pub use scenario::{Controller, Scenario};
 pub use setting::Setting;
 pub use tally::Tally;

@@ -1,8 +1,10 @@
 //! Everything that sets one simulated shift apart from another, as numbers.
 //! [`Scenario`](crate::Scenario) makes one for a judged run, [`chaos`](crate::chaos) one from a seed.
 
-use crate::scenario::{Profile, Spread};
-use model::{AgentId, Utc};
+use crate::scenario::{LeadClass, Profile, Spread};
+use dialer::input::PastAnswers;
+use model::{AgentId, CampaignId, Utc};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One shift.
@@ -12,10 +14,14 @@ pub struct Setting {
     pub config: call::Config,
     /// Who works.
     pub agents: Vec<AgentSetting>,
+    /// They begin within this time, evenly; nothing: all in the same instant.
+    pub start_spread: Duration,
     /// The wall clock at the start.
     pub start: Utc,
     /// How long the shift lasts.
     pub shift: Duration,
+    /// What the law counts of the days before, oldest first.
+    pub history: Vec<PastAnswers>,
     /// At the end of the shift: take no more calls, let the live ones finish, close the books.
     pub drain: bool,
     /// How the called behave.
@@ -48,19 +54,44 @@ pub struct AgentSetting {
 pub struct CarrierSetting {
     /// Share of dials that are answered.
     pub answer_rate: Profile,
+    /// What is different for one campaign.
+    pub campaigns: BTreeMap<CampaignId, CampaignPeople>,
     /// Seconds to the answer.
     pub ring: Spread,
+    /// Seconds by which every answer comes later.
+    pub answer_delay_s: Profile,
     /// Share of the unanswered that fail in 3 to 6 s; the rest ring until we give up.
     pub quick_fail_share: f64,
+    /// Seconds until an unanswered call fails, instead.
+    pub no_answer: Option<Spread>,
     /// The far end says it rings after so many seconds; `None`: never.
     pub rings_after_s: Option<f64>,
-    /// Share of the answers given by machines, where the campaign listens for them.
+    /// Share of the answers given by machines.
     pub machine_share: f64,
+    /// Where a campaign listens for them: share of the persons taken for machines.
+    pub false_positive_share: f64,
+    /// Share of the machines taken for persons.
+    pub false_negative_share: f64,
+    /// Seconds of listening.
+    pub verdict: Spread,
     /// Seconds a person who answered waits for somebody to speak.
     pub patience_s: Spread,
     /// Number prefixes of leads, each with the hours by which its local time differs from UTC, all
     /// year round, where rules about hours are to be checked.
     pub number_prefixes: Vec<(&'static str, Option<i64>)>,
+    /// Kinds of leads; the rest is ordinary.
+    pub lead_classes: Vec<LeadClass>,
+    /// A lead's own chance differs from its class's by up to this factor, either way; 1: not.
+    pub lead_spread: f64,
+}
+
+/// What is different for one campaign.
+#[derive(Clone, Debug, Default)]
+pub struct CampaignPeople {
+    /// Its own share of answered dials.
+    pub answer_rate: Option<Profile>,
+    /// Its own seconds of talk.
+    pub talk: Option<Spread>,
 }
 
 /// Customers who call.
@@ -85,6 +116,10 @@ pub struct PeopleSetting {
     pub talk: Spread,
     /// A second kind: share of calls, and seconds.
     pub other_talk: Option<(f64, Spread)>,
+    /// With customers who called; as above without it.
+    pub inbound_talk: Option<Spread>,
+    /// With a machine, until the agent has noticed.
+    pub machine_talk: Spread,
     /// Seconds of after-call work.
     pub wrap_up: Spread,
     /// Seconds one piece of a prompt lasts.
@@ -111,6 +146,8 @@ impl PeopleSetting {
         PeopleSetting {
             talk: Spread::fixed(150.0),
             other_talk: None,
+            inbound_talk: None,
+            machine_talk: Spread::fixed(8.0),
             wrap_up: Spread::fixed(20.0),
             prompt_s: 5.0,
             pick_up: Spread::fixed(2.0),

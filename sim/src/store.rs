@@ -1,7 +1,8 @@
 //! Leads and claims, as the database keeps them: a claim is durable or it is not, and survives the
 //! process. A claim without an end counts as dialled after a restart.
 
-use crate::setting::StoreSetting;
+use crate::leads::LeadKinds;
+use crate::setting::{CarrierSetting, StoreSetting};
 use model::lead::LeadNext;
 use model::{AttemptId, AttemptOutcome, Lead, LeadId, ListId, PhoneNumber, Rng, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub struct Store {
     pub(crate) setting: StoreSetting,
     prefixes: Vec<(&'static str, Option<i64>)>,
     list: ListId,
+    pub(crate) kinds: LeadKinds,
     rows: Vec<(Row, Lead)>,
     next_lead: u64,
     /// Durable claims without an end.
@@ -34,14 +36,16 @@ pub struct Store {
 impl Store {
     pub(crate) fn new(
         setting: StoreSetting,
-        prefixes: Vec<(&'static str, Option<i64>)>,
+        carrier: &CarrierSetting,
         list: ListId,
+        seed: u64,
         rng: Rng,
     ) -> Store {
         let mut store = Store {
             setting,
-            prefixes,
+            prefixes: carrier.number_prefixes.clone(),
             list,
+            kinds: LeadKinds::new(&carrier.lead_classes, carrier.lead_spread, seed),
             rows: Vec::new(),
             next_lead: 0,
             claims: BTreeMap::new(),
@@ -80,7 +84,7 @@ impl Store {
             time_zone: None,
             name: None,
             customer_key: None,
-            fields: BTreeMap::new(),
+            fields: self.kinds.fields(LeadId(n)),
             last_disposition: None,
             not_before: None,
         }

@@ -31,18 +31,8 @@ pub fn inbound(agents: usize, shift: Duration) -> Setting {
     let scenario = Scenario {
         agents,
         answer_rate: Profile::Always(0.0),
-        talk: Spread {
-            mean_s: 60.0,
-            cv: 1.0,
-            min_s: 0.0,
-            max_s: f64::INFINITY,
-        },
-        wrap_up: Spread {
-            mean_s: 10.0,
-            cv: 0.7,
-            min_s: 0.0,
-            max_s: f64::INFINITY,
-        },
+        talk: Spread::lognormal(60.0, 1.0),
+        wrap_up: Spread::lognormal(10.0, 0.7),
         inbound_per_hour: 1.0,
         ..Scenario::default()
     };
@@ -64,12 +54,7 @@ pub fn inbound(agents: usize, shift: Duration) -> Setting {
     setting.callers = Some(CallerSetting {
         per_hour: 0.9 * agents as f64 * 3_600.0 / 70.5,
         called: "+4930100".into(),
-        patience_s: Spread {
-            mean_s: 300.0,
-            cv: 1.0,
-            min_s: 0.0,
-            max_s: f64::INFINITY,
-        },
+        patience_s: Spread::lognormal(300.0, 1.0),
         digit_chance: 1.0,
         awkward: 0.0,
     });

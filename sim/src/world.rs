@@ -11,11 +11,13 @@ use crate::network::Network;
 use crate::scenario::name;
 use crate::setting::Setting;
 use crate::store::Store;
-use crate::tally::{Tally, tally_state};
+use crate::tally::{AttemptView, Tally};
 use crate::trace::Trace;
 use call::input::AgentAction;
 use call::{Command, ConfigError, Engine, EngineOutbox, Input};
-use model::{AgentId, AgentState, CallId, CampaignId, Event, LegId, Mint, Mono, Now, Rng, Utc};
+use model::{
+    AgentId, AgentState, AttemptId, CallId, CampaignId, Event, LegId, Mint, Mono, Now, Rng, Utc,
+};
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -67,6 +69,8 @@ pub struct World {
     pub(crate) far: HashMap<LegId, Far>,
     /// Look-ups only; never iterated.
     pub(crate) customer_of_call: HashMap<CallId, LegId>,
+    /// Dialled and not over. Look-ups only; never iterated.
+    pub(crate) attempts: HashMap<AttemptId, AttemptView>,
     pub(crate) agents: Vec<Agent>,
     pub(crate) agent_ix: HashMap<AgentId, usize>,
     pub(crate) arrived_legs: Mint,
@@ -120,6 +124,7 @@ impl World {
             out: EngineOutbox::default(),
             far: HashMap::new(),
             customer_of_call: HashMap::new(),
+            attempts: HashMap::new(),
             agent_ix: agents
                 .iter()
                 .enumerate()
@@ -128,12 +133,7 @@ impl World {
             states: vec![(AgentState::SignedOut, Mono::ZERO); agents.len()],
             agents,
             arrived_legs: Mint::new(0),
-            store: Store::new(
-                setting.store,
-                setting.carrier.number_prefixes.clone(),
-                list,
-                rng.fork(),
-            ),
+            store: Store::new(setting.store, &setting.carrier, list, seed, rng.fork()),
             perfect: network.is_perfect(),
             network,
             carrier_rng: rng.fork(),
@@ -142,7 +142,7 @@ impl World {
             shift_over: false,
             finished: false,
             inputs_at_instant: 0,
-            tally: Tally::default(),
+            tally: Tally::new(&setting),
             checker: None,
             trace: None,
             saboteur: None,
@@ -153,6 +153,12 @@ impl World {
     /// Looks at every step from now on.
     pub fn with_checker(mut self) -> World {
         self.checker = Some(Checker::new(&self.setting));
+        self
+    }
+
+    /// Looks at every step as if the engine had this setting: whatever differs is a planted bug.
+    pub fn with_checker_of(mut self, setting: &Setting) -> World {
+        self.checker = Some(Checker::new(setting));
         self
     }
 
@@ -194,9 +200,7 @@ impl World {
                 Some(_) | None => break,
             }
         }
-        for (state, since) in &mut self.states {
-            tally_state(&mut self.tally, *state, self.now.since(*since), false);
-        }
+        self.book_states();
         if let Some(checker) = &mut self.checker
             && self.setting.drain
             && !checker.found()
@@ -233,8 +237,20 @@ impl World {
             version: "sim".into(),
             attempts_unknown: 0,
         });
+        if !self.setting.history.is_empty() {
+            self.pending.push_back(Input::DialerHistory {
+                answers: self.setting.history.clone(),
+                dials: Vec::new(),
+            });
+        }
+        let spread_s = self.setting.start_spread.as_secs_f64();
         for ix in 0..self.agents.len() {
-            self.sign_in(ix);
+            if spread_s > 0.0 {
+                let wait = spread_s * self.agent_rng.unit();
+                self.later_s(wait, Happens::AgentSignsIn(ix));
+            } else {
+                self.sign_in(ix);
+            }
             self.plan_whim(ix);
         }
         self.plan_caller();
@@ -498,19 +514,14 @@ impl World {
     }
 
     fn end_of_shift(&mut self) {
-        for (state, since) in &mut self.states {
-            tally_state(&mut self.tally, *state, self.now.since(*since), false);
-            *since = self.now;
-        }
+        self.book_states();
         self.shift_over = true;
         if !self.setting.drain {
             self.finished = true;
             self.states.clear();
             return;
         }
-        self.states
-            .iter_mut()
-            .for_each(|(state, _)| *state = AgentState::SignedOut);
+        self.everybody_is_out();
         self.tell(Input::Drain);
         self.later(DRAIN_MAX, Happens::EndOfDrain);
     }
@@ -526,6 +537,7 @@ impl World {
             .retain(|entry| !matches!(entry.what, Happens::Tell(_) | Happens::Carry(_)));
         self.far.clear();
         self.customer_of_call.clear();
+        self.attempts.clear();
         self.agents.iter_mut().for_each(Agent::phone_is_free);
         self.later(RESTART_AFTER, Happens::Restart);
     }
@@ -544,10 +556,8 @@ impl World {
         if let Some(checker) = &mut self.checker {
             checker.restart();
         }
-        for (state, since) in &mut self.states {
-            tally_state(&mut self.tally, *state, now.mono.since(*since), false);
-            (*state, *since) = (AgentState::SignedOut, now.mono);
-        }
+        self.book_states();
+        self.everybody_is_out();
         self.tell(Input::Started {
             boot: self.boot,
             version: "sim".into(),

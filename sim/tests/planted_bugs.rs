@@ -438,3 +438,140 @@ fn a_wait_that_is_told_wrong_is_found() {
     });
     assert_eq!(found(calm(), saboteur), Some(Invariant::WaitKept));
 }
+
+/// The first thing the checker says about an engine that was set up otherwise than it should be.
+fn found_by_setting(engine: Setting, should_be: &Setting) -> Option<Invariant> {
+    let mut world = World::new(engine, 11).unwrap().with_checker_of(should_be);
+    world.run();
+    if let Some(violation) = world.violations().first() {
+        eprintln!("{violation}");
+    }
+    world
+        .violations()
+        .first()
+        .map(|violation| violation.invariant)
+}
+
+/// The calm shift with one queue for everybody who calls, and too many of them.
+fn busy() -> Setting {
+    let mut setting = calm();
+    setting.callers.as_mut().unwrap().per_hour = 1_500.0;
+    setting.people.whim_s = None;
+    setting.people.reluctance = 0.0;
+    let sales: model::QueueId = "sales".parse().unwrap();
+    for agent in setting.config.acd.agents.values_mut() {
+        agent.queues = vec![sales.into()];
+    }
+    setting
+}
+
+#[test]
+fn a_call_that_overtakes_one_that_has_aged_is_found() {
+    // Who types a number at the menu goes first, by ten points: with half a point a second, before
+    // nobody who came more than twenty seconds earlier.
+    let sales: model::QueueId = "sales".parse().unwrap();
+    let ageing = |per_s: f64| {
+        let mut setting = busy();
+        let queue = setting.config.acd.queues.get_mut(&sales).unwrap();
+        queue.priority_ageing_per_s = per_s;
+        queue.max_waiting = None;
+        queue.max_wait_ms = None;
+        let callers = setting.callers.as_mut().unwrap();
+        callers.patience_s = sim::scenario::Spread::fixed(300.0);
+        callers.called = "100".into();
+        callers.digit_chance = 1.0;
+        setting.people.talk = sim::scenario::Spread::fixed(60.0);
+        setting
+    };
+    assert_eq!(found_by_setting(ageing(0.5), &ageing(0.5)), None);
+    assert_eq!(
+        found_by_setting(ageing(0.0), &ageing(0.5)),
+        Some(Invariant::Ageing)
+    );
+}
+
+#[test]
+fn an_offer_to_an_agent_who_lacks_the_skill_is_found() {
+    let sales: model::QueueId = "sales".parse().unwrap();
+    let spanish: model::SkillId = "spanish".parse().unwrap();
+    let demanding = |demands: bool| {
+        let mut setting = busy();
+        for (n, agent) in setting.config.acd.agents.values_mut().enumerate() {
+            agent.skills.clear();
+            if n % 2 == 0 {
+                agent.skills.insert(spanish, 5);
+            }
+        }
+        let queue = setting.config.acd.queues.get_mut(&sales).unwrap();
+        if demands {
+            queue.skills = vec![acd::input::SkillNeed {
+                skill: spanish,
+                level: 5,
+            }];
+            queue.rings = vec![acd::config::Ring {
+                after_ms: 30_000,
+                skills: Vec::new(),
+            }];
+        }
+        setting
+    };
+    assert_eq!(found_by_setting(demanding(true), &demanding(true)), None);
+    assert_eq!(
+        found_by_setting(demanding(false), &demanding(true)),
+        Some(Invariant::DemandKept)
+    );
+}
+
+#[test]
+fn a_demand_that_never_relaxes_leaves_calls_beside_idle_agents_and_is_found() {
+    let sales: model::QueueId = "sales".parse().unwrap();
+    let spanish: model::SkillId = "spanish".parse().unwrap();
+    let relaxing = |after_ms: u64| {
+        let mut setting = busy();
+        setting.callers.as_mut().unwrap().per_hour = 300.0;
+        setting.callers.as_mut().unwrap().patience_s = sim::scenario::Spread::fixed(60.0);
+        for (n, agent) in setting.config.acd.agents.values_mut().enumerate() {
+            agent.skills.clear();
+            if n == 0 {
+                agent.skills.insert(spanish, 5);
+            }
+        }
+        let queue = setting.config.acd.queues.get_mut(&sales).unwrap();
+        queue.skills = vec![acd::input::SkillNeed {
+            skill: spanish,
+            level: 5,
+        }];
+        queue.rings = vec![acd::config::Ring {
+            after_ms,
+            skills: Vec::new(),
+        }];
+        setting
+    };
+    assert_eq!(found_by_setting(relaxing(5_000), &relaxing(5_000)), None);
+    assert_eq!(
+        found_by_setting(relaxing(40_000), &relaxing(5_000)),
+        Some(Invariant::WorkConservation)
+    );
+}
+
+#[test]
+fn more_calls_than_the_carrier_takes_are_found() {
+    let carrier = |concurrent_calls: u32, calls_per_second: f64| {
+        let mut setting = calm();
+        setting.carrier.answer_rate = sim::scenario::Profile::Always(0.2);
+        for trunk in setting.config.dialer.trunks.values_mut() {
+            trunk.concurrent_calls = concurrent_calls;
+            trunk.calls_per_second = calls_per_second;
+        }
+        setting
+    };
+    assert_eq!(found_by_setting(carrier(3, 1.0), &carrier(3, 1.0)), None);
+    assert_eq!(
+        found_by_setting(carrier(40, 1.0), &carrier(3, 1.0)),
+        Some(Invariant::CarrierLines)
+    );
+    assert_eq!(
+        found_by_setting(carrier(40, 5.0), &carrier(40, 0.2)),
+        Some(Invariant::CarrierRate)
+    );
+}

@@ -60,8 +60,9 @@ impl Endpoint {
             }
         };
         let fault = message.validate().err().or_else(|| {
-            // RFC 3261 §18.3: on a stream it is mandatory.
-            let is_missing = message.header(Name::ContentLength).is_none();
+            // RFC 3261 §18.3: on a stream it is mandatory; see `frame` for the one exception.
+            let is_missing =
+                message.header(Name::ContentLength).is_none() && !message.body().starts_with(b"v=");
             let is_tcp = hop.transport == Transport::Tcp;
             (is_tcp && is_missing).then_some(Fault::Missing(Name::ContentLength))
         });
@@ -148,7 +149,7 @@ impl Endpoint {
             .wire
             .keyed
             .hash64(&[b"tag", id.as_bytes(), from.as_bytes()]);
-        let head = write::response_head(message, request.hop, &format!("{tag:016x}"));
+        let head = write::response_head(message, request.hop, &write::tag(tag));
         let product = &self.wire.product;
         let bytes = write::response(status, reason, &head, product, lines, &[]);
         self.wire
@@ -276,11 +277,15 @@ impl Endpoint {
             return;
         }
         let leg = self.dialog_of(message);
-        let has_tag = message.to_tag().is_some();
+        // A dialog we do not know is refused, such as one from before a restart. But a tag that no
+        // engine of ours gives was never ours: the INVITE may be taken for a new call (RFC 3261 §12.2.2).
+        let is_of_dialog = message
+            .to_tag()
+            .is_some_and(|tag| request.method != Method::Invite || write::is_tag_of_ours(tag));
         match (request.method, leg) {
             (Method::Register, _) => self.on_register(request, key, &source, out),
             (_, Some(leg)) => self.in_dialog(request, key, leg, &source, out),
-            (_, None) if has_tag => self.refuse(request, 481, None, "", out),
+            (_, None) if is_of_dialog => self.refuse(request, 481, None, "", out),
             (Method::Invite, None) => self.on_invite(request, key, source, out),
             (Method::Options, None) => {
                 let lines = format!("Accept: application/sdp\r\n{ALLOW}{SUPPORTED}");
@@ -517,7 +522,10 @@ impl Endpoint {
         }
         let id = LegId(self.next_leg);
         self.next_leg += 1;
-        let tag = format!("{:016x}", self.wire.tokens.next());
+        let tag = match message.to_tag() {
+            Some(theirs) => theirs.to_owned(),
+            None => write::tag(self.wire.tokens.next()),
+        };
         self.open(request, key, Some(merge), &tag, Some(id));
         let mut leg = Leg::arrive(id, message, request.hop, key, &tag);
         match &source {
@@ -591,7 +599,7 @@ impl Endpoint {
         };
         let before = self.registrar.preferred(&user).is_some();
         let done = self.registrar.register(now, self.config.expires_s, wish);
-        let tag = format!("{:016x}", self.wire.tokens.next());
+        let tag = write::tag(self.wire.tokens.next());
         self.open(request, key, None, &tag, None);
         match done {
             Ok(()) => {

@@ -61,7 +61,7 @@ fn contact(message: &Message<'_>) -> Option<String> {
 }
 
 impl Dialog {
-    /// The dialog of an INVITE that arrived; `tag` is ours (RFC 3261 §12.1.1).
+    /// The dialog of an INVITE that arrived; `tag` is ours (RFC 3261 §12.1.1), or the one To has already.
     pub fn from_invite(invite: &Message<'_>, hop: Hop, tag: &str) -> Dialog {
         let from = invite.header(Name::From).unwrap_or_default();
         let to = invite.header(Name::To).unwrap_or_default();
@@ -69,7 +69,10 @@ impl Dialog {
         Dialog {
             hop,
             call_id: invite.call_id().unwrap_or_default().to_owned(),
-            local: format!("{};tag={tag}", write::cleaned(to)),
+            local: match invite.to_tag() {
+                Some(_) => write::cleaned(to),
+                None => format!("{};tag={tag}", write::cleaned(to)),
+            },
             remote: write::cleaned(from),
             local_tag: tag.to_owned(),
             remote_tag: invite.from_tag().unwrap_or_default().to_owned(),

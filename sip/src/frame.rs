@@ -28,7 +28,7 @@ pub const PONG: &[u8] = b"\r\n";
 pub enum FrameError<'a> {
     /// No SIP at all, or too long to be taken in: close.
     NotSip(ParseError),
-    /// Content-Length is missing, repeated or broken: answer the request whose head this is with the fault's
+    /// Content-Length is missing (and what follows is no session description), repeated or broken: answer the request whose head this is with the fault's
     /// status, then close.
     Fault { head: &'a [u8], fault: Fault },
     /// Content-Length is beyond [`MESSAGE_BYTES_MAX`]: answer 513, then close.
@@ -48,6 +48,16 @@ fn head_length(bytes: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// The length of the session description that `bytes` begin with: whole lines of a letter, `=` and text
+/// (RFC 8866 §5). No message begins with such a line.
+fn description_length(bytes: &[u8]) -> usize {
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .take_while(|line| matches!(line, [b'a'..=b'z', b'=', .., b'\n']))
+        .map(<[u8]>::len)
+        .sum()
 }
 
 /// Says what stands at the beginning of `bytes`.
@@ -79,6 +89,14 @@ pub fn frame(bytes: &[u8]) -> Result<Frame<'_>, FrameError<'_>> {
     let message = Message::parse(head).map_err(FrameError::NotSip)?;
     let mut lines = message.header_lines(Name::ContentLength);
     let Some(value) = lines.next() else {
+        // RFC 2543 did not ask for it. Only a session description says by its form where it ends.
+        if bytes[length..].starts_with(b"v=") {
+            let total = length + description_length(&bytes[length..]);
+            return Ok(Frame::Message {
+                bytes: &bytes[..total],
+                consumed: total,
+            });
+        }
         return Err(FrameError::Fault {
             head,
             fault: Fault::Missing(Name::ContentLength),

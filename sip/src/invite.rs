@@ -185,7 +185,7 @@ impl Leg {
             branch: wire.tokens.next(),
             cancel: false,
         };
-        let local_tag = format!("{:016x}", wire.tokens.next());
+        let local_tag = write::tag(wire.tokens.next());
         let call_id = match invite.call_id {
             Some(id) => id.chars().filter(|c| c.is_ascii_graphic()).collect(),
             None => format!("{:016x}{:016x}", wire.tokens.next(), wire.tokens.next()),

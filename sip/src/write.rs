@@ -122,6 +122,16 @@ pub(crate) fn response_head(request: &Message<'_>, hop: Hop, tag: &str) -> Vec<u
     bytes[start..end].to_vec()
 }
 
+/// A tag of ours, of a number that nobody can guess.
+pub(crate) fn tag(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// Whether a tag has the form of [`tag`]: it may be ours, perhaps from before a restart.
+pub(crate) fn is_tag_of_ours(tag: &str) -> bool {
+    tag.len() == 16 && tag.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Where responses to a request go: the address it came from, always; the port it came from, or on
 /// UDP the one in Via where the peer did not ask for symmetry (RFC 3261 §18.2.2, RFC 3581 §4).
 pub(crate) fn response_hop(request: &Message<'_>, hop: Hop) -> Hop {

@@ -151,6 +151,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallClassified { .. }
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
+        | Fact::CallMessageStarted { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }
@@ -173,6 +174,8 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::AttemptEnded { .. }
         | Fact::CampaignChanged { .. }
         | Fact::PacingDecided { .. }
+        | Fact::DoNotCallAdded { .. }
+        | Fact::DoNotCallLoaded { .. }
         | Fact::RecordingStarted { .. }
         | Fact::RecordingEnded { .. }
         | Fact::RecordingFailed { .. }

@@ -321,6 +321,9 @@ impl Board {
             | Fact::CallDisposed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
+            | Fact::CallMessageStarted { .. }
+            | Fact::DoNotCallAdded { .. }
+            | Fact::DoNotCallLoaded { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. }
             | Fact::RecordingFailed { .. }

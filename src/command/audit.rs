@@ -1,10 +1,16 @@
 //! `tandem audit`: recounts the books over an event log and says what they come to.
 
+mod place;
+mod rates;
+mod recount;
+
 use super::Output;
 use crate::journal;
 use anyhow::Context;
+use dialer::rules::RuleSet;
 use model::ledger::{Ledger, Rule};
-use model::{AttemptOutcome, CampaignId, Event, Fact, QueueId, QueueOutcome, Utc};
+use model::{AttemptOutcome, CallId, CampaignId, Event, Fact, QueueId, QueueOutcome, Utc};
+use recount::{Breach, Recount};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,14 +26,19 @@ const FINDINGS_MAX: usize = 1_000;
 #[command(after_help = "Examples:
   tandem audit data/events.jsonl
   tandem audit data/events.jsonl --json | jq .campaigns
+  tandem audit data/events.jsonl --rules config/rules
 
-Reads events alone: nothing of what the engine thought of itself. Where inputs.jsonl lies beside the log,
-the campaigns' limits are read from it.
+Reads events alone: nothing of what the engine thought of itself. The law is recounted as well: hours, caps,
+locks, objections, ringing, messages and abandon rates, by checks that the dialer does not share. Rule sets
+of your own are read from --rules, or from inputs.jsonl beside the log, which also has the campaigns' limits.
 Exit code 0: every book balances and no rule was broken; 1: not, or the log cannot be read.")]
 pub struct AuditArgs {
     /// The `events.jsonl` of a data folder.
     #[arg(value_name = "LOG")]
     events: PathBuf,
+    /// The folder of your own rule sets.
+    #[arg(long, value_name = "FOLDER")]
+    rules: Option<PathBuf>,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -41,6 +52,17 @@ struct Finding {
     rule: String,
     kind: &'static str,
     about: String,
+    /// Of a broken law: the campaign, the call, when, and the law's text.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    law: Option<OfLaw>,
+}
+
+#[derive(Debug, Serialize)]
+struct OfLaw {
+    campaign: Option<CampaignId>,
+    call: Option<CallId>,
+    at: String,
+    text: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -83,14 +105,17 @@ struct Report {
     violations: Vec<Finding>,
     /// Lines that a crash cut off; the event they began is of no use to anybody.
     cut_off_lines: Vec<usize>,
+    /// Dials of which the log does not say what the law was asked about: an older engine's.
+    unchecked_dials: u64,
     campaigns: BTreeMap<CampaignId, CampaignReport>,
     queues: BTreeMap<QueueId, QueueReport>,
 }
 
 /// Runs it.
 pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
-    let mut report =
-        audit(&args.events).with_context(|| format!("cannot read {}", args.events.display()))?;
+    let sets = rule_sets(&args.events, args.rules.as_deref())?;
+    let mut report = audit(&args.events, sets)
+        .with_context(|| format!("cannot read {}", args.events.display()))?;
     for (campaign, limit) in limits(&args.events) {
         if let Some(report) = report.campaigns.get_mut(&campaign) {
             report.abandon_limit = Some(limit / 100.0);
@@ -109,10 +134,11 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn audit(log: &Path) -> std::io::Result<Report> {
+fn audit(log: &Path, sets: BTreeMap<String, RuleSet>) -> std::io::Result<Report> {
     let mut reader = BufReader::new(File::open(log)?);
     let mut report = Report::default();
     let mut ledger = Ledger::new();
+    let mut recount = Recount::new(sets);
     let mut unread: Option<Finding> = None;
     let mut last = None;
     let mut text = Vec::new();
@@ -134,6 +160,7 @@ fn audit(log: &Path) -> std::io::Result<Report> {
                     rule: "not_an_event".into(),
                     kind: "",
                     about,
+                    law: None,
                 });
                 continue;
             }
@@ -159,7 +186,17 @@ fn audit(log: &Path) -> std::io::Result<Report> {
                 rule: name(violation.rule),
                 kind: violation.kind,
                 about: violation.about.clone(),
+                law: None,
             });
+        }
+        recount.apply(&event);
+        for breach in recount.breaches.drain(..) {
+            report.find(Finding::of(
+                breach,
+                line,
+                Some(event.seq),
+                event.fact.kind(),
+            ));
         }
         report.count(&event.fact);
     }
@@ -170,9 +207,32 @@ fn audit(log: &Path) -> std::io::Result<Report> {
         Some(cut) => report.find(cut),
         None => {}
     }
+    recount.close();
+    for breach in recount.breaches.drain(..) {
+        report.find(Finding::of(breach, 0, None, ""));
+    }
+    report.unchecked_dials = recount.unchecked_dials;
     report.last_utc = last.map(shown);
     report.close(&ledger);
     Ok(report)
+}
+
+impl Finding {
+    fn of(breach: Breach, line: usize, seq: Option<u64>, kind: &'static str) -> Finding {
+        Finding {
+            line,
+            seq,
+            rule: breach.rule,
+            kind,
+            about: breach.about,
+            law: Some(OfLaw {
+                campaign: breach.campaign,
+                call: breach.call,
+                at: shown(breach.at),
+                text: breach.text,
+            }),
+        }
+    }
 }
 
 impl Report {
@@ -265,20 +325,41 @@ fn shown(utc: Utc) -> String {
         .map_or_else(|_| "?".into(), |at| at.to_string())
 }
 
+/// The texts of the rule sets by id: the embedded ones, those of the input log, those of the folder.
+fn rule_sets(log: &Path, folder: Option<&Path>) -> anyhow::Result<BTreeMap<String, RuleSet>> {
+    let mut sets = dialer::rules::embedded().clone();
+    if let Ok(header) = journal::header(&log.with_file_name("inputs.jsonl")) {
+        sets.extend(header.config.dialer.rules);
+    }
+    let Some(folder) = folder else {
+        return Ok(sets);
+    };
+    let files = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    for file in files {
+        let path = file?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            let shown = path.display();
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
+            let set =
+                RuleSet::from_toml(&text).with_context(|| format!("{shown} is no rule set"))?;
+            sets.insert(set.id.clone(), set);
+        }
+    }
+    Ok(sets)
+}
+
 /// The abandon limits of the campaigns in per cent, where the input log beside the events has them.
 fn limits(log: &Path) -> BTreeMap<CampaignId, f64> {
     let Ok(header) = journal::header(&log.with_file_name("inputs.jsonl")) else {
         return BTreeMap::new();
     };
     let dialer = header.config.dialer;
-    let embedded = dialer::rules::embedded();
     let strictest = |campaign: &dialer::config::CampaignConfig| {
-        let sets = campaign
-            .rules
-            .iter()
-            .filter_map(|id| dialer.rules.get(id).or_else(|| embedded.get(id)));
-        let limits =
-            sets.flat_map(|set| set.rules.iter().filter_map(|rule| rule.abandon_limit_pct));
+        let sets = dialer::rules::resolve(&campaign.rules, &dialer.rules);
+        let rules = sets.iter().flat_map(|set| &set.rules);
+        let limits = rules.filter_map(|rule| rule.abandon_limit_pct);
         limits.fold(campaign.abandon_limit_pct, f64::min)
     };
     dialer
@@ -309,10 +390,29 @@ fn show(out: &mut Output, log: &Path, report: &Report) -> std::io::Result<()> {
         rule,
         kind,
         about,
+        law,
     } in &report.violations
     {
         let seq = seq.map_or(String::new(), |seq| format!(" (seq {seq}, {kind})"));
-        writeln!(out, "{}:{line}: {rule}{seq}: {about}", log.display())?;
+        write!(out, "{}:{line}: {rule}{seq}: ", log.display())?;
+        if let Some(law) = law {
+            let campaign = law
+                .campaign
+                .map_or(String::new(), |id| format!("campaign {id}, "));
+            let call = law.call.map_or(String::new(), |id| format!("{id}, "));
+            write!(out, "{campaign}{call}{}: ", law.at)?;
+        }
+        writeln!(out, "{about}")?;
+        if let Some(law) = law {
+            writeln!(out, "    {}", law.text)?;
+        }
+    }
+    if report.unchecked_dials > 0 {
+        writeln!(
+            out,
+            "{} dials of which the log does not say what the law was asked about",
+            report.unchecked_dials
+        )?;
     }
     for (campaign, of) in &report.campaigns {
         let rate = percent(of.abandon_rate);

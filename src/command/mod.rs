@@ -8,6 +8,7 @@ pub mod leads;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
+pub mod why;
 
 use crate::config::Rejected;
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "Examples:
   tandem simulate --agents 10 --answer-rate 0.3 --shifts 4 --seed 1
   tandem replay data/inputs.jsonl --compare data/events.jsonl
   tandem audit data/events.jsonl            recount the books of a log
+  tandem why --campaign spring              why it dialled what it dialled
 
 Exit codes: 0 done, 1 something is wrong with what was looked at, 2 the command line is.";
 
@@ -55,10 +57,13 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Recount the books of an event log.
     Audit(audit::AuditArgs),
+    /// Say why a campaign dialled what it dialled.
+    Why(why::WhyArgs),
 }
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
+    crate::memory::keep_the_heap();
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
         eprintln!("--log {}: {error}; logging warnings", cli.log);
@@ -77,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Why(args) => why::run(args),
     };
     match done {
         Ok(code) => code,

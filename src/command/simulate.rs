@@ -1,17 +1,25 @@
 //! `tandem simulate`: a contact centre made of numbers, run through the production engine.
 //!
 //! Without a file it is the world of docs/pacing.md in which dialling is judged. The same seed
-//! prints the same bytes.
+//! prints the same bytes, on any number of threads.
 
+use super::Output;
 use anyhow::{Context, bail};
-use sim::{Controller, Scenario};
-use std::path::PathBuf;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sim::plot::{self, Titles};
+use sim::scenario::Profile;
+use sim::{Controller, Judged, Options, Scenario};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 /// Shown below the options.
 const EXAMPLES: &str = "Examples:
   tandem simulate --agents 10 --answer-rate 0.3 --shifts 24 --seed 1
   tandem simulate --agents 25 --controller adapt-tapered --json
   tandem simulate --scenario config/scenarios/half_leave.toml --check
+  tandem simulate --agents 50 --set 'talk={ mean_s = 90, shape = \"exponential\" }'
+  tandem simulate --agents 10 --days 30 --shifts 4
+  tandem simulate --scenario config/scenarios/delay_step.toml --plot shift.svg
   tandem simulate --check --seeds 10000";
 
 /// Simulate shifts and say how busy agents were and how many people were abandoned.
@@ -24,22 +32,38 @@ pub struct SimulateArgs {
     /// Share of dials that a person answers, from 0 to 1.
     #[arg(long)]
     answer_rate: Option<f64>,
-    /// Shifts, each from a cold start.
+    /// Hours of a shift.
+    #[arg(long)]
+    hours: Option<f64>,
+    /// Runs, each from a cold start.
     #[arg(long)]
     shifts: Option<u32>,
-    /// Fixes every chance; shift n has seed + n.
+    /// Shifts of a run, on consecutive days with one book of abandoned calls.
+    #[arg(long)]
+    days: Option<u32>,
+    /// Fixes every chance; the n-th shift has seed + n.
     #[arg(long)]
     seed: Option<u64>,
     /// predictive, progressive, power:X (through the engine); ratio:X, adapt-hard, adapt-average,
-    /// adapt-tapered (the common open dialer's rules, in a small world of their own).
+    /// adapt-tapered (the common open dialer's rules) and informed (told the end of every talk), in
+    /// a small world of their own.
     #[arg(long)]
     controller: Option<String>,
     /// A scenario in TOML; the other options go before what it says.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+    /// Any other field of a scenario, as it would stand in the file. May be given again.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Draw the first shift.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Threads; all cores without it. The report is the same for any number.
+    #[arg(long)]
+    threads: Option<usize>,
     /// Check every invariant after every input, and fail on the first that is broken.
     #[arg(long)]
     check: bool,
@@ -63,38 +87,107 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
         .or(scenario.controller.as_deref())
         .unwrap_or("predictive");
     let controller: Controller = controller.parse()?;
-    let report = sim::judge(&scenario, controller, args.check)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("{report}");
+    let bar = progress(u64::from(scenario.shifts) * u64::from(scenario.days));
+    let options = Options {
+        checked: args.check,
+        threads: args.threads.unwrap_or_else(cores).max(1),
+        shift_is_over: &|| bar.inc(1),
+    };
+    let judged = sim::judge_with(&scenario, controller, options);
+    bar.finish_and_clear();
+    let judged = judged?;
+    if let Some(file) = &args.plot {
+        draw(file, &scenario, &judged)?;
     }
+    let mut out = Output::new();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&judged.report)?)?;
+    } else {
+        writeln!(out, "{}", judged.report)?;
+    }
+    out.flush()?;
     Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Grows with every shift, where somebody looks.
+fn progress(shifts: u64) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} shifts, {eta} left")
+        .expect("the template is ours");
+    ProgressBar::with_draw_target(Some(shifts), target).with_style(style)
+}
+
+fn draw(file: &Path, scenario: &Scenario, judged: &Judged) -> anyhow::Result<()> {
+    let first = &judged.first;
+    let of = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
+    let lost = first.abandoned + first.false_positives;
+    let titles = Titles {
+        title: format!(
+            "{} agents, {}, seed {}",
+            scenario.agents, judged.report.controller, scenario.seed
+        ),
+        subtitle: format!(
+            "utilisation {:.1} %, abandonment {:.2} %, {} dials, {} connected",
+            of(first.handling_us, first.signed_in_us),
+            of(lost, first.connected + lost),
+            first.dials,
+            first.connected
+        ),
+    };
+    let svg = plot::svg(&titles, &first.curve, scenario.agents, &scenario.steps_h());
+    std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
     let mut scenario = match &args.scenario {
         None => Scenario::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the scenario {}", path.display()))?;
-            toml::from_str(&text)
-                .with_context(|| format!("the scenario {} is not one", path.display()))?
-        }
+        Some(path) => read(path)?,
     };
+    if !args.set.is_empty() {
+        scenario = scenario
+            .with(&args.set)
+            .map_err(|problem| anyhow::anyhow!("--set {problem}"))?;
+    }
     if let Some(agents) = args.agents {
         scenario.agents = agents;
     }
     if let Some(rate) = args.answer_rate {
-        scenario.answer_rate = sim::scenario::Profile::Always(rate);
+        scenario.answer_rate = Profile::Always(rate);
+    }
+    if let Some(hours) = args.hours {
+        scenario.hours = hours;
     }
     if let Some(shifts) = args.shifts {
         scenario.shifts = shifts;
+    }
+    if let Some(days) = args.days {
+        scenario.days = days;
     }
     if let Some(seed) = args.seed {
         scenario.seed = seed;
     }
     Ok(scenario)
+}
+
+/// A scenario file; what is wrong with it goes to standard error, each at its place.
+fn read(path: &Path) -> anyhow::Result<Scenario> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the scenario {name}"))?;
+    Scenario::read(&name, &text).map_err(|problems| {
+        for problem in &problems {
+            eprintln!("{problem}\n");
+        }
+        anyhow::anyhow!("the scenario {name} cannot be run as it stands")
+    })
 }
 
 /// Chaotic shifts under the checker.

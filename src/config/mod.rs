@@ -4,6 +4,7 @@
 //! `ivr/*.toml` and `rules/*.toml`; prompts are WAV files under `prompts/`. The same files are
 //! embedded in the binary as the defaults that `tandem demo` runs on.
 
+mod cards;
 mod files;
 mod problem;
 mod source;
@@ -230,7 +231,8 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .ok()
             .and_then(|id| campaign_texts.get(&id));
         let is_of_trunk_file = rest.contains(".blocks.") || kind == "pools";
-        match (kind, campaign, rule_texts.get(rest)) {
+        let (rule_set, at) = rest.split_once('.').unwrap_or((rest, ""));
+        match (kind, campaign, rule_texts.get(rule_set)) {
             // campaigns.spring.rules is the key `rules` of its own file.
             ("campaigns", Some(text), _) => {
                 let is_of_trunks = problem.message.starts_with("there is no trunk")
@@ -239,9 +241,7 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                     checked.say(text, key, &problem.message, &problem.remedy);
                 }
             }
-            ("rules", _, Some(text)) => {
-                checked.say(text, "rule", &problem.message, &problem.remedy)
-            }
+            ("rules", _, Some(text)) => checked.say(text, at, &problem.message, &problem.remedy),
             _ if is_of_trunk_file => checked.say(
                 &trunks_text,
                 &problem.path,
@@ -295,10 +295,34 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .then(|| names.sources.clone()),
         ..ivr::CheckContext::default()
     };
+    let mut campaigns = dialer.campaigns.values();
+    let hides_cards = campaigns.find_map(|campaign| {
+        let sets = dialer::rules::resolve(&campaign.rules, &dialer.rules);
+        let mut rules = sets.into_iter().flat_map(|set| set.rules);
+        rules
+            .find(|rule| rule.card_digits_hidden)
+            .map(|rule| rule.id)
+    });
     let flows: Option<BTreeSet<FlowId>> = match ivr::parse_all(&flow_files, &context) {
         Ok(flows) => {
             for flow in flows.values() {
                 checked.diagnostics(&flow_files, &flow.warnings);
+                let Some(rule) = &hides_cards else {
+                    continue;
+                };
+                let text = flow_files.iter().find(|(file, _)| *file == flow.file);
+                let text = text.map(|(file, text)| Text {
+                    file: file.clone(),
+                    text: text.clone(),
+                });
+                for (node, taken_for) in text.iter().flat_map(|_| cards::exposed(flow)) {
+                    checked.say(
+                        text.as_ref().expect("iterated over above"),
+                        &format!("node.{node}"),
+                        &format!("it may collect a payment card and shows the digits: {taken_for} ({rule})"),
+                        "write sensitive = true at the node",
+                    );
+                }
             }
             Some(flows.keys().copied().collect())
         }

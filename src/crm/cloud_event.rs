@@ -65,6 +65,8 @@ pub fn subject(fact: &Fact) -> String {
         }
         Fact::CallbackDue { lead, .. } => lead.to_string(),
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
+        Fact::DoNotCallAdded { number } => number.masked().to_string(),
+        Fact::DoNotCallLoaded { list, .. } => list.to_string(),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
         | Fact::CallClassified { .. }
@@ -72,6 +74,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallUnbridged { .. }
+        | Fact::CallMessageStarted { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }

@@ -308,22 +308,16 @@ impl Exchange {
     /// A port of our own for a new leg; none when the range is used up.
     pub(super) fn open_port(&mut self, agent: Option<model::AgentId>) -> Option<Leg> {
         match self.setup.ports.open() {
-            Ok(socket) => {
-                let port = socket
-                    .local_addr()
-                    .map(|addr| addr.port())
-                    .unwrap_or_default();
-                Some(Leg {
-                    agent,
-                    rtp: std::net::SocketAddr::new(self.setup.media_address, port),
-                    socket: Some(socket),
-                    sdp_version: 1,
-                    our_offer: None,
-                    our_answer: None,
-                    is_held: false,
-                    is_open: false,
-                })
-            }
+            Ok((socket, port)) => Some(Leg {
+                agent,
+                rtp: std::net::SocketAddr::new(self.setup.media_address, port),
+                socket: Some(socket),
+                sdp_version: 1,
+                our_offer: None,
+                our_answer: None,
+                is_held: false,
+                is_open: false,
+            }),
             Err(error) => {
                 tracing::error!(%error, "no port for RTP; widen media.ports");
                 None

@@ -3,15 +3,17 @@
 //! The control thread sends [`Order`]s over a bounded channel; workers send [`Report`]s back. No
 //! packet ever passes the control thread.
 //!
-//! Read [`Media`] (starting, routing, stopping), then `worker.rs` (a tick), then what it uses:
+//! Read [`Media`] (starting, routing, stopping), then `worker.rs` (a tick) and `leg.rs`, then what it uses:
 //! sockets from [`ports`], clips from [`prompts`], files by `recorder.rs`. There is no RTCP yet:
 //! what arrives on the RTP port is dropped, and nobody listens on the port above.
 
+mod leg;
 pub mod ports;
 pub mod prompts;
 mod recorder;
 mod worker;
 
+use crate::net::waker as net;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use media::Clip;
 use model::{LegId, PlayId, RecordingId};
@@ -77,7 +79,7 @@ pub enum Order {
     },
     /// End it.
     StopRecord { recording: RecordingId },
-    /// The leg is over: its socket closes at once; `Closed` tells its counters.
+    /// The leg is over: its socket closes, within 100 ms where nothing else is heard; `Closed` tells its counters.
     Close { leg: LegId },
     /// End the thread after closing everything.
     Stop,
@@ -185,16 +187,22 @@ pub enum OrderError {
     Apart(Box<Order>),
 }
 
+/// One worker thread, from outside.
+struct Worker {
+    orders: Sender<Order>,
+    waker: net::Waker,
+    legs: usize,
+}
+
 /// The running media threads, as the control thread holds them.
 ///
 /// Two legs that are ever bridged or recorded together must live on the same worker: [`Media::place`]
 /// the second near the first before it is opened. Other legs go where the fewest are.
 pub struct Media {
-    workers: Vec<Sender<Order>>,
+    workers: Vec<Worker>,
     threads: Vec<JoinHandle<()>>,
     recorder: Option<(Sender<recorder::ToRecorder>, JoinHandle<()>)>,
     legs: BTreeMap<LegId, usize>,
-    load: Vec<usize>,
 }
 
 impl Media {
@@ -216,12 +224,22 @@ impl Media {
             threads: Vec::new(),
             recorder: Some((blocks.clone(), thread)),
             legs: BTreeMap::new(),
-            load: vec![0; count],
         };
         for n in 0..count {
             let (orders, orders_of) = bounded(ORDERS_MAX);
-            let worker = worker::Worker::new(&config, n, orders_of, reporter(), blocks.clone())?;
-            media.workers.push(orders);
+            let waker = net::Waker::new()?;
+            let worker = worker::Worker::new(
+                &config,
+                n,
+                (orders_of, waker.clone()),
+                reporter(),
+                blocks.clone(),
+            )?;
+            media.workers.push(Worker {
+                orders,
+                waker,
+                legs: 0,
+            });
             let name = format!("media-{n}");
             media.threads.push(
                 std::thread::Builder::new()
@@ -238,14 +256,14 @@ impl Media {
         if self.legs.contains_key(&leg) {
             return;
         }
-        let fewest = (0..self.load.len())
-            .min_by_key(|n| self.load[*n])
+        let fewest = (0..self.workers.len())
+            .min_by_key(|n| self.workers[*n].legs)
             .expect("there is a worker");
         let worker = near
             .and_then(|n| self.legs.get(&n).copied())
             .unwrap_or(fewest);
         self.legs.insert(leg, worker);
-        self.load[worker] += 1;
+        self.workers[worker].legs += 1;
     }
 
     /// Gives an order to the worker of `leg`, without waiting. `Open` places the leg if nobody did;
@@ -294,7 +312,7 @@ impl Media {
         if let Some(leg) = closes
             && self.legs.remove(&leg).is_some()
         {
-            self.load[worker] -= 1;
+            self.workers[worker].legs -= 1;
         }
         Ok(())
     }
@@ -308,7 +326,10 @@ impl Media {
 impl Drop for Media {
     fn drop(&mut self) {
         // A worker whose channel is gone stops as if told to.
-        self.workers.clear();
+        for Worker { orders, waker, .. } in self.workers.drain(..) {
+            drop(orders);
+            waker.wake();
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a media worker had panicked");
@@ -323,11 +344,28 @@ impl Drop for Media {
     }
 }
 
-fn send(worker: &Sender<Order>, order: Order) -> Result<(), OrderError> {
-    worker.try_send(order).map_err(|e| match e {
+fn send(worker: &Worker, order: Order) -> Result<(), OrderError> {
+    // What begins or ends without anything to be heard is not worth a wake: a worker with audio is
+    // awake, one that plays looks every 20 ms, any other every 100 ms; and whatever a leg is to hear
+    // comes with an order that wakes it.
+    let waits = match &order {
+        Order::Open { .. } => worker.legs > 1,
+        Order::Close { .. } | Order::StopPlay { .. } | Order::Unbridge { .. } => true,
+        Order::Change { .. }
+        | Order::Play { .. }
+        | Order::Bridge { .. }
+        | Order::Record { .. }
+        | Order::StopRecord { .. }
+        | Order::Stop => false,
+    };
+    worker.orders.try_send(order).map_err(|e| match e {
         TrySendError::Full(order) => OrderError::Full(Box::new(order)),
         TrySendError::Disconnected(order) => OrderError::Stopped(Box::new(order)),
-    })
+    })?;
+    if !waits {
+        worker.waker.wake();
+    }
+    Ok(())
 }
 
 /// Where reports go: into the channel if there is room, else they wait here. Never blocks.
@@ -362,11 +400,20 @@ impl Reporter {
         self.waiting.is_empty()
     }
 
-    /// Hands over what fits, and wakes the control thread once.
+    /// Hands over what fits, and wakes the control thread once; not for counters, which wait until
+    /// it wakes for something else.
     fn flush(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
+        let is_urgent = self.waiting.iter().any(|report| match report {
+            Report::Closed { .. } => false,
+            Report::Digit { .. }
+            | Report::PromptFinished { .. }
+            | Report::MediaLost { .. }
+            | Report::Recorded { .. }
+            | Report::RecordFailed { .. } => true,
+        });
         while let Some(report) = self.waiting.pop_front() {
             match self.reports.try_send(report) {
                 Ok(()) => {}
@@ -378,7 +425,9 @@ impl Reporter {
                 Err(TrySendError::Disconnected(_)) => self.waiting.clear(),
             }
         }
-        (self.waker)();
+        if is_urgent {
+            (self.waker)();
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! worker closes the socket.
 
 use model::Rng;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::io::ErrorKind;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use thiserror::Error;
 
@@ -65,12 +66,12 @@ impl Ports {
         })
     }
 
-    /// A non-blocking socket on a random free even port. Tries every port once, from a random one on:
+    /// A non-blocking socket on a random free even port, and which. Tries every port once, from a random one on:
     /// a nearly full range costs a few microseconds per taken port.
     ///
     /// # Errors
     /// [`PortsError::Exhausted`] or [`PortsError::Bind`].
-    pub fn open(&mut self) -> Result<UdpSocket, PortsError> {
+    pub fn open(&mut self) -> Result<(UdpSocket, u16), PortsError> {
         let bind = |source| PortsError::Bind {
             ip: self.ip,
             source,
@@ -78,11 +79,8 @@ impl Ports {
         let start = self.rng.below(u64::from(self.count)) as u32;
         for i in 0..self.count {
             let port = self.first + 2 * ((start + i) % self.count) as u16;
-            match UdpSocket::bind((self.ip, port)) {
-                Ok(socket) => {
-                    socket.set_nonblocking(true).map_err(bind)?;
-                    return Ok(socket);
-                }
+            match bound(SocketAddr::new(self.ip, port)) {
+                Ok(socket) => return Ok((socket, port)),
                 Err(e)
                     if matches!(e.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
                 Err(e) => return Err(bind(e)),
@@ -93,6 +91,18 @@ impl Ports {
             *self.range.end(),
         ))
     }
+}
+
+/// Non-blocking from the start: two system calls, which the standard library needs three for.
+fn bound(at: SocketAddr) -> std::io::Result<UdpSocket> {
+    let family = match at {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    net::bind(&socket, &at)?;
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -113,8 +123,9 @@ mod tests {
     fn a_port_is_even_exhausts_and_comes_back() {
         let range = free_range();
         let mut ports = Ports::new(LOOPBACK, range.clone(), 1).unwrap();
-        let first = ports.open().unwrap();
-        assert_eq!(first.local_addr().unwrap().port(), *range.start());
+        let (first, port) = ports.open().unwrap();
+        assert_eq!(port, *range.start());
+        assert_eq!(first.local_addr().unwrap().port(), port);
         assert!(matches!(ports.open(), Err(PortsError::Exhausted(..))));
         drop(first);
         assert!(ports.open().is_ok());
@@ -126,7 +137,10 @@ mod tests {
         let sockets: Vec<_> = (0..20).map(|_| ports.open().unwrap()).collect();
         let numbers: Vec<u16> = sockets
             .iter()
-            .map(|s| s.local_addr().unwrap().port())
+            .map(|(socket, port)| {
+                assert_eq!(socket.local_addr().unwrap().port(), *port);
+                *port
+            })
             .collect();
         assert!(numbers.iter().all(|n| n % 2 == 0 && *n > 20_001));
         assert!(!numbers.is_sorted());

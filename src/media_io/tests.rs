@@ -678,9 +678,22 @@ fn the_waker_is_called_for_reports_and_stopping_closes_all() {
         ..MediaConfig::default()
     })
     .unwrap();
-    let _a = Phone::open(&mut media, 1, |_| {});
+    let a = Phone::open(&mut media, 1, |_| {});
+    let (play, nothing) = (PlayId(1), Vec::new());
+    let order = Order::Play {
+        leg: a.leg,
+        play,
+        clips: nothing,
+        repeat: false,
+    };
+    media.order(a.leg, order).unwrap();
+    assert!(wakes.recv_timeout(WAIT).is_ok());
+    assert!(matches!(
+        reports.try_recv().unwrap(),
+        Report::PromptFinished { .. }
+    ));
     media.stop();
-    assert!(wakes.try_recv().is_ok());
+    assert!(wakes.try_recv().is_err(), "counters are not worth a wake");
     assert!(matches!(
         reports.try_recv().unwrap(),
         Report::Closed { leg: LegId(1), .. }

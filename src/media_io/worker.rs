@@ -1,22 +1,24 @@
 //! One media worker: a thread that owns the sockets of its legs.
 //!
-//! It never wakes for a packet. Every tick it sleeps to an absolute time, takes its orders, harvests
-//! with one `epoll_wait` what arrived, relays each packet in place, and sends the prompts that are
-//! due. Without legs it sleeps in its order channel. No packet costs an allocation, a lock or a log.
+//! While audio flows it never wakes for a packet. Every tick it sleeps to an absolute time, takes its
+//! orders, harvests with one `epoll_wait` what arrived, relays each packet in place, and sends the
+//! prompts that are due. Where no audio arrives it dozes in epoll until a packet, an order or a prompt
+//! is due. No packet costs an allocation, a lock or a log.
 //!
 //! ```text
 //! sleep to the tick ─► orders ─► harvest: recv, judge, count, record, relay ─► prompts due ─► reports
 //!        ▲                                                                                      │
-//!        └──────────────── no leg: wait for an order ◄─────────────────────────────────────────┘
+//!        └─────────────────────── nothing arrived lately: doze ◄───────────────────────────────┘
 //! ```
 
+use super::leg::{Channel, Kind, Leg, Play};
 use super::recorder::{Block, ToRecorder};
-use super::{LegCounters, MediaConfig, Order, Report, Reporter, Session, now_us};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
-use media::dtmf::rfc4733;
-use media::reception::{Arrival, Reception};
-use media::relay::{Admission, Latch, Outgoing};
-use media::rtp::{HEADER_BYTES, Packet};
+use super::{MediaConfig, Order, Report, Reporter, Session, now_us};
+use crate::net::waker::Waker;
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use media::reception::Arrival;
+use media::relay::Admission;
+use media::rtp::Packet;
 use media::{Clip, Codec, FRAME_SAMPLES, FRAME_US};
 use model::{LegId, PlayId, RecordingId, Rng};
 use rustix::event::epoll;
@@ -26,7 +28,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Longest datagram taken whole; a longer one is no telephone audio and is counted as malformed.
 const DATAGRAM_MAX: usize = 2048;
@@ -44,11 +45,15 @@ const DRAIN_MAX: usize = 1024;
 /// Orders taken in one tick.
 const ORDERS_PER_TICK: usize = 1024;
 
-/// Without a packet and a prompt for so many ticks, the worker skips ticks: legs that are held, or
-/// whose peers send nothing, cost a fifth.
+/// Without a packet for so many ticks (50 ms of 2), the worker dozes: legs that are held, or whose
+/// peers send nothing, cost nothing. More than the 20 ms between two packets of a single leg.
 const QUIET_TICKS: u32 = 25;
-/// So many ticks are slept through at once then: 10 ms of 2. The first packet and an order wait for it.
-const QUIET_STRIDE: u64 = 5;
+
+/// What the recorder or the control thread had no room for is handed over after this.
+const HAND_OVER_US: u64 = 10_000;
+
+/// The waker's name in epoll; no leg has this index.
+const WAKER: u64 = u64::MAX;
 
 /// How often every leg is looked at for timeouts.
 const SCAN_US: u64 = 100_000;
@@ -63,6 +68,8 @@ const CATCH_UP_TICKS: u64 = 50;
 
 pub(super) struct Worker {
     orders: Receiver<Order>,
+    /// Rung for most orders.
+    waker: Waker,
     reporter: Reporter,
     recorder: Sender<ToRecorder>,
     /// Begins and ends the recorder had no room for.
@@ -81,56 +88,14 @@ pub(super) struct Worker {
     recordings: BTreeMap<RecordingId, Recorded>,
     ticked: u64,
     scanned_us: u64,
-    /// Ticks since something arrived or was played.
+    /// Ticks since something arrived.
     quiet: u32,
-}
-
-struct Leg {
-    id: LegId,
-    socket: UdpSocket,
-    session: Session,
-    latch: Latch,
-    /// The kernel filters the source.
-    connected: bool,
-    /// What still waits in the socket may be from before it was connected.
-    unfiltered: bool,
-    out: Outgoing,
-    reception: Reception,
-    digits: rfc4733::Receiver,
-    bridge: Option<usize>,
-    play: Option<Play>,
-    recording: Option<Channel>,
-    opened_us: u64,
-    /// Time without a packet while one was expected.
-    silent_us: u64,
-    lost_told: bool,
-    counters: LegCounters,
-}
-
-struct Play {
-    id: PlayId,
-    clips: Vec<Arc<Clip>>,
-    clip: usize,
-    offset: usize,
-    repeat: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Channel {
-    recording: RecordingId,
-    right: bool,
 }
 
 struct Recorded {
     left: LegId,
     right: LegId,
     dropped: u64,
-}
-
-enum Kind {
-    Audio(Codec),
-    Event,
-    Other,
 }
 
 /// Whether the thread goes on.
@@ -143,7 +108,7 @@ impl Worker {
     pub(super) fn new(
         config: &MediaConfig,
         n: usize,
-        orders: Receiver<Order>,
+        (orders, waker): (Receiver<Order>, Waker),
         reporter: Reporter,
         recorder: Sender<ToRecorder>,
     ) -> io::Result<Worker> {
@@ -154,12 +119,16 @@ impl Worker {
             .find(|n| FRAME_US.is_multiple_of(*n))
             .unwrap_or(1);
         let tick_us = FRAME_US / slots;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let data = epoll::EventData::new_u64(WAKER);
+        epoll::add(&epoll, waker.fd(), data, epoll::EventFlags::IN)?;
         Ok(Worker {
             orders,
+            waker,
             reporter,
             recorder,
             recorder_waiting: VecDeque::new(),
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            epoll,
             tick_us,
             rtp_timeout_us: config.rtp_timeout.as_micros() as u64,
             core: config.cores.get(n).copied(),
@@ -171,7 +140,7 @@ impl Worker {
             recordings: BTreeMap::new(),
             ticked: 0,
             scanned_us: 0,
-            quiet: 0,
+            quiet: QUIET_TICKS,
         })
     }
 
@@ -191,28 +160,27 @@ impl Worker {
         let mut buffer = [0; DATAGRAM_MAX];
         let mut next_us = now_us();
         loop {
-            let ordered = if self.by_id.is_empty() {
-                let ordered = self.wait_for_order();
-                // Nobody waited for these ticks.
+            let got = if self.quiet >= QUIET_TICKS {
+                let got = self.doze(&mut events);
                 next_us = now_us();
-                (self.ticked, self.scanned_us) = (next_us / self.tick_us, next_us);
-                ordered
+                // Nobody waited for the time in between.
+                if self.wheel.iter().all(Vec::is_empty) {
+                    self.ticked = next_us / self.tick_us;
+                }
+                if self.by_id.is_empty() {
+                    self.scanned_us = next_us;
+                }
+                Some(got)
             } else {
-                let stride = if self.quiet >= QUIET_TICKS {
-                    QUIET_STRIDE
-                } else {
-                    1
-                };
-                next_us = sleep_until(next_us + stride * self.tick_us);
-                Next::Go
+                next_us = sleep_until(next_us + self.tick_us);
+                None
             };
             let mut now = now_us();
-            if matches!(ordered, Next::End) || matches!(self.take_orders(now), Next::End) {
+            if matches!(self.take_orders(now), Next::End) {
                 break;
             }
-            let has_arrived = self.harvest(&mut events, &mut buffer, now);
-            let is_playing = self.wheel.iter().any(|slot| !slot.is_empty());
-            self.quiet = if has_arrived || is_playing {
+            let has_arrived = self.harvest(&mut events, got, &mut buffer, now);
+            self.quiet = if has_arrived {
                 0
             } else {
                 self.quiet.saturating_add(1)
@@ -236,19 +204,38 @@ impl Worker {
         self.reporter.flush();
     }
 
-    fn wait_for_order(&mut self) -> Next {
-        let order = if self.reporter.is_empty() && self.recorder_waiting.is_empty() {
-            self.orders
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            self.orders.recv_timeout(Duration::from_millis(10))
-        };
-        match order {
-            Ok(order) => self.obey(order, now_us()),
-            Err(RecvTimeoutError::Timeout) => Next::Go,
-            Err(RecvTimeoutError::Disconnected) => Next::End,
+    /// Sleeps until a packet arrives, somebody wakes it, or a prompt or a scan is due; returns how many
+    /// sockets have something.
+    fn doze(&mut self, events: &mut [epoll::Event]) -> usize {
+        let now = now_us();
+        let tick = now / self.tick_us;
+        let slots = self.wheel.len() as u64;
+        let first = self.ticked.max(tick.saturating_sub(slots)) + 1;
+        let prompt = (first..=tick + slots)
+            .find(|tick| !self.wheel[(tick % slots) as usize].is_empty())
+            .map(|tick| tick * self.tick_us);
+        let scan = (!self.by_id.is_empty()).then_some(self.scanned_us + SCAN_US);
+        let retry = (!self.reporter.is_empty() || !self.recorder_waiting.is_empty())
+            .then_some(now + HAND_OVER_US);
+        let until = [prompt, scan, retry].into_iter().flatten().min();
+        if !self.waker.may_sleep() {
+            self.waker.awake();
+            return 0;
         }
+        let wait = until.map(|until| {
+            let us = until.saturating_sub(now);
+            rustix::time::Timespec {
+                tv_sec: (us / 1_000_000) as i64,
+                tv_nsec: (us % 1_000_000 * 1000) as _,
+            }
+        });
+        let got = match epoll::wait(&self.epoll, &mut *events, wait.as_ref()) {
+            Ok(got) => got,
+            Err(rustix::io::Errno::INTR) => 0,
+            Err(error) => panic!("our own epoll instance always can be asked: {error}"),
+        };
+        self.waker.awake();
+        got
     }
 
     fn take_orders(&mut self, now: u64) -> Next {
@@ -318,7 +305,10 @@ impl Worker {
                 right,
                 file,
             } => self.record(recording, left, right, file, now),
-            Order::StopRecord { recording } => self.stop_record(recording, now),
+            Order::StopRecord { recording } => {
+                self.take_what_waits(recording, now);
+                self.stop_record(recording, now);
+            }
             Order::Close { leg } => {
                 if let Some(&index) = self.by_id.get(&leg) {
                     self.close(index);
@@ -341,30 +331,8 @@ impl Worker {
             self.legs.push(None);
             self.legs.len() - 1
         });
-        let numbers = self.rng.next_u64();
-        let mut leg = Leg {
-            id,
-            session,
-            latch: Latch::new(session.remote, session.latch),
-            connected: false,
-            unfiltered: false,
-            out: Outgoing::new(
-                numbers as u32,
-                (numbers >> 32) as u16,
-                self.rng.next_u64() as u32,
-            ),
-            reception: Reception::default(),
-            digits: rfc4733::Receiver::default(),
-            bridge: None,
-            play: None,
-            recording: None,
-            opened_us: now,
-            silent_us: 0,
-            lost_told: false,
-            counters: LegCounters::default(),
-            socket,
-        };
-        leg.filter();
+        let numbers = [self.rng.next_u64(), self.rng.next_u64()];
+        let leg = Leg::new(id, socket, session, numbers, now);
         let data = epoll::EventData::new_u64(index as u64);
         if let Err(error) = epoll::add(&self.epoll, &leg.socket, data, epoll::EventFlags::IN) {
             // Without events the leg is deaf, but it can still be played to; its timeout will tell.
@@ -475,6 +443,19 @@ impl Worker {
         });
     }
 
+    /// What was said before the order to stop belongs into the recording.
+    fn take_what_waits(&mut self, recording: RecordingId, now: u64) {
+        let Some(recorded) = self.recordings.get(&recording) else {
+            return;
+        };
+        let mut buffer = [0; DATAGRAM_MAX];
+        for leg in [recorded.left, recorded.right] {
+            if let Some(&index) = self.by_id.get(&leg) {
+                self.receive(index, true, &mut buffer, now);
+            }
+        }
+    }
+
     fn stop_record(&mut self, recording: RecordingId, now: u64) {
         let Some(recorded) = self.recordings.remove(&recording) else {
             return;
@@ -512,10 +493,11 @@ impl Worker {
         self.reporter.flush();
     }
 
-    /// Takes what arrived; whether there was anything.
+    /// Takes what arrived, beginning with the `asked` sockets that are known; whether there was anything.
     fn harvest(
         &mut self,
         events: &mut [epoll::Event],
+        mut asked: Option<usize>,
         buffer: &mut [u8; DATAGRAM_MAX],
         now: u64,
     ) -> bool {
@@ -525,14 +507,23 @@ impl Worker {
                 tv_sec: 0,
                 tv_nsec: 0,
             };
-            let got = match epoll::wait(&self.epoll, &mut *events, Some(&none)) {
-                Ok(got) => got,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => panic!("our own epoll instance always can be asked: {error}"),
+            let got = match asked.take() {
+                Some(got) => got,
+                None => match epoll::wait(&self.epoll, &mut *events, Some(&none)) {
+                    Ok(got) => got,
+                    Err(rustix::io::Errno::INTR) => continue,
+                    Err(error) => panic!("our own epoll instance always can be asked: {error}"),
+                },
             };
-            has_arrived |= got > 0;
             for event in &events[..got] {
-                self.receive(event.data.u64() as usize, buffer, now);
+                match event.data.u64() {
+                    WAKER => self.waker.clear(),
+                    index => {
+                        has_arrived = true;
+                        // An order may have closed the leg since: then there is nothing to receive.
+                        self.receive(index as usize, false, buffer, now);
+                    }
+                }
             }
             // Level-triggered: what stays in a socket is told again, next tick at the latest.
             if got < EVENTS {
@@ -542,8 +533,8 @@ impl Worker {
         has_arrived
     }
 
-    /// Takes one datagram of a leg; all of them while they may be from before the kernel's filter.
-    fn receive(&mut self, index: usize, buffer: &mut [u8; DATAGRAM_MAX], now: u64) {
+    /// Takes one datagram of a leg, or all of them: always while they may be from before the kernel's filter.
+    fn receive(&mut self, index: usize, all: bool, buffer: &mut [u8; DATAGRAM_MAX], now: u64) {
         for _ in 0..DRAIN_MAX {
             let Some(leg) = &mut self.legs[index] else {
                 return;
@@ -564,7 +555,7 @@ impl Worker {
                 // An ICMP error of something we sent: the peer is not there yet, or no more.
                 Err(_) => {}
             }
-            if !self.legs[index].as_ref().is_some_and(|l| l.unfiltered) {
+            if !all && !self.legs[index].as_ref().is_some_and(|l| l.unfiltered) {
                 return;
             }
         }
@@ -703,110 +694,6 @@ impl Worker {
                 leg.silence(now);
             }
         }
-    }
-}
-
-impl Leg {
-    fn kind(&self, payload_type: u8) -> Kind {
-        // Peers may send any codec both sides named; both laws always are.
-        match payload_type {
-            t if Some(t) == self.session.telephone_event => Kind::Event,
-            t if t == self.session.payload_type => Kind::Audio(self.session.codec),
-            0 => Kind::Audio(Codec::Pcmu),
-            8 => Kind::Audio(Codec::Pcma),
-            _ => Kind::Other,
-        }
-    }
-
-    fn plays(&self, play: PlayId) -> bool {
-        self.play.as_ref().is_some_and(|p| p.id == play)
-    }
-
-    /// Lets the kernel filter the source, once it is settled.
-    fn filter(&mut self) {
-        if self.latch.locked() {
-            self.connected = self.socket.connect(self.latch.remote()).is_ok();
-            self.unfiltered = true;
-        }
-    }
-
-    fn change(&mut self, session: Session) {
-        let old = std::mem::replace(&mut self.session, session);
-        if old.remote == session.remote && old.latch == session.latch {
-            return;
-        }
-        self.latch = Latch::new(session.remote, session.latch);
-        if self.connected && !self.latch.locked() {
-            // Any source may come again. If that fails, only the old one is heard: safe, and the
-            // timeout tells.
-            self.connected = rustix::net::connect_unspec(&self.socket).is_err();
-        }
-        self.filter();
-    }
-
-    /// A failure is the network's: the receiver sees loss, and our own timeout ends dead calls.
-    fn send(&mut self, bytes: &[u8]) {
-        let sent = if self.connected {
-            self.socket.send(bytes)
-        } else {
-            self.socket.send_to(bytes, self.latch.remote())
-        };
-        if sent.is_ok() {
-            self.counters.sent += 1;
-        }
-    }
-
-    fn silence(&mut self, now: u64) {
-        let mut packet = [self.session.codec.silence(); HEADER_BYTES + FRAME_SAMPLES];
-        self.own(now, &mut packet);
-    }
-
-    fn own(&mut self, now: u64, packet: &mut [u8; HEADER_BYTES + FRAME_SAMPLES]) {
-        let head = packet.first_chunk_mut().expect("it begins with a header");
-        self.out
-            .own(now, FRAME_SAMPLES as u32, self.session.payload_type, head);
-        self.send(packet);
-    }
-
-    /// Sends the next 20 ms of what plays; or, at its end, says what ended.
-    fn play_frame(&mut self, now: u64) -> Option<PlayId> {
-        let codec = self.session.codec;
-        let mut packet = [codec.silence(); HEADER_BYTES + FRAME_SAMPLES];
-        let play = self.play.as_mut().expect("the wheel names legs that play");
-        if !play.fill(codec, &mut packet[HEADER_BYTES..]) {
-            return Some(play.id);
-        }
-        if self.session.send {
-            self.own(now, &mut packet);
-        }
-        None
-    }
-}
-
-impl Play {
-    /// Fills in what plays next, over the borders of clips; what is left stays silence. `false` at the
-    /// end, when there is nothing left to fill in.
-    fn fill(&mut self, codec: Codec, mut out: &mut [u8]) -> bool {
-        let room = out.len();
-        while !out.is_empty() {
-            let Some(clip) = self.clips.get(self.clip) else {
-                if !self.repeat {
-                    break;
-                }
-                self.clip = 0;
-                continue;
-            };
-            let rest = &clip.bytes(codec)[self.offset..];
-            let n = rest.len().min(out.len());
-            let (now, later) = out.split_at_mut(n);
-            now.copy_from_slice(&rest[..n]);
-            out = later;
-            self.offset += n;
-            if n == rest.len() {
-                (self.clip, self.offset) = (self.clip + 1, 0);
-            }
-        }
-        out.len() < room
     }
 }
 

@@ -1,10 +1,17 @@
-//! Wakes the control thread out of its sleep in epoll, from any thread, with at most one system
-//! call per sleep.
+//! Wakes a thread out of its sleep in epoll, from any thread. A system call is made only for a
+//! thread that sleeps: one that is awake looks at everything before it does.
 
 use rustix::event::{EventfdFlags, eventfd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// It looks at everything before it sleeps.
+const AWAKE: u8 = 0;
+/// It is in epoll, or on its way there.
+const ASLEEP: u8 = 1;
+/// Somebody woke it since it last looked.
+const WOKEN: u8 = 2;
 
 /// A handle that wakes one sleeper. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -15,8 +22,7 @@ pub struct Waker {
 #[derive(Debug)]
 struct Inner {
     fd: OwnedFd,
-    /// Somebody has written since the sleeper last drained: no need to write again.
-    is_set: AtomicBool,
+    state: AtomicU8,
 }
 
 impl Waker {
@@ -26,14 +32,14 @@ impl Waker {
         Ok(Waker {
             inner: Arc::new(Inner {
                 fd,
-                is_set: AtomicBool::new(false),
+                state: AtomicU8::new(AWAKE),
             }),
         })
     }
 
-    /// Wakes the sleeper, now or at its next sleep.
+    /// Wakes the sleeper, now or before its next sleep. Put what it is to see where it looks first.
     pub fn wake(&self) {
-        if !self.inner.is_set.swap(true, Ordering::AcqRel) {
+        if self.inner.state.swap(WOKEN, Ordering::SeqCst) == ASLEEP {
             // Only a full counter can fail here, and a full counter wakes as well.
             if let Err(error) = rustix::io::write(&self.inner.fd, &1u64.to_ne_bytes()) {
                 tracing::trace!(%error, "waker was already set");
@@ -42,12 +48,25 @@ impl Waker {
     }
 
     /// The sleeper is awake and about to look at everything.
-    pub fn drain(&self) {
-        if self.inner.is_set.swap(false, Ordering::AcqRel) {
-            let mut counter = [0u8; 8];
-            if let Err(error) = rustix::io::read(&self.inner.fd, &mut counter) {
-                tracing::trace!(%error, "waker had nothing to drain");
-            }
+    pub fn awake(&self) {
+        self.inner.state.swap(AWAKE, Ordering::SeqCst);
+    }
+
+    /// The sleeper has looked at everything and wants to sleep; false where somebody woke it
+    /// meanwhile, and it has to look again.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        self.inner
+            .state
+            .compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Epoll said that [`Waker::fd`] is readable.
+    pub fn clear(&self) {
+        let mut counter = [0u8; 8];
+        if let Err(error) = rustix::io::read(&self.inner.fd, &mut counter) {
+            tracing::trace!(%error, "waker had nothing to clear");
         }
     }
 
@@ -60,5 +79,38 @@ impl Waker {
     pub fn as_fn(&self) -> Arc<dyn Fn() + Send + Sync> {
         let waker = self.clone();
         Arc::new(move || waker.wake())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    fn is_readable(waker: &Waker) -> bool {
+        let fd = waker.fd();
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&now)).unwrap() > 0
+    }
+
+    #[test]
+    fn only_a_sleeper_costs_a_write_and_nobody_sleeps_over_a_wake() {
+        let waker = Waker::new().unwrap();
+        waker.wake();
+        assert!(!is_readable(&waker), "it is awake");
+        assert!(!waker.may_sleep(), "it has to look first");
+        waker.awake();
+        assert!(waker.may_sleep());
+        waker.wake();
+        waker.wake();
+        assert!(is_readable(&waker));
+        waker.clear();
+        assert!(!is_readable(&waker), "two wakes were one write");
+        waker.awake();
+        assert!(waker.may_sleep());
     }
 }

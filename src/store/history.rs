@@ -4,7 +4,7 @@
 use super::StoreError;
 use dialer::caller_id::PastUse;
 use dialer::input::{PastAnswers, PastDial};
-use model::{LeadId, Utc};
+use model::{AttemptOutcome, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
@@ -63,7 +63,8 @@ pub(super) async fn load(
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
     let rows = sqlx::query(
-        "SELECT a.number, l.customer_key, a.lead, a.claimed_at FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
+        "SELECT a.number, l.customer_key, a.lead, a.claimed_at, a.outcome, a.ended_at, \
+         json_extract(l.fields, '$.subject'), json_extract(l.fields, '$.debt') FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
          WHERE a.claimed_at > ? AND (a.outcome IS NULL OR a.outcome <> 'blocked') ORDER BY a.claimed_at",
     )
     .bind(now.as_micros().saturating_sub(window_us))
@@ -79,6 +80,12 @@ pub(super) async fn load(
                     .get::<Option<String>, _>(1)
                     .unwrap_or_else(|| lead.to_string()),
                 at: Utc::from_micros(row.get(3)),
+                outcome: row
+                    .get::<Option<String>, _>(4)
+                    .and_then(|name| AttemptOutcome::from_name(&name)),
+                ended_at: row.get::<Option<i64>, _>(5).map(Utc::from_micros),
+                subject: row.get(6),
+                debt: row.get(7),
             })
         })
         .collect();

@@ -80,12 +80,12 @@ impl PlaceBook {
     }
 
     /// The index of a lead's place. `lead` is asked for only where the beginning of the number, the
-    /// zone and the states of the address were not met before.
+    /// zone and the columns of the address were not met before.
     pub(super) fn slot<'a>(
         &mut self,
         number: PhoneNumber,
         time_zone: Option<&str>,
-        states: impl Iterator<Item = &'a str>,
+        address: impl Iterator<Item = (&'a str, &'a str)>,
         lead: impl FnOnce() -> Lead,
     ) -> usize {
         let digits = number.digits().as_bytes();
@@ -95,9 +95,11 @@ impl PlaceBook {
         self.scratch.push(0);
         self.scratch
             .extend_from_slice(time_zone.unwrap_or("").as_bytes());
-        for state in states {
-            self.scratch.push(0);
-            self.scratch.extend_from_slice(state.as_bytes());
+        for (column, value) in address {
+            for part in [column, value] {
+                self.scratch.push(0);
+                self.scratch.extend_from_slice(part.as_bytes());
+            }
         }
         if let Some(slot) = self.seen.get(&self.scratch) {
             return *slot;

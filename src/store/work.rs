@@ -6,8 +6,9 @@ use super::lock::Lock;
 use super::records::{self, Disposed, Replace};
 use super::{Clock, Store, StoreError, StoreRequest};
 use crate::bus::Inbox;
+use crate::doorbell::{self, Disconnected};
 use call::Input;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Sender, TryRecvError};
 use model::{CampaignId, LeadId, Utc};
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;
@@ -22,9 +23,9 @@ use tokio::sync::Notify;
 /// few enough that the first of them does not wait noticeably for the last.
 pub const GROUP_MAX: usize = 1_024;
 
-/// Records alone wait this long for more of them, so that a busy engine pays for ten transactions a
+/// Records alone wait this long for more of them, so that a busy engine pays for four transactions a
 /// second and not for one per event. A claim, a fetch or a `Sync` is never kept waiting.
-const RECORDS_LINGER: Duration = Duration::from_millis(100);
+const RECORDS_LINGER: Duration = Duration::from_millis(250);
 
 /// Claims and fetches are refused while this much waits: the store is stalled, and dialling into a
 /// stalled store is not allowed. Records are always taken.
@@ -57,7 +58,7 @@ pub struct StoreCounters {
 /// Where requests go. Cloned freely; never blocks.
 #[derive(Clone)]
 pub struct StoreHandle {
-    requests: Sender<StoreRequest>,
+    requests: doorbell::Sender<StoreRequest>,
     inbox: Inbox,
     counters: Arc<StoreCounters>,
     outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>>,
@@ -67,14 +68,15 @@ impl StoreHandle {
     /// Asks. A claim or fetch that a stalled store would keep waiting is refused at once; records
     /// are always taken.
     pub fn request(&self, request: StoreRequest) {
-        if self.requests.len() >= REQUESTS_MAX && !is_record(&request) {
+        if self.requests.waiting() >= REQUESTS_MAX && !is_record(&request) {
             self.counters.claims_refused.fetch_add(1, Ordering::Relaxed);
             if let Some(refusal) = refusal(&request) {
                 self.inbox.send(refusal);
             }
             return;
         }
-        if self.requests.send(request).is_err() {
+        let is_urgent = !may_linger(&request);
+        if !self.requests.send(request, is_urgent) {
             tracing::error!("the store's thread is gone; a record is lost");
         }
     }
@@ -89,7 +91,7 @@ impl StoreHandle {
 
     /// Requests that wait.
     pub fn lag(&self) -> usize {
-        self.requests.len()
+        self.requests.waiting()
     }
 
     /// What the store counted.
@@ -123,7 +125,7 @@ impl StoreThread {
 impl Store {
     /// Starts the thread. Answers go to `inbox`.
     pub fn start(mut self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
-        let (requests, receiver) = unbounded();
+        let (requests, receiver) = doorbell::channel(None);
         let counters = Arc::new(StoreCounters::default());
         let outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>> = Arc::default();
         let handle = StoreHandle {
@@ -285,29 +287,35 @@ fn tell<T>(answer: &Sender<T>, is: T) {
 }
 
 impl Worker {
-    fn run(&mut self, runtime: &tokio::runtime::Runtime, receiver: &Receiver<StoreRequest>) {
+    fn run(
+        &mut self,
+        runtime: &tokio::runtime::Runtime,
+        receiver: &doorbell::Receiver<StoreRequest>,
+    ) {
         let mut pause = RETRY_FIRST;
         loop {
             let first = match self.spool.is_empty() && self.starved.is_empty() {
-                true => receiver.recv_timeout(CALLBACK_POLL),
-                false => receiver.recv_timeout(pause),
+                true => receiver.recv_until(Instant::now() + CALLBACK_POLL),
+                false => receiver.recv_until(Instant::now() + pause),
             };
-            let gone = matches!(first, Err(RecvTimeoutError::Disconnected));
+            let gone = matches!(first, Err(Disconnected));
             if gone && self.spool.is_empty() {
                 return;
             }
             let mut group: Vec<StoreRequest> = self.spool.drain(..).collect();
-            group.extend(first);
+            group.extend(first.ok().flatten());
             let mut waits = group.iter().any(|request| !may_linger(request)) || gone;
             let until = Instant::now() + RECORDS_LINGER;
             while group.len() < GROUP_MAX {
-                let next = match waits {
-                    true => receiver.try_recv().ok(),
-                    false => receiver.recv_deadline(until).ok(),
-                };
-                let Some(request) = next else { break };
-                waits |= !may_linger(&request);
-                group.push(request);
+                match receiver.try_recv() {
+                    Ok(request) => {
+                        waits |= !may_linger(&request);
+                        group.push(request);
+                    }
+                    Err(_) if waits || Instant::now() >= until => break,
+                    Err(TryRecvError::Disconnected) => break,
+                    Err(TryRecvError::Empty) => receiver.gather_until(until),
+                }
             }
             if group.is_empty() && self.starved.is_empty() {
                 runtime.block_on(self.hand_over_callbacks());

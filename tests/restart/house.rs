@@ -103,12 +103,14 @@ impl House {
         self.data().join("tandem.db")
     }
 
-    /// So many people to call.
-    pub fn import_leads(&self, count: u32) {
+    /// So many people to call; of each, the last digit of the number.
+    pub fn import_leads(&self, count: u32, mut last_digit: impl FnMut(u32) -> u32) {
         std::fs::create_dir_all(self.data()).expect("a folder");
         let mut csv = String::from("phone\n");
-        (0..count)
-            .for_each(|n| csv.push_str(&format!("+1{}5550{:03}\n", 201 + n / 1_000, n % 1_000)));
+        (0..count).for_each(|n| {
+            let (exchange, line, digit) = (200 + n / 1_000, n % 1_000, last_digit(n));
+            csv.push_str(&format!("+1201{exchange}{line:03}{digit}\n"));
+        });
         let options = ImportOptions::of("spring".parse().expect("a name"));
         let now = tandem::clock::Clock::new().now().utc;
         let report = import_csv(

@@ -211,6 +211,14 @@ fn lead(id: u64, number: &str) -> Lead {
 pub fn event_line(fact: &Fact) -> Option<String> {
     match fact {
         Fact::PacingDecided { .. } => None,
+        // What the law was asked about is the lead, which the story has just told.
+        Fact::AttemptClaimed { basis: Some(_), .. } => {
+            let mut fact = fact.clone();
+            if let Fact::AttemptClaimed { basis, .. } = &mut fact {
+                *basis = None;
+            }
+            event_line(&fact)
+        }
         _ => Some(format!("{}{}", fact.kind(), fields(&format!("{fact:?}")))),
     }
 }

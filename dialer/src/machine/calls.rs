@@ -4,6 +4,7 @@
 use super::{Dialer, GATHER_INTERVAL, Out, is_signed_in};
 use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
+use crate::law_facts::LawFacts;
 use crate::retry;
 use model::event::Verdict;
 use model::lead::LeadNext;
@@ -187,12 +188,19 @@ impl Dialer {
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
         campaign.ringing.remove(&id);
+        if attempt.dial_number > 0 {
+            let facts = self.law_facts.remove(&attempt.lead.id);
+            let facts = facts.unwrap_or_else(|| LawFacts::of(&attempt.lead));
+            self.frequency
+                .ended(&facts.whom(attempt.number), outcome, now.utc);
+        }
         let next = match next {
             Some(next) => next,
             None if attempt.withdrawn => LeadNext::Done,
             None => retry::next(
                 &campaign.config,
                 &campaign.sets,
+                attempt.agent.is_some(),
                 &attempt.lead,
                 outcome,
                 now.utc,

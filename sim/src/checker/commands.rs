@@ -1,10 +1,10 @@
 //! What the engine wants done: whether it fits the legs, the people and the law.
 
-use super::{Checker, Invariant, LEGAL_HOURS, Leg, LegState};
+use super::{Checker, Invariant, LEGAL_HOURS, Leg, LegState, TOKENS_GRAIN};
 use crate::store::Store;
 use call::Command;
 use model::screen_pop::PopPhase;
-use model::{AgentId, AttemptId, CallId, LegId, Mono, Now, PhoneNumber};
+use model::{AgentId, AttemptId, AttemptOutcome, CallId, LegId, Mono, Now, PhoneNumber, TrunkId};
 use std::collections::BTreeSet;
 
 impl Checker {
@@ -50,6 +50,7 @@ impl Checker {
             Command::DialCustomer {
                 leg,
                 call,
+                trunk,
                 number,
                 attempt,
                 ..
@@ -66,6 +67,7 @@ impl Checker {
                 }
                 self.calls.entry(*call).or_default().legs.insert(*leg);
                 self.dial(now, *attempt, *number, store);
+                self.carrier(t, *trunk, *leg, *attempt);
             }
             Command::DialAgent {
                 leg, call, agent, ..
@@ -157,8 +159,15 @@ impl Checker {
                     );
                 }
             }
-            Command::Resolve { attempt, .. } => {
+            Command::Resolve {
+                attempt, outcome, ..
+            } => {
                 self.dialled.remove(attempt);
+                if *outcome == AttemptOutcome::Abandoned {
+                    for trunk in self.trunks.values_mut() {
+                        trunk.legs.retain(|_, of| of != attempt);
+                    }
+                }
                 if !self.resolved.insert(*attempt) {
                     self.say(
                         Invariant::ResolvedOnce,
@@ -205,6 +214,35 @@ impl Checker {
             self.say(Invariant::LeadOnce, t, what);
         }
         self.dialled.insert(attempt, lead);
+    }
+
+    /// The carrier's limits at the instant of dialling.
+    fn carrier(&mut self, t: Mono, id: TrunkId, leg: LegId, attempt: AttemptId) {
+        let Some(trunk) = self.trunks.get_mut(&id) else {
+            return;
+        };
+        let rate = trunk.limits.calls_per_second;
+        let passed = t.since(trunk.tokens_at).as_secs_f64();
+        trunk.tokens = (trunk.tokens + passed * rate).min(trunk.tokens_max);
+        trunk.tokens_at = t;
+        let too_fast = trunk.tokens < 1.0 - TOKENS_GRAIN;
+        trunk.tokens -= 1.0;
+        trunk.legs.insert(leg, attempt);
+        let (calls, lines) = (trunk.legs.len(), trunk.limits.concurrent_calls);
+        if calls > lines as usize {
+            self.say(
+                Invariant::CarrierLines,
+                t,
+                format!("{leg} is call {calls} of {id}, which carries {lines}"),
+            );
+        }
+        if too_fast {
+            self.say(
+                Invariant::CarrierRate,
+                t,
+                format!("{leg} is one more than {rate} calls per second of {id}"),
+            );
+        }
     }
 
     fn dial_agent(&mut self, t: Mono, leg: LegId, call: CallId, agent: AgentId) {

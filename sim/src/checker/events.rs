@@ -1,10 +1,11 @@
 //! What the engine says has happened: whether the routing rules and the books allow it.
 
-use super::{AgentView, Checker, Invariant, Waiting};
-use acd::config::Strategy;
+use super::{AGEING_GRAIN, AgentView, Checker, Invariant, RELAXES_WITHIN, Waiting};
+use acd::config::{Ring, Strategy};
 use model::event::Withdrawal;
 use model::{
     AgentId, AgentState, AttemptOutcome, CallId, Event, Fact, LegId, Mono, OfferId, QueueId,
+    SkillId,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -175,13 +176,80 @@ impl Checker {
         }
     }
 
-    pub(super) fn may_serve(&self, agent: &AgentView, visit: &Waiting) -> bool {
+    /// Whether the agent can do what the call asks for once it has waited so long. A call that came
+    /// with credit for an earlier wait asks for what it asked for at first, or less: nobody knows.
+    pub(super) fn may_serve(&self, agent: &AgentView, visit: &Waiting, t: Mono) -> bool {
         // Levels are not in the events; who has the best level there is has every level.
+        let best = |skill: &SkillId| agent.skills.get(skill) == Some(&self.start_skills_all);
+        let waited = t.since(visit.entered).saturating_sub(RELAXES_WITHIN);
         agent.queues.contains(&visit.queue)
-            && visit
-                .skills
-                .iter()
-                .all(|skill| agent.skills.get(skill) == Some(&self.start_skills_all))
+            && match self.relaxed(visit, waited) {
+                Some(ring) if !visit.credited => {
+                    self.own_skills(visit).all(best)
+                        && ring.skills.iter().all(|need| best(&need.skill))
+                }
+                Some(_) | None => visit.skills.iter().all(best),
+            }
+    }
+
+    /// The last relaxation of the queue's demand that has come by this wait.
+    fn relaxed(&self, visit: &Waiting, waited: Duration) -> Option<&Ring> {
+        let config = &self.queues.get(&visit.queue)?.config;
+        config
+            .rings
+            .iter()
+            .rfind(|ring| Duration::from_millis(ring.after_ms) <= waited)
+    }
+
+    /// What the call asks for beside its queue.
+    fn own_skills<'a>(&'a self, visit: &'a Waiting) -> impl Iterator<Item = &'a SkillId> {
+        let of_queue = self.queues.get(&visit.queue);
+        visit.skills.iter().filter(move |skill| {
+            !of_queue
+                .is_some_and(|queue| queue.config.skills.iter().any(|need| need.skill == **skill))
+        })
+    }
+
+    /// R10: what the call asks for at the earliest moment that counts as now.
+    fn falls_short(&self, agent: &AgentView, visit: &Waiting, t: Mono) -> Option<SkillId> {
+        if visit.credited {
+            return None;
+        }
+        let waited = t.since(visit.entered) + RELAXES_WITHIN;
+        let of_queue = match self.relaxed(visit, waited) {
+            Some(ring) => &ring.skills,
+            None => &self.queues.get(&visit.queue)?.config.skills,
+        };
+        let lacks =
+            |skill: &SkillId, level: u8| agent.skills.get(skill).is_none_or(|has| *has < level);
+        let short = of_queue
+            .iter()
+            .find(|need| lacks(&need.skill, need.level))
+            .map(|need| need.skill);
+        short.or_else(|| {
+            self.own_skills(visit)
+                .find(|skill| lacks(skill, 1))
+                .copied()
+        })
+    }
+
+    /// R9: a call that waits for so long that this one, come later, may not go before it.
+    fn overtaken_too_late(&self, call: CallId, visit: &Waiting) -> Option<(CallId, Duration)> {
+        let config = &self.queues.get(&visit.queue)?.config;
+        self.waiting.iter().find_map(|(other, of)| {
+            let alike = *other != call
+                && of.queue == visit.queue
+                && of.skills == visit.skills
+                && of.offers.is_empty()
+                && !of.answered
+                && !of.credited
+                && !visit.credited
+                && of.entered < visit.entered;
+            let points = u32::try_from(i32::from(visit.priority) - i32::from(of.priority)).ok()?;
+            let bound = config.overtaken_for_at_most(points)?;
+            (alike && visit.entered.since(of.entered) > bound + AGEING_GRAIN)
+                .then_some((*other, bound))
+        })
     }
 
     fn offer(
@@ -231,9 +299,20 @@ impl Checker {
             );
             self.say(Invariant::Fifo, t, what);
         }
+        if let Some((other, bound)) = self.overtaken_too_late(call, &visit) {
+            let what = format!(
+                "{call} came more than {:.1} s after {other} and is offered before it",
+                bound.as_secs_f64()
+            );
+            self.say(Invariant::Ageing, t, what);
+        }
         let Some(chosen) = self.agents.get(&agent).cloned() else {
             return;
         };
+        if let Some(skill) = self.falls_short(&chosen, &visit, t) {
+            let what = format!("{call} asks {queue} for {skill}, and is offered to {agent}");
+            self.say(Invariant::DemandKept, t, what);
+        }
         if chosen.state != AgentState::Available || chosen.offer.is_some() {
             let what = format!(
                 "{agent} is offered {call} while {:?}, with {:?}",
@@ -245,7 +324,7 @@ impl Checker {
             let longer = self.agents.iter().find(|(_, other)| {
                 other.state == AgentState::Available
                     && other.offer.is_none()
-                    && self.may_serve(other, &visit)
+                    && self.may_serve(other, &visit, t)
                     && other.idle_since < chosen.idle_since
             });
             if let Some((other, of)) = longer {

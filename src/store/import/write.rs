@@ -80,14 +80,14 @@ impl Writer {
 
     pub(super) fn push(&mut self, draft: &Draft, columns: &Columns<'_>) {
         let list = self.list;
-        let states = draft
+        let address = draft
             .fields()
             .iter()
-            .filter(|(at, _)| dialer::zone::STATE_FIELDS.contains(&columns.field(*at)))
-            .map(|(_, value)| value.as_str());
+            .map(|(at, value)| (columns.field(*at), value.as_str()))
+            .filter(|(column, _)| dialer::place::is_address(column));
         let place = self
             .places
-            .slot(draft.numbers()[0], draft.time_zone(), states, || {
+            .slot(draft.numbers()[0], draft.time_zone(), address, || {
                 draft.lead(list, columns)
             });
         let owned = |text: Option<&str>| text.map(str::to_string);

@@ -1,0 +1,242 @@
+//! The scenarios that are shipped: each is read, stands, and is run for ten simulated minutes under
+//! the checker; each changes what it says it changes.
+
+use dialer::input::PastAnswers;
+use model::Utc;
+use model::event::Mode;
+use sim::{Controller, Options, Report, Scenario, judge, judge_with};
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config/scenarios")
+}
+
+fn shipped(name: &str) -> Scenario {
+    let file = format!("{name}.toml");
+    let text = std::fs::read_to_string(folder().join(&file)).unwrap();
+    Scenario::read(&file, &text).unwrap_or_else(|problems| panic!("{}", problems[0]))
+}
+
+fn run(scenario: Scenario, hours: f64, controller: Controller) -> Report {
+    let scenario = Scenario {
+        hours,
+        shifts: 1,
+        ..scenario
+    };
+    judge(&scenario, controller, false).unwrap()
+}
+
+#[test]
+fn every_shipped_scenario_is_read_and_runs_for_ten_minutes_under_the_checker() {
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .into()
+        })
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "answer_rate_doubles",
+            "answer_rate_halves",
+            "blended",
+            "delay_step",
+            "detector_errors",
+            "half_leave",
+            "lead_classes",
+            "mass_start",
+            "rate_by_hour",
+            "shared_campaigns",
+            "slow_agents",
+            "steady_talk",
+            "two_talks",
+        ]
+    );
+    for name in names {
+        let scenario = shipped(&name);
+        // The checker looks at every agent after every input: at twenty of the five hundred here.
+        let short = Scenario {
+            agents: scenario.agents.min(20),
+            hours: 1.0 / 6.0,
+            shifts: 1,
+            ..scenario
+        };
+        let report = judge(&short, Controller::Predictive, true)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(report.connected > 0, "{name}: {report}");
+    }
+}
+
+#[test]
+fn a_detector_that_errs_spends_the_abandonment_and_the_agents() {
+    let report = run(shipped("detector_errors"), 1.0, Controller::Predictive);
+    assert!(report.machines > 100, "{report}");
+    assert!(report.machines_connected > 0 && report.machines_connected < report.machines / 10);
+    let careless = Scenario {
+        false_positive_share: 0.1,
+        ..shipped("detector_errors")
+    };
+    let report = run(careless, 1.0, Controller::Progressive);
+    let pct = report.abandonment_pct.unwrap();
+    assert!((7.0..13.0).contains(&pct), "{report}");
+    assert!(report.abandoned * 10 < report.false_positives, "{report}");
+}
+
+#[test]
+fn campaigns_that_share_agents_have_books_of_their_own() {
+    let report = run(shipped("shared_campaigns"), 0.4, Controller::Predictive);
+    let names: Vec<&str> = report
+        .campaigns
+        .iter()
+        .map(|campaign| campaign.campaign.as_str())
+        .collect();
+    assert_eq!(names, ["appointments", "renewals", "winback"]);
+    assert!(
+        report
+            .campaigns
+            .iter()
+            .all(|campaign| campaign.connected > 5)
+    );
+    let connected: u64 = report
+        .campaigns
+        .iter()
+        .map(|campaign| campaign.connected)
+        .sum();
+    assert_eq!(connected, report.connected);
+}
+
+#[test]
+fn an_answer_that_comes_later_than_the_call_is_given_up_is_none() {
+    let later = |seconds: f64| {
+        let scenario = Scenario {
+            answer_delay_s: sim::scenario::Profile::Always(seconds),
+            ..Scenario::default()
+        };
+        run(scenario, 0.5, Controller::Progressive).connected
+    };
+    let (at_once, never) = (later(0.0), later(26.0));
+    assert!(at_once > 20 && never == 0, "{at_once}, {never}");
+}
+
+#[test]
+fn agents_who_come_one_by_one_are_signed_in_for_less() {
+    let spread = |start_spread_s: f64| {
+        let scenario = Scenario {
+            start_spread_s,
+            agents: 40,
+            hours: 0.5,
+            shifts: 1,
+            ..Scenario::default()
+        };
+        judge_with(&scenario, Controller::Progressive, Options::default())
+            .unwrap()
+            .first
+            .signed_in_us as f64
+    };
+    let share = spread(1_800.0) / spread(0.0);
+    assert!((0.4..0.6).contains(&share), "{share}");
+}
+
+#[test]
+fn a_day_begins_with_the_book_of_the_days_before() {
+    let scenario = Scenario {
+        agents: 10,
+        hours: 0.5,
+        ..Scenario::default()
+    };
+    let shift = |history: Vec<PastAnswers>| {
+        let mut setting = scenario.setting(Mode::Predictive, 1.5);
+        setting.history = history;
+        let mut world = sim::World::new(setting, 3).unwrap();
+        world.run();
+        world.tally().clone()
+    };
+    let yesterday = |abandons| {
+        vec![PastAnswers {
+            campaign: "judge".parse().unwrap(),
+            at: Utc::from_micros(sim::scenario::START_US - 20 * 3_600_000_000),
+            answers: 2_000,
+            abandons,
+        }]
+    };
+    // Who has nothing left dials no faster than agents are free; who has plenty does.
+    let (spent, plenty) = (shift(yesterday(200)), shift(yesterday(0)));
+    assert_eq!(spent.abandoned, 0);
+    assert!(
+        plenty.dials > spent.dials * 11 / 10,
+        "{} {}",
+        plenty.dials,
+        spent.dials
+    );
+    // What a shift leaves for the next is what it counted.
+    let (answers, abandons) = plenty.answers().fold((0, 0), |sum, hour| {
+        (sum.0 + hour.answers, sum.1 + hour.abandons)
+    });
+    assert_eq!(
+        (answers, abandons),
+        (plenty.connected + plenty.abandoned, plenty.abandoned)
+    );
+}
+
+#[test]
+fn days_in_a_row_are_reported_as_one_period() {
+    let scenario = Scenario {
+        agents: 3,
+        hours: 0.2,
+        days: 3,
+        shifts: 2,
+        ..Scenario::default()
+    };
+    let report = judge(&scenario, Controller::Predictive, false).unwrap();
+    let period = report.period.unwrap();
+    assert_eq!(period.days, 3);
+    assert!(period.abandonment_pct_max >= period.abandonment_pct_mean);
+    let one = Scenario {
+        days: 1,
+        ..scenario
+    };
+    let one = judge(&one, Controller::Predictive, false).unwrap();
+    assert!(one.period.is_none() && one.dials < report.dials / 2);
+}
+
+#[test]
+fn any_number_of_threads_reports_the_same_bytes() {
+    let scenario = Scenario {
+        agents: 5,
+        hours: 0.5,
+        shifts: 6,
+        ..Scenario::default()
+    };
+    let report = |threads| {
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
+        let judged = judge_with(&scenario, Controller::Predictive, options).unwrap();
+        (serde_json::to_string(&judged.report).unwrap(), judged.curve)
+    };
+    assert_eq!(report(1), report(3));
+}
+
+#[test]
+fn the_report_has_the_agreed_keys_at_its_top() {
+    let report = run(Scenario::default(), 0.2, Controller::Progressive);
+    let json = serde_json::to_value(&report).unwrap();
+    for key in [
+        "utilisation_pct",
+        "abandonment_pct",
+        "shifts_over_limit_pct",
+        "idle_seconds_mean",
+    ] {
+        assert!(json[key].is_number(), "{key}: {json}");
+        assert!(json["ci95"].as_object().unwrap().contains_key(key), "{key}");
+    }
+}
