@@ -390,15 +390,6 @@ impl Config {
                 ),
                 (Some(_) | None, _) => {}
             }
-            if !campaign.caller_id.is_empty()
-                && let Err(wrong) = campaign.caller_id.parse::<PhoneNumber>()
-            {
-                say(
-                    at("caller_id"),
-                    wrong.to_string(),
-                    "write it with + and country code, as in \"+12125550100\"",
-                );
-            }
             if campaign.rules.is_empty() {
                 say(
                     at("rules"),

@@ -502,30 +502,6 @@ impl Dialer {
         }
     }
 
-    fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
-        for campaign in self.campaigns.values_mut() {
-            let before = campaign.callbacks.len();
-            campaign
-                .callbacks
-                .retain(|pending| pending.is.lead.id != lead);
-            if campaign.hopper.withdraw(lead) || campaign.callbacks.len() < before {
-                self.held.remove(&lead);
-            }
-        }
-        let looked_at: Vec<AttemptId> = self
-            .attempts
-            .iter_mut()
-            .filter(|(_, attempt)| attempt.lead.id == lead)
-            .filter_map(|(id, attempt)| {
-                attempt.withdrawn = true;
-                matches!(attempt.stage, Stage::Preview { .. }).then_some(*id)
-            })
-            .collect();
-        for id in looked_at {
-            self.drop_preview(id, out);
-        }
-    }
-
     fn return_hopper(&mut self, id: CampaignId, out: &mut Out) {
         let campaign = self
             .campaigns

@@ -103,6 +103,7 @@ fn the_tops_of_many_places_are_merged_into_one_order() {
         csv += &format!("+1{area}{},{n},{},{state}\n", 2_000_000 + n, rng.below(4));
     }
     let desk = at_morning(&store(dir.path(), &csv, "a"));
+    desk.time.store(NOON_US, Ordering::Relaxed);
     let mut order = Vec::new();
     loop {
         let leads = desk.fetch(1 + rng.below(300) as u32);

@@ -261,10 +261,13 @@ struct Done {
     dropped: Vec<LeadId>,
     outbox_grew: bool,
     promises: Vec<(Sender<Promised>, Promised)>,
-    listed: Vec<(Sender<Result<Vec<Promise>, CallbackError>>, Vec<Promise>)>,
+    listed: Vec<(Sender<Listed>, Vec<Promise>)>,
     claims: u64,
     refused: u64,
 }
+
+/// All callbacks, or why there is no saying.
+type Listed = Result<Vec<Promise>, CallbackError>;
 
 /// What came of a wish about a callback.
 type Promised = Result<Promise, CallbackError>;

@@ -4,7 +4,7 @@ use super::{Dialer, GATHER_INTERVAL, Out, new_attempt};
 use crate::campaign::Stage;
 use crate::command::Command;
 use model::lead::LeadNext;
-use model::{AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Lead, Now};
+use model::{AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, Now};
 use std::time::Duration;
 
 impl Dialer {
@@ -142,5 +142,30 @@ impl Dialer {
         self.forget_place(&attempt);
         self.held.remove(&attempt.lead.id);
         out.command(Command::Cancel { attempt: id });
+    }
+
+    /// A lead that is not to be called: it leaves the hopper, the callbacks and the screens.
+    pub(super) fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
+        for campaign in self.campaigns.values_mut() {
+            let before = campaign.callbacks.len();
+            campaign
+                .callbacks
+                .retain(|pending| pending.is.lead.id != lead);
+            if campaign.hopper.withdraw(lead) || campaign.callbacks.len() < before {
+                self.held.remove(&lead);
+            }
+        }
+        let looked_at: Vec<AttemptId> = self
+            .attempts
+            .iter_mut()
+            .filter(|(_, attempt)| attempt.lead.id == lead)
+            .filter_map(|(id, attempt)| {
+                attempt.withdrawn = true;
+                matches!(attempt.stage, Stage::Preview { .. }).then_some(*id)
+            })
+            .collect();
+        for id in looked_at {
+            self.drop_preview(id, out);
+        }
     }
 }
