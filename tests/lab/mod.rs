@@ -12,7 +12,6 @@ pub mod wire;
 use model::event::Fact;
 use model::ledger::Ledger;
 use model::{AgentId, AgentState, Event};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
