@@ -264,7 +264,9 @@ impl Metrics {
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::RecordingStarted { .. }
             | Fact::EngineDraining { .. } => {}
 

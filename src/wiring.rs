@@ -539,6 +539,15 @@ impl Outside for Outlets {
                 lists,
                 count,
             },
+            Command::AddLead {
+                agent,
+                campaign,
+                number,
+            } => StoreRequest::AddLead {
+                agent,
+                campaign,
+                number,
+            },
             Command::Claim {
                 attempt,
                 call,

@@ -72,7 +72,7 @@ fn what_ships_is_accepted_without_a_word() {
         load(&Source::of_path(&shipped())).unwrap_or_else(|rejected| panic!("{rejected}"));
     assert_eq!(warnings, []);
     assert_eq!(configuration.call.acd.agents.len(), 5);
-    assert_eq!(configuration.call.flows.len(), 4);
+    assert_eq!(configuration.call.flows.len(), 5);
     call::Engine::new(configuration.call, 1, 7).expect("the engine takes what the check takes");
 }
 
@@ -526,9 +526,9 @@ fn fields(text: &str, name: &str) -> Vec<String> {
                 .trim_start_matches("pub(super) ")
                 .trim_start_matches("pub ");
             if let Some((field, _)) = bare.split_once(':') {
-                // The loader fills the agents of a campaign in.
+                // The loader fills the agents of a campaign in, the engine whether its flow asks for one.
                 fields.extend(
-                    (name != "CampaignConfig" || field != "agents")
+                    (name != "CampaignConfig" || !["agents", "asks_agents"].contains(&field))
                         .then(|| renamed.take().unwrap_or(field.into())),
                 );
             }

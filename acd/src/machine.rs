@@ -192,9 +192,20 @@ impl Acd {
                 self.with(agent, |acd, a| acd.extend_wrap_up(a, by))
             }
             Input::Reserve { agent, call } => self.with(agent, |acd, a| {
-                if acd.agents[a].state == AgentState::Available {
-                    acd.set_state(t, a, AgentState::Offered(call), out);
+                match acd.agents[a].state {
+                    AgentState::Available => {}
+                    // Who dials by hand takes no calls, before and afterwards.
+                    AgentState::NotReady(reason) if acd.agents[a].phone => {
+                        acd.agents[a].wish = Some(Wish::NotReady(reason));
+                    }
+                    AgentState::NotReady(_)
+                    | AgentState::SignedOut
+                    | AgentState::Offered(_)
+                    | AgentState::OnCall(_)
+                    | AgentState::WrapUp(_)
+                    | AgentState::Unreachable => return,
                 }
+                acd.set_state(t, a, AgentState::Offered(call), out);
             }),
             Input::Release { agent, call } => self.with(agent, |acd, a| {
                 if acd.is_reserved(a, call) {

@@ -695,6 +695,29 @@ fn a_reserved_agent_whose_phone_is_dead_is_not_ready_and_is_offered_nothing() {
 }
 
 #[test]
+fn an_agent_who_is_not_ready_can_be_reserved_and_is_not_ready_afterwards() {
+    let mut s = Scene::new(BLENDED);
+    let (agent, call) = (agent("anna"), CallId(7));
+    s.ready(&["anna"])
+        .say(Input::SetNotReady {
+            agent,
+            reason: "lunch".parse().unwrap(),
+        })
+        .say(Input::Reserve { agent, call });
+    assert_eq!(s.state("anna"), "offered");
+    s.call(1, "sales").say(Input::Release { agent, call });
+    assert_eq!(s.state("anna"), "not_ready");
+    assert_eq!(s.offered(), []);
+    let call = CallId(8);
+    s.say(Input::Reserve { agent, call })
+        .say(Input::ReservedBridged { agent, call })
+        .say(Input::TalkEnded { agent, call })
+        .pass(10_000);
+    assert_eq!(s.state("anna"), "not_ready");
+    assert_eq!(s.offered(), []);
+}
+
+#[test]
 fn a_preview_that_is_bridged_ends_in_wrap_up() {
     let mut s = Scene::new(BLENDED);
     let (agent, call) = (agent("anna"), CallId(7));

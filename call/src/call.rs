@@ -21,6 +21,14 @@ pub(crate) struct Call {
     pub dial: Option<Box<Dial>>,
     pub stage: Stage,
     pub answered: Option<Mono>,
+    /// The last key pressed in a flow.
+    pub keyed: Option<Mono>,
+    /// Since when one whom we called waits for the agent a flow has promised.
+    pub asked: Option<Mono>,
+    /// No agent came in time: the attempt is over, last words are said.
+    pub abandoned: bool,
+    /// A machine's beep has ended.
+    pub beeped: bool,
     /// No answered call lives beyond this.
     pub expires: Option<Mono>,
     /// The engine's note of the deadline it has queued.
@@ -67,6 +75,10 @@ impl Call {
             dial: None,
             stage: Stage::Over,
             answered: None,
+            keyed: None,
+            asked: None,
+            abandoned: false,
+            beeped: false,
             expires: None,
             due: None,
             is_service: false,
@@ -84,6 +96,7 @@ impl Call {
             Stage::Dialing { give_up, .. } => Some(*give_up),
             Stage::Classifying { until }
             | Stage::Connecting { until, .. }
+            | Stage::LeavingMessage { until, .. }
             | Stage::Parting { until, .. } => Some(*until),
             Stage::InFlow(session) => session.next_deadline().map(|(at, _)| at),
             Stage::Offered(visit) => visit
@@ -110,6 +123,7 @@ impl Call {
             Stage::Connecting { .. } => "connecting",
             Stage::Talking(_) => "talking",
             Stage::OnHold(_) => "on_hold",
+            Stage::LeavingMessage { .. } => "leaving_message",
             Stage::Parting { .. } => "parting",
             Stage::Over => "over",
         }
@@ -126,13 +140,20 @@ impl Call {
         self.expires = Some(floor.now.mono + Duration::from_millis(floor.config.call_ms_max));
     }
 
-    /// When a customer we called is with an agent, or else hears the message.
+    /// Whether somebody listens who answered.
+    pub fn detects(&self) -> bool {
+        self.dial.as_ref().is_some_and(|dial| dial.classify)
+    }
+
+    /// When a customer we called is with an agent, or else hears the message: so long after the
+    /// answer, or after the key by which they asked a flow for one.
     pub fn patience(&self) -> Mono {
         let dial = self
             .dial
             .as_ref()
             .expect("only outbound calls are abandoned");
         let answered = self.answered.expect("only answered calls are abandoned");
-        answered + dial.connect_within.saturating_sub(MESSAGE_LEAD)
+        let since = self.asked.unwrap_or(answered);
+        since + dial.connect_within.saturating_sub(MESSAGE_LEAD)
     }
 }

@@ -21,6 +21,8 @@ struct Expected {
     /// Calls that wait in a queue, and attempts that the dialer still counts.
     in_queues: usize,
     in_flight: usize,
+    /// Attempts whom a flow speaks with, or will.
+    in_flow: usize,
 }
 
 impl Engine {
@@ -91,6 +93,11 @@ impl Engine {
             .map(|queue| floor.acd.waiting_now(*queue))
             .sum();
         assert_eq!(waiting, expected.in_queues, "visits");
+        assert_eq!(
+            floor.dialer.attempts_in_flow(),
+            expected.in_flow,
+            "attempts in flows"
+        );
         let attempts = expected.in_flight + floor.call_of_claim.len();
         assert_eq!(
             floor.dialer.live_attempts(),
@@ -133,8 +140,17 @@ impl Expected {
                     .into_iter()
                     .for_each(|agent| agent_is(agent, AgentState::Offered(id)));
                 self.in_flight += 1;
+                let is_answered = matches!(call.stage, Stage::Classifying { .. });
+                let speaks = call.dial.as_ref().is_some_and(|dial| dial.flow.is_some());
+                self.in_flow += usize::from(is_answered && speaks);
             }
-            Stage::InFlow(session) => assert!(!session.is_over(), "a flow that is over is left"),
+            Stage::InFlow(session) => {
+                assert!(!session.is_over(), "a flow that is over is left");
+                let is_attempt = call.attempt().is_some() && !call.abandoned;
+                self.in_flight += usize::from(is_attempt);
+                self.in_flow += usize::from(is_attempt);
+            }
+            Stage::LeavingMessage { .. } => self.in_flight += 1,
             Stage::Waiting(visit) | Stage::Offered(visit) => {
                 let is_offered = matches!(call.stage, Stage::Offered(_));
                 assert_eq!(

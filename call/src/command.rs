@@ -81,6 +81,13 @@ pub enum Command {
         lists: Vec<ListId>,
         count: u32,
     },
+    /// Find or make the lead of a number that an agent calls by hand, and hold it. Answer with
+    /// `LeadAdded`.
+    AddLead {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+    },
     /// Claim a lead durably. `call` is the call it will become.
     Claim {
         attempt: AttemptId,

@@ -1,7 +1,7 @@
 //! What call control needs to know beside what acd, dialer and ivr know.
 
 use ivr::{CheckContext, Flow};
-use model::{FlowId, QueueId, SkillId, TrunkId};
+use model::{CampaignId, FlowId, QueueId, SkillId, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -159,6 +159,90 @@ pub fn join_campaigns(acd: &mut acd::Config, dialer: &dialer::Config) {
     }
 }
 
+/// What is wrong between a campaign and a flow it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignFlowProblem {
+    /// Whose.
+    pub campaign: CampaignId,
+    /// The key of the campaign's file.
+    pub field: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// Everything that is wrong between campaigns and the flows they name.
+pub fn campaign_flow_problems(
+    dialer: &dialer::Config,
+    flows: &BTreeMap<FlowId, Arc<Flow>>,
+) -> Vec<CampaignFlowProblem> {
+    let mut problems = Vec::new();
+    for (&campaign, config) in &dialer.campaigns {
+        let mut say = |field, message, remedy| {
+            problems.push(CampaignFlowProblem {
+                campaign,
+                field,
+                message,
+                remedy,
+            });
+        };
+        for (field, flow) in [("flow", config.flow), ("abandon_flow", config.abandon_flow)] {
+            if let Some(flow) = flow.filter(|flow| !flows.contains_key(flow)) {
+                let message = format!("there is no flow \"{flow}\"");
+                say(field, message, "add it to the flows, or correct the name");
+            }
+        }
+        let queues = |flow: Option<FlowId>| {
+            let flow = flow.and_then(|flow| flows.get(&flow));
+            flow.map(|flow| flow.queues()).unwrap_or_default()
+        };
+        let asks = queues(config.flow);
+        if let Some(queue) = asks.iter().find(|queue| queue.0 != campaign.0) {
+            let message = format!("the flow sends people to the queue \"{queue}\"");
+            let remedy = "who was called is served by the campaign's agents: name its own queue";
+            say("flow", message, remedy);
+        }
+        if !asks.is_empty() && !config.has_last_words() {
+            let message = "who asks and gets no agent in time would hear nothing (US-3)".into();
+            say(
+                "abandon_prompt",
+                message,
+                "name abandon_flow or abandon_prompt",
+            );
+        }
+        if let Some(queue) = queues(config.abandon_flow).first() {
+            let message = format!("the flow sends people to the queue \"{queue}\"");
+            let remedy = "who was abandoned is told so, and may opt out; nothing else";
+            say("abandon_flow", message, remedy);
+        }
+    }
+    problems
+}
+
+/// Campaigns learn of their flows whether those can ask for an agent.
+pub(crate) fn join_flows(
+    dialer: &mut dialer::Config,
+    flows: &BTreeMap<FlowId, Arc<Flow>>,
+) -> Result<(), ConfigError> {
+    let problems = campaign_flow_problems(dialer, flows);
+    if !problems.is_empty() {
+        let shown = problems.iter().map(|problem| {
+            let (campaign, field) = (problem.campaign, problem.field);
+            format!(
+                "campaigns.{campaign}.{field}: {}; {}",
+                problem.message, problem.remedy
+            )
+        });
+        return Err(ConfigError::Flow(shown.collect::<Vec<_>>().join("\n")));
+    }
+    for campaign in dialer.campaigns.values_mut() {
+        let flow = campaign.flow.and_then(|flow| flows.get(&flow));
+        campaign.asks_agents = flow.is_some_and(|flow| !flow.queues().is_empty());
+    }
+    Ok(())
+}
+
 /// Every skill that some agent has.
 pub fn skills(acd: &acd::Config) -> BTreeSet<SkillId> {
     acd.agents
@@ -170,7 +254,7 @@ pub fn skills(acd: &acd::Config) -> BTreeSet<SkillId> {
 /// Why a configuration does not make an engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Flows do not check; what, where and why, with carets.
+    /// Flows do not check, or are not what a campaign needs; what, where and why.
     #[error("{0}")]
     Flow(String),
 }

@@ -15,10 +15,7 @@ use acd::Acd;
 use dialer::Dialer;
 use model::event::Party;
 use model::screen_pop::Direction;
-use model::{
-    AgentId, AgentState, AttemptId, CallId, CampaignId, Cause, Fact, LegId, Mint, Mono, Now,
-    Outbox, ReasonId,
-};
+use model::{AgentId, CallId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -50,6 +47,7 @@ impl Engine {
     pub fn new(mut config: Config, boot: u32, seed: u64) -> Result<Engine, ConfigError> {
         crate::config::join_campaigns(&mut config.acd, &config.dialer);
         let flows = crate::config::flows(&config)?;
+        crate::config::join_flows(&mut config.dialer, &flows)?;
         let mut rng = model::Rng::new(seed);
         let floor = Floor {
             now: Now::default(),
@@ -161,6 +159,7 @@ impl Engine {
             | Stage::Connecting { .. }
             | Stage::Talking(_)
             | Stage::OnHold(_)
+            | Stage::LeavingMessage { .. }
             | Stage::Parting { .. }
             | Stage::Over => false,
         })
@@ -188,6 +187,7 @@ impl Engine {
             Input::LegClassified { leg, verdict } => {
                 self.on_customer(leg, Seen::Classified(verdict))
             }
+            Input::BeepEnded { leg } => self.on_customer(leg, Seen::BeepEnded),
             Input::RecordingWritten {
                 recording,
                 file,
@@ -253,6 +253,17 @@ impl Engine {
                     exhausted,
                 });
             }
+            Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            } => self.floor.tell_dialer(dialer::Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            }),
             Input::ClaimStored { attempt } => self
                 .floor
                 .tell_dialer(dialer::Input::ClaimStored { attempt }),
@@ -274,10 +285,23 @@ impl Engine {
             Input::LeadWithdrawn { lead } => self
                 .floor
                 .tell_dialer(dialer::Input::LeadWithdrawn { lead }),
-            Input::DoNotCall { number } => self.do_not_call(number),
+            Input::DoNotCall { number } => self.floor.do_not_call(number),
             Input::DoNotCallLoaded { numbers } => self
                 .floor
                 .tell_dialer(dialer::Input::DoNotCallLoaded { numbers }),
+            Input::DoNotCallListLoaded {
+                list,
+                kind,
+                as_of,
+                numbers,
+                more,
+            } => self.floor.tell_dialer(dialer::Input::DoNotCallListLoaded {
+                list,
+                kind,
+                as_of,
+                numbers,
+                more,
+            }),
             Input::DialerHistory { answers, dials } => {
                 self.floor
                     .tell_dialer(dialer::Input::HistoryLoaded { answers, dials });
@@ -293,6 +317,33 @@ impl Engine {
             Input::SetCampaignMode { campaign, mode } => self
                 .floor
                 .tell_dialer(dialer::Input::SetMode { campaign, mode }),
+            Input::SetCampaignAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            } => self.floor.tell_dialer(dialer::Input::SetAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            }),
+            Input::SetCampaignPowerLevel {
+                campaign,
+                power_level,
+                by,
+            } => self.floor.tell_dialer(dialer::Input::SetPowerLevel {
+                campaign,
+                power_level,
+                by,
+            }),
+            Input::SetCampaignMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            } => self.floor.tell_dialer(dialer::Input::SetMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            }),
             Input::SetQueueOpen { queue, open } => self
                 .floor
                 .tell_acd(acd::Input::SetQueueOpen { queue, open }),
@@ -463,6 +514,13 @@ impl Engine {
             AgentAction::Hold { held } => self.wish(agent, Wish::Hold(held)),
             AgentAction::Decline => self.wish(agent, Wish::Decline),
             AgentAction::Preview { accept } => self.wish(agent, Wish::Preview(accept)),
+            AgentAction::Dial { number, campaign } => {
+                self.floor.tell_dialer(dialer::Input::AgentDials {
+                    agent,
+                    number,
+                    campaign,
+                });
+            }
             AgentAction::Dispose {
                 disposition,
                 note,
@@ -485,7 +543,7 @@ impl Engine {
                         callback_at,
                     });
                     if let (true, Some(number)) = (do_not_call, last.number) {
-                        self.do_not_call(number);
+                        self.floor.do_not_call(number);
                     }
                 }
                 self.floor.tell_acd(acd::Input::WrapUpEnded { agent });
@@ -493,15 +551,10 @@ impl Engine {
         }
     }
 
-    fn wish(&mut self, agent: AgentId, wish: Wish) {
+    pub(crate) fn wish(&mut self, agent: AgentId, wish: Wish) {
         if let Some(call) = self.floor.call_of_agent.get(&agent).copied() {
             self.step(call, Seen::Wish(agent, wish));
         }
-    }
-
-    fn do_not_call(&mut self, number: model::PhoneNumber) {
-        self.floor.command(Command::StoreDoNotCall { number });
-        self.floor.tell_dialer(dialer::Input::DoNotCall { number });
     }
 
     /// Routes what acd and dialer want done until nothing is left.
@@ -563,157 +616,8 @@ impl Engine {
         }
     }
 
-    fn on_dialer(&mut self, command: dialer::Command) {
-        match command {
-            dialer::Command::FetchLeads {
-                campaign,
-                lists,
-                count,
-            } => {
-                self.floor.command(Command::FetchLeads {
-                    campaign,
-                    lists,
-                    count,
-                });
-            }
-            dialer::Command::Claim {
-                attempt,
-                campaign,
-                lead,
-                list,
-                number,
-            } => {
-                let floor = &mut self.floor;
-                let call = *floor
-                    .call_of_claim
-                    .entry(attempt)
-                    .or_insert_with(|| CallId(floor.calls.next()));
-                floor.command(Command::Claim {
-                    attempt,
-                    call,
-                    campaign,
-                    lead,
-                    list,
-                    number,
-                });
-            }
-            dialer::Command::Dial(order) => {
-                let attempt = order.attempt;
-                let id = self
-                    .floor
-                    .call_of_claim
-                    .remove(&attempt)
-                    .expect("a dialled attempt was claimed");
-                let previewed = self.calls.contains_key(&id);
-                assert!(
-                    previewed || order.agent.is_none(),
-                    "an accepted preview lives until its claim is answered"
-                );
-                self.floor.call_of_attempt.insert(attempt, id);
-                if previewed {
-                    self.step(id, Seen::Dial(order));
-                } else {
-                    let leg = LegId(self.floor.legs.next());
-                    let mut call =
-                        Call::new(id, Direction::Outbound, leg, String::new(), String::new());
-                    life::dial(&mut call, order, &mut self.floor);
-                    self.keep(call);
-                }
-            }
-            dialer::Command::Resolve {
-                attempt,
-                campaign,
-                lead,
-                outcome,
-                next,
-            } => {
-                self.forget_claim(attempt);
-                self.floor.command(Command::Resolve {
-                    attempt,
-                    campaign,
-                    lead,
-                    outcome,
-                    next,
-                });
-            }
-            dialer::Command::ReturnLeads { campaign, leads } => {
-                self.floor.command(Command::ReturnLeads { campaign, leads });
-            }
-            dialer::Command::OfferPreview {
-                agent,
-                attempt,
-                campaign,
-                lead,
-            } => {
-                self.offer_preview(agent, attempt, campaign, lead);
-            }
-            dialer::Command::Cancel { attempt } => {
-                self.forget_claim(attempt);
-                if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {
-                    self.step(call, Seen::CancelDial);
-                }
-            }
-        }
-    }
-
-    fn offer_preview(
-        &mut self,
-        agent: AgentId,
-        attempt: AttemptId,
-        campaign: CampaignId,
-        lead: Box<model::Lead>,
-    ) {
-        let id = CallId(self.floor.calls.next());
-        self.floor.tell_acd(acd::Input::Reserve { agent, call: id });
-        if self.floor.acd.agent_state(agent) != Some(AgentState::Offered(id)) {
-            // A caller was faster: the lead waits for the next agent.
-            let skipped = dialer::Input::PreviewAnswered {
-                agent,
-                attempt,
-                accept: false,
-            };
-            return self.floor.tell_dialer(skipped);
-        }
-        let leg = LegId(self.floor.legs.next());
-        let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new());
-        life::preview(&mut call, agent, campaign, attempt, lead, &mut self.floor);
-        self.keep(call);
-    }
-
-    fn is_undecided_preview(&self, attempt: AttemptId) -> bool {
-        let call = self
-            .floor
-            .call_of_claim
-            .get(&attempt)
-            .and_then(|call| self.calls.get(call));
-        call.is_some_and(
-            |call| matches!(&call.stage, Stage::Previewing(preview) if !preview.accepted),
-        )
-    }
-
-    /// Whoever looks at a lead is let go: it will not be dialled any more.
-    fn end_previews(&mut self) {
-        let agents: Vec<AgentId> = self.floor.call_of_agent.keys().copied().collect();
-        for agent in agents {
-            if let Some(call) = self.floor.call_of_agent.get(&agent)
-                && matches!(self.calls[call].stage, Stage::Previewing(_))
-            {
-                self.wish(agent, Wish::Preview(false));
-            }
-        }
-    }
-
-    /// An attempt that will not be dialled: its preview, if it was one, is over.
-    fn forget_claim(&mut self, attempt: AttemptId) {
-        if let Some(call) = self.floor.call_of_claim.remove(&attempt)
-            && self.calls.contains_key(&call)
-        {
-            self.step(call, Seen::CancelDial);
-        }
-    }
-
     /// Steps a call if it lives, and keeps its deadline.
-    fn step(&mut self, id: CallId, seen: Seen) {
+    pub(crate) fn step(&mut self, id: CallId, seen: Seen) {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
@@ -721,7 +625,7 @@ impl Engine {
         self.settle(id);
     }
 
-    fn keep(&mut self, call: Call) {
+    pub(crate) fn keep(&mut self, call: Call) {
         let id = call.id;
         self.calls.insert(id, call);
         self.settle(id);

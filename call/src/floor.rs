@@ -101,6 +101,12 @@ impl Floor {
         }
     }
 
+    /// A number that is never to be called again, from now on and after a restart.
+    pub fn do_not_call(&mut self, number: PhoneNumber) {
+        self.command(Command::StoreDoNotCall { number });
+        self.tell_dialer(dialer::Input::DoNotCall { number });
+    }
+
     /// A new play.
     pub fn mint_play(&mut self) -> PlayId {
         PlayId(self.plays.next())

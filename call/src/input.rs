@@ -1,9 +1,9 @@
 //! What the engine is told: facts seen on the wire, answers of the store, wishes of people.
 
-use model::event::{Mode, Verdict};
+use model::event::{DoNotCallKind, Mode, Verdict};
 use model::{
-    AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, LookupId, OfferId,
-    PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId,
+    AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, ListId, LookupId,
+    OfferId, PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub enum Input {
     PromptFinished { leg: LegId, play: PlayId },
     /// Person or machine.
     LegClassified { leg: LegId, verdict: Verdict },
+    /// The beep of a machine has ended: it records now.
+    BeepEnded { leg: LegId },
     /// No RTP for as long as the configuration allows.
     MediaLost { leg: LegId },
     /// A recording is on disk.
@@ -69,6 +71,13 @@ pub enum Input {
         leads: Vec<Lead>,
         exhausted: bool,
     },
+    /// Answer to `AddLead`; no lead where the number is being called, or the store failed.
+    LeadAdded {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+        lead: Option<Box<Lead>>,
+    },
     /// The claim is durable.
     ClaimStored { attempt: AttemptId },
     /// The claim could not be made.
@@ -84,6 +93,15 @@ pub enum Input {
     DoNotCall { number: PhoneNumber },
     /// The stored list, at start.
     DoNotCallLoaded { numbers: Vec<PhoneNumber> },
+    /// A do-not-call list with the date of its file, or a part of it: the last one, without `more`,
+    /// puts it in use.
+    DoNotCallListLoaded {
+        list: ListId,
+        kind: DoNotCallKind,
+        as_of: Option<Utc>,
+        numbers: Vec<PhoneNumber>,
+        more: bool,
+    },
 
     /// What the law counts of the days before, at start.
     DialerHistory {
@@ -107,6 +125,25 @@ pub enum Input {
     SetCampaignRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.
     SetCampaignMode { campaign: CampaignId, mode: Mode },
+    /// A supervisor moves a campaign's abandonment limit, in per cent of the live answers. Above what
+    /// the rule sets allow it is refused.
+    SetCampaignAbandonLimit {
+        campaign: CampaignId,
+        limit_pct: f64,
+        by: String,
+    },
+    /// A supervisor changes the calls per available agent of mode `power`.
+    SetCampaignPowerLevel {
+        campaign: CampaignId,
+        power_level: f64,
+        by: String,
+    },
+    /// A supervisor changes how many calls of a campaign may be without an agent at once.
+    SetCampaignMaxInFlight {
+        campaign: CampaignId,
+        max_in_flight: u32,
+        by: String,
+    },
     /// A supervisor opens or closes a queue.
     SetQueueOpen { queue: QueueId, open: bool },
 
@@ -166,4 +203,10 @@ pub enum AgentAction {
     Decline,
     /// Dial or skip the previewed lead.
     Preview { accept: bool },
+    /// Call a number by hand, for a campaign of theirs; the first one where none is named.
+    Dial {
+        number: PhoneNumber,
+        #[serde(default)]
+        campaign: Option<CampaignId>,
+    },
 }

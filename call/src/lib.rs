@@ -44,6 +44,7 @@
 #![forbid(unsafe_code)]
 
 mod life;
+mod message;
 mod offer;
 mod ways;
 
@@ -51,6 +52,7 @@ mod call;
 mod check;
 pub mod command;
 pub mod config;
+mod dialing;
 mod engine;
 mod floor;
 pub mod input;
@@ -61,5 +63,6 @@ pub use engine::{COMMANDS_PER_INPUT_MAX, Engine, Reason};
 pub use floor::EngineOutbox;
 pub use input::Input;
 pub use life::{CLASSIFY_WAIT, MESSAGE_LEAD, PARTING_MAX};
+pub use message::{BEEP_WAIT, MACHINE_MESSAGE_MAX};
 pub use offer::SCREEN_POP_WAIT;
 pub use ways::OVERFLOWS_AT_ONCE_MAX;

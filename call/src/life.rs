@@ -11,6 +11,7 @@
 //!             │ busy…      │ machine     │ no agent in time
 //!             ▼            ▼             ▼
 //!            Over         Over         Parting (the abandonment message) ─► Over
+//! agentless Dialing ─► Classifying ─► InFlow ─► Over, or a key ─► Waiting …   (`message.rs`)
 //! preview   Previewing ─► Dialing ─► Connecting (the agent who previewed) ─► Talking
 //! ```
 //!
@@ -21,12 +22,13 @@
 use crate::call::Call;
 use crate::command::Command;
 use crate::floor::Floor;
+use crate::message::{classified, classified_too_late, leaving_message};
 use crate::offer::{
     Offer, drop_offer, fail_offer, make_offer, preview_offer, preview_pop, reserve_failed,
     ring_agent, screen_popped,
 };
 use crate::ways::{
-    abandon, answer, bridge, carry_out_flow, cause_of, connect, end, enter_flow, enter_queue,
+    abandon, answer, bridge, carry_out_flow, cause_of, connect, enter_flow, enter_queue,
     expect_lookup, hold, leave_queue, part, release_reserved, waiting_or_offered, wind_up,
 };
 use acd::command::Next;
@@ -73,6 +75,8 @@ pub(crate) enum Stage {
     Talking(Talk),
     /// One of them put the other on hold.
     OnHold(Talk),
+    /// A machine answered: its beep is awaited, then the message is left.
+    LeavingMessage { play: Option<PlayId>, until: Mono },
     /// Last words, then hang up.
     Parting { play: PlayId, until: Mono },
     /// Nothing follows.
@@ -150,6 +154,8 @@ pub(crate) enum Seen {
     Digit(char),
     PromptFinished(PlayId),
     Classified(Verdict),
+    /// A machine's beep has ended.
+    BeepEnded,
     LookedUp(LookupId, Result<BTreeMap<String, String>, String>),
     ScreenPopped {
         offer: OfferId,
@@ -180,6 +186,7 @@ pub(crate) enum Seen {
 /// Steps one call.
 pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
     let stage = std::mem::replace(&mut call.stage, Stage::Over);
+    call.beeped |= matches!(seen, Seen::BeepEnded);
     let expired = matches!(seen, Seen::Tick) && call.expires.is_some_and(|at| floor.now.mono >= at);
     call.stage = if expired {
         wind_up(call, stage, Party::System, Cause::SystemFailed, floor)
@@ -195,6 +202,9 @@ pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
                 connecting(call, agent, leg, until, seen, floor)
             }
             Stage::Talking(talk) | Stage::OnHold(talk) => talking(call, talk, seen, floor),
+            Stage::LeavingMessage { play, until } => {
+                leaving_message(call, play, until, seen, floor)
+            }
             Stage::Parting { play, until } => parting(call, play, until, seen, floor),
             Stage::Over => Stage::Over,
         }
@@ -374,6 +384,7 @@ fn previewing(call: &mut Call, mut preview: Preview, seen: Seen, floor: &mut Flo
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
         | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::OfferMade { .. }
         | Seen::OfferWithdrawn { .. }
@@ -436,6 +447,7 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
         | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
@@ -449,17 +461,11 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
 fn classifying(call: &mut Call, until: Mono, seen: Seen, floor: &mut Floor) -> Stage {
     let attempt = call.attempt().expect("only outbound calls are classified");
     match seen {
-        Seen::Classified(verdict) => {
-            floor.fact(Fact::CallClassified {
-                call: call.id,
-                verdict,
-            });
-            floor.tell_dialer(dialer::Input::AttemptClassified { attempt, verdict });
-            match verdict {
-                Verdict::Person => connect(call, floor),
-                // The dialer has booked the attempt as a machine's.
-                Verdict::Machine | Verdict::Fax => end(call, Party::System, Cause::Normal, floor),
-            }
+        Seen::Classified(verdict) => classified(call, Stage::Classifying { until }, verdict, floor),
+        // Persons do not beep.
+        Seen::BeepEnded => {
+            let machine = Verdict::Machine;
+            classified(call, Stage::Classifying { until }, machine, floor)
         }
         Seen::Tick if floor.now.mono >= until => {
             floor.tell_dialer(dialer::Input::AttemptClassified {
@@ -500,7 +506,10 @@ fn classifying(call: &mut Call, until: Mono, seen: Seen, floor: &mut Floor) -> S
 
 fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut Floor) -> Stage {
     let input = match seen {
-        Seen::Digit(digit) => ivr::Input::Digit(digit),
+        Seen::Digit(digit) => {
+            call.keyed = Some(floor.now.mono);
+            ivr::Input::Digit(digit)
+        }
         Seen::PromptFinished(play) => {
             if call.playing == Some(play) {
                 call.playing = None;
@@ -524,9 +533,12 @@ fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut F
                 floor,
             );
         }
+        Seen::Classified(verdict) => {
+            return classified(call, Stage::InFlow(session), verdict, floor);
+        }
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
-        | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
         | Seen::OfferWithdrawn { .. }
@@ -570,11 +582,12 @@ fn waiting(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
             Cause::MediaLost,
             floor,
         ),
+        Seen::Classified(verdict) => classified(call, Stage::Waiting(visit), verdict, floor),
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferWithdrawn { .. }
@@ -695,12 +708,13 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
             Cause::MediaLost,
             floor,
         ),
+        Seen::Classified(verdict) => classified(call, Stage::Offered(visit), verdict, floor),
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(_, LegFact::Held(_))
         | Seen::Wish(_, Wish::Hold(_) | Wish::Preview(_))
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::CancelDial
         | Seen::Dial(_) => Stage::Offered(visit),
@@ -755,6 +769,10 @@ fn connecting(
             reserve_failed(call, agent, leg, Cause::NoAnswer, true, floor);
             abandon(call, floor)
         }
+        Seen::Classified(verdict) => {
+            classified_too_late(call, verdict, Some(agent), floor);
+            stay
+        }
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, stay, Party::Customer, cause, floor)
         }
@@ -766,7 +784,7 @@ fn connecting(
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
@@ -799,6 +817,10 @@ fn talking(call: &mut Call, talk: Talk, seen: Seen, floor: &mut Floor) -> Stage 
             hold(call, talk, Party::Agent, held, floor)
         }
         Seen::Customer(LegFact::Held(held)) => hold(call, talk, Party::Customer, held, floor),
+        Seen::Classified(verdict) => {
+            classified_too_late(call, verdict, Some(talk.agent), floor);
+            talk.stage()
+        }
         // A phone that holds sends nothing, and is right.
         Seen::Customer(LegFact::MediaLost) if !talk.customer_holds => {
             wind_up(call, talk.stage(), Party::System, Cause::MediaLost, floor)
@@ -812,7 +834,7 @@ fn talking(call: &mut Call, talk: Talk, seen: Seen, floor: &mut Floor) -> Stage 
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::MediaLost)
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
@@ -833,6 +855,10 @@ fn parting(call: &mut Call, play: PlayId, until: Mono, seen: Seen, floor: &mut F
         Seen::Tick if floor.now.mono >= until => {
             wind_up(call, stay, Party::System, Cause::Normal, floor)
         }
+        Seen::Classified(verdict) => {
+            classified_too_late(call, verdict, None, floor);
+            stay
+        }
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, stay, Party::Customer, cause, floor)
         }
@@ -844,7 +870,7 @@ fn parting(call: &mut Call, play: PlayId, until: Mono, seen: Seen, floor: &mut F
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
-        | Seen::Classified(_)
+        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }

@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::command::Command;
 use crate::floor::{Floor, LastCall};
 use crate::life::{PARTING_MAX, Stage, Talk, Visit};
+use crate::message::{ask_for_agent, messaged, speak};
 use crate::offer::drop_offer;
 use acd::command::Next;
 use acd::input::SkillNeed;
@@ -90,21 +91,35 @@ pub(crate) fn carry_out_flow(call: &mut Call, session: Box<Session>, floor: &mut
                     timeout,
                 });
             }
+            ivr::Command::DoNotCall => opt_out(call, floor),
             ivr::Command::Queue {
                 queue,
                 priority,
                 skills,
             } => {
                 expect_lookup(call, None, floor);
+                ask_for_agent(call, floor);
                 return enter_queue(call, queue, priority, skills, floor);
             }
             ivr::Command::HangUp { cause } => {
                 expect_lookup(call, None, floor);
+                messaged(call, floor);
                 return end(call, Party::System, cause, floor);
             }
         }
     }
     Stage::InFlow(session)
+}
+
+/// The customer's number, whoever called whom. One who hides it cannot be called anyway.
+fn opt_out(call: &Call, floor: &mut Floor) {
+    let number = match &call.dial {
+        Some(dial) => Some(dial.number),
+        None => call.caller.parse().ok(),
+    };
+    if let Some(number) = number {
+        floor.do_not_call(number);
+    }
 }
 
 /// A flow waits for one answer at a time: what an earlier dip finds comes too late.
@@ -175,6 +190,9 @@ pub(crate) fn connect(call: &mut Call, floor: &mut Floor) -> Stage {
         .dial
         .as_ref()
         .expect("only outbound calls are connected");
+    if let Some(flow) = dial.flow {
+        return speak(call, flow, floor);
+    }
     let Some(agent) = dial.agent else {
         let queue = QueueId(dial.campaign.0);
         return enter_queue(call, queue, 0, Vec::new(), floor);
@@ -201,17 +219,29 @@ pub(crate) fn abandon(call: &mut Call, floor: &mut Floor) -> Stage {
         .dial
         .as_ref()
         .expect("only outbound calls are abandoned");
-    let prompt = dial.abandon_prompt.clone();
+    let (prompt, flow) = (dial.abandon_prompt.clone(), dial.abandon_flow);
     floor.tell_dialer(dialer::Input::AttemptAbandoned {
         attempt: dial.attempt,
     });
-    if let Some(prompt) = &prompt {
-        floor.fact(Fact::CallMessageStarted {
-            call: call.id,
-            prompt: prompt.clone(),
-        });
+    call.abandoned = true;
+    match flow {
+        Some(flow) => {
+            floor.fact(Fact::CallMessageStarted {
+                call: call.id,
+                prompt: flow.to_string(),
+            });
+            speak(call, flow, floor)
+        }
+        None => {
+            if let Some(prompt) = &prompt {
+                floor.fact(Fact::CallMessageStarted {
+                    call: call.id,
+                    prompt: prompt.clone(),
+                });
+            }
+            part(call, prompt, floor)
+        }
     }
-    part(call, prompt, floor)
 }
 
 pub(crate) fn leave_queue(
@@ -450,7 +480,9 @@ pub(crate) fn wind_up(
             );
             note_flow_facts(call, floor);
             finish_flow(call, floor);
+            messaged(call, floor);
         }
+        Stage::LeavingMessage { .. } => messaged(call, floor),
         Stage::Waiting(visit) | Stage::Offered(visit) => {
             for offer in &visit.offers {
                 drop_offer(call, offer, Cause::Cancelled, floor);
@@ -545,14 +577,19 @@ pub(crate) fn finish_flow(call: &mut Call, floor: &mut Floor) {
             }
             ivr::Command::Play { .. }
             | ivr::Command::StopPlay { .. }
+            | ivr::Command::DoNotCall
             | ivr::Command::Queue { .. }
             | ivr::Command::HangUp { .. } => {}
         }
     }
 }
 
-/// An answered customer hung up (or was lost) before an agent: the dialer's book needs an end.
+/// An answered customer hung up (or was lost) before an agent: the dialer's book needs an end. Where
+/// a flow was to speak, no agent was theirs to get.
 pub(crate) fn hung_up_early(call: &Call, floor: &mut Floor) {
+    if call.dial.as_ref().is_some_and(|dial| dial.flow.is_some()) && call.asked.is_none() {
+        return messaged(call, floor);
+    }
     if let Some(attempt) = call.attempt() {
         floor.tell_dialer(dialer::Input::AttemptHungUpEarly { attempt });
     }

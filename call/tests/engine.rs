@@ -123,3 +123,59 @@ fn flows_that_do_not_check_make_no_engine_and_say_where() {
         .expect("a flow without a start is refused");
     assert!(error.to_string().contains("bad.toml"), "{error}");
 }
+
+/// A campaign `spring` that speaks, with these flows beside it.
+fn speaking(flow: &str, abandon_flow: Option<&str>, abandon_prompt: Option<&str>) -> Config {
+    let mut spring = dialer::CampaignConfig::new(model::event::Mode::Agentless, "+12125550000");
+    spring.flow = Some(flow.parse().unwrap());
+    spring.abandon_flow = abandon_flow.map(|flow| flow.parse().unwrap());
+    spring.abandon_prompt = abandon_prompt.map(str::to_string);
+    let mut config = Config::default();
+    let sales = "sales".parse().unwrap();
+    config.acd.queues.insert(sales, acd::QueueConfig::default());
+    let spring_id = "spring".parse().unwrap();
+    config.dialer.campaigns.insert(spring_id, spring);
+    for (file, text) in [
+        ("notice.toml", include_str!("stories/flows/notice.toml")),
+        ("reminder.toml", include_str!("stories/flows/reminder.toml")),
+        ("sorry.toml", include_str!("stories/flows/sorry.toml")),
+        ("welcome.toml", include_str!("stories/flows/welcome.toml")),
+    ] {
+        config.flows.push((file.into(), text.into()));
+    }
+    config
+}
+
+#[test]
+fn a_campaign_that_speaks_names_flows_that_fit_it() {
+    let refused = |config: Config| {
+        let engine = Engine::new(config, 0, 1);
+        engine
+            .err()
+            .map_or_else(String::new, |error| error.to_string())
+    };
+    assert_eq!(refused(speaking("notice", None, None)), "");
+    assert_eq!(refused(speaking("reminder", Some("sorry"), None)), "");
+    assert_eq!(refused(speaking("reminder", None, Some("abandon"))), "");
+    for (config, says) in [
+        (
+            speaking("notise", None, None),
+            "campaigns.spring.flow: there is no flow \"notise\"",
+        ),
+        (
+            speaking("welcome", Some("sorry"), None),
+            "campaigns.spring.flow: the flow sends people to the queue \"sales\"",
+        ),
+        (
+            speaking("reminder", None, None),
+            "campaigns.spring.abandon_prompt: who asks and gets no agent",
+        ),
+        (
+            speaking("notice", Some("welcome"), None),
+            "campaigns.spring.abandon_flow: the flow sends people to the queue",
+        ),
+    ] {
+        let said = refused(config);
+        assert!(said.starts_with(says), "{said}");
+    }
+}

@@ -30,6 +30,9 @@ fn config(modes: [Mode; 2], detect: bool) -> Config {
         ("welcome.toml", include_str!("stories/flows/welcome.toml")),
         ("goodbye.toml", include_str!("stories/flows/goodbye.toml")),
         ("card.toml", include_str!("stories/flows/card.toml")),
+        ("notice.toml", include_str!("stories/flows/notice.toml")),
+        ("reminder.toml", include_str!("stories/flows/reminder.toml")),
+        ("sorry.toml", include_str!("stories/flows/sorry.toml")),
     ] {
         config.flows.push((file.into(), text.into()));
     }
@@ -70,8 +73,19 @@ fn config(modes: [Mode; 2], detect: bool) -> Config {
     spring.detect_machines = detect;
     spring.agents = vec!["anna".parse().unwrap(), "cleo".parse().unwrap()];
     spring.preview_timeout_s = 5;
-    for (name, mode) in [("spring", modes[0]), ("autumn", modes[1])] {
+    if detect {
+        spring.on_machine = dialer::OnMachine::LeaveMessage;
+        spring.machine_prompt = Some("voicemail".into());
+        spring.abandon_flow = Some("sorry".parse().unwrap());
+        spring.abandon_prompt = None;
+    }
+    for (name, mode, flow) in [
+        ("spring", modes[0], "reminder"),
+        ("autumn", modes[1], "notice"),
+    ] {
         spring.mode = mode;
+        let speaks = mode == Mode::Agentless;
+        spring.flow = speaks.then(|| flow.parse().unwrap());
         config
             .dialer
             .campaigns
@@ -206,6 +220,7 @@ impl Books {
             | Command::PopScreen(_)
             | Command::Lookup { .. }
             | Command::FetchLeads { .. }
+            | Command::AddLead { .. }
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
@@ -336,6 +351,15 @@ impl Day {
         };
         let luck = self.rng.unit();
         match command {
+            Command::DialCustomer {
+                leg,
+                classify: true,
+                ..
+            } if luck < 0.5 => {
+                self.see(Input::LegAnswered { leg });
+                let verdict = [Verdict::Person, Verdict::Machine][usize::from(luck < 0.25)];
+                self.see(Input::LegClassified { leg, verdict });
+            }
             Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => match luck {
                 l if l < 0.2 => {
                     self.see(Input::LegRinging { leg });
@@ -381,6 +405,20 @@ impl Day {
                 lookup,
                 result: Ok(BTreeMap::new()),
             }),
+            Command::AddLead {
+                agent,
+                campaign,
+                number,
+            } => {
+                let mut lead = self.lead();
+                lead.numbers = vec![number];
+                self.see(Input::LeadAdded {
+                    agent,
+                    campaign,
+                    number,
+                    lead: (luck < 0.9).then(|| Box::new(lead)),
+                });
+            }
             Command::FetchLeads { campaign, .. } => {
                 let leads = (0..self.rng.below(6)).map(|_| self.lead()).collect();
                 self.see(Input::LeadsSupplied {
@@ -409,7 +447,15 @@ impl Day {
             time_zone: None,
             name: None,
             customer_key: None,
-            fields: BTreeMap::new(),
+            // Recorded voices need it.
+            fields: [
+                ("consent", "written"),
+                ("consent_at", "2026-06-01"),
+                ("rnd_answer", "no"),
+                ("rnd_at", "2026-06-20"),
+            ]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
             last_disposition: None,
             not_before: None,
         }
@@ -449,7 +495,7 @@ impl Day {
 
     fn act(&mut self) {
         let agent = self.agent();
-        let action = match self.rng.below(14) {
+        let action = match self.rng.below(16) {
             0 => AgentAction::SignIn,
             1 => AgentAction::SignOut,
             2..=4 => AgentAction::Ready,
@@ -471,6 +517,12 @@ impl Day {
                 held: self.rng.chance(0.5),
             },
             11 => AgentAction::Decline,
+            12 | 13 => AgentAction::Dial {
+                number: format!("+1212555{:04}", 9_000 + self.rng.below(50))
+                    .parse()
+                    .unwrap(),
+                campaign: self.rng.chance(0.3).then(|| "autumn".parse().unwrap()),
+            },
             _ => AgentAction::Preview {
                 accept: self.rng.chance(0.7),
             },
@@ -494,7 +546,7 @@ impl Day {
             },
             6 | 7 => Input::DigitPressed {
                 leg,
-                digit: ['1', '2', '7', '#'][self.rng.below(4) as usize],
+                digit: ['1', '2', '7', '9', '#'][self.rng.below(5) as usize],
             },
             8 => {
                 let (leg, play) = Self::any(&mut self.rng, &self.plays, (leg, PlayId(7)));
@@ -507,6 +559,7 @@ impl Day {
                     verdict: verdicts[self.rng.below(3) as usize],
                 }
             }
+            10 if self.rng.chance(0.5) => Input::BeepEnded { leg },
             10 => Input::MediaLost { leg },
             11 => Input::ScreenPopped {
                 offer: Self::any(&mut self.rng, &self.offers, OfferId(77)),
@@ -548,15 +601,27 @@ impl Day {
             Mode::Progressive,
             Mode::Power,
             Mode::Predictive,
+            Mode::Agentless,
         ];
-        let input = match self.rng.below(6) {
+        let by = || "maria".to_string();
+        let input = match self.rng.below(8) {
             0 => Input::SetCampaignRunning {
                 campaign,
                 running: self.rng.chance(0.7),
             },
             1 => Input::SetCampaignMode {
                 campaign,
-                mode: modes[self.rng.below(4) as usize],
+                mode: modes[self.rng.below(5) as usize],
+            },
+            6 => Input::SetCampaignAbandonLimit {
+                campaign,
+                limit_pct: self.rng.unit() * 4.0,
+                by: by(),
+            },
+            7 => Input::SetCampaignMaxInFlight {
+                campaign,
+                max_in_flight: self.rng.below(6) as u32,
+                by: by(),
             },
             2 => Input::SetQueueOpen {
                 queue,
@@ -641,7 +706,8 @@ fn modes() -> impl Strategy<Value = Mode> {
         Just(Mode::Preview),
         Just(Mode::Progressive),
         Just(Mode::Power),
-        Just(Mode::Predictive)
+        Just(Mode::Predictive),
+        Just(Mode::Agentless)
     ]
 }
 
@@ -691,7 +757,9 @@ fn the_random_days_go_everywhere() {
         let modes = [
             [Mode::Preview, Mode::Power],
             [Mode::Progressive, Mode::Preview],
-        ][seed as usize % 2];
+            [Mode::Agentless, Mode::Predictive],
+            [Mode::Preview, Mode::Agentless],
+        ][seed as usize % 4];
         seen.append(&mut live(seed, modes, seed % 3 == 0, STEPS_MAX, false));
     }
     for kind in [
@@ -701,6 +769,8 @@ fn the_random_days_go_everywhere() {
         "call.bridged preview",
         "call.held",
         "call.classified",
+        "campaign.change_refused",
+        "agent.dial_refused",
         "ivr.left",
         "queue.refused",
         "offer.failed",
@@ -708,6 +778,7 @@ fn the_random_days_go_everywhere() {
         "recording.failed",
         "attempt.ended answered_agent",
         "attempt.ended abandoned",
+        "attempt.ended messaged",
         "attempt.ended machine",
         "attempt.ended no_answer",
         "attempt.ended busy",

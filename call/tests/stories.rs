@@ -37,7 +37,7 @@ fn config(changes: &[(String, toml::Value)]) -> Config {
         *at = change.clone();
     }
     let mut config: Config = value.try_into().unwrap();
-    for flow in ["card", "goodbye", "welcome"] {
+    for flow in ["card", "goodbye", "notice", "reminder", "sorry", "welcome"] {
         let text = std::fs::read_to_string(folder().join(format!("flows/{flow}.toml"))).unwrap();
         config.flows.push((format!("{flow}.toml"), text));
     }

@@ -77,6 +77,11 @@ impl AbandonBudget {
         }
     }
 
+    /// The limit is another one from now on; what was counted stays counted.
+    pub fn set_limit(&mut self, limit_pct: f64) {
+        self.limit = limit_pct / 100.0;
+    }
+
     /// A live person answered and was connected, or was abandoned.
     pub fn count(&mut self, at: Utc, abandoned: bool) {
         self.load(at, 1, u64::from(abandoned));

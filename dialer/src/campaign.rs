@@ -2,10 +2,10 @@
 //! flight. It counts and remembers; the [`Dialer`](crate::Dialer) decides and commands.
 
 use crate::abandon::AbandonBudget;
-use crate::config::CampaignConfig;
-use crate::hopper::Hopper;
+use crate::config::{ABANDON_LIMIT_PCT_MAX, CampaignConfig, OnMachine};
+use crate::hopper::{Hopper, LEADS_PER_AGENT};
 use crate::input::Callback;
-use crate::pacing::{Decision, Governor, Learned};
+use crate::pacing::{Asks, Decision, Governor, Learned};
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
 use model::event::{Mode, PacingLimit};
@@ -25,6 +25,8 @@ pub(crate) enum Stage {
     Ringing,
     /// Answered; `live` once a person is known, or nobody listens for machines.
     Answered { live: bool },
+    /// Judged a machine; the message is being left on it.
+    Machine,
 }
 
 /// One dialling of a lead.
@@ -45,6 +47,10 @@ pub(crate) struct Attempt {
     pub(crate) dial_number: u64,
     /// Withdrawn while being claimed.
     pub(crate) withdrawn: bool,
+    /// Answered, and a flow speaks: no agent was asked for yet.
+    pub(crate) in_flow: bool,
+    /// An agent placed it: nothing is detected, no flow speaks, and nobody calls again by itself.
+    pub(crate) by_hand: bool,
 }
 
 /// A callback that waits for its time or for its agent.
@@ -72,7 +78,11 @@ pub(crate) struct Campaign {
     pub(crate) callbacks: Vec<PendingCallback>,
     pub(crate) ringing: BTreeMap<AttemptId, Mono>,
     pub(crate) claiming: u32,
+    /// Answered, without an agent so far.
     pub(crate) waiting: u32,
+    /// Those of them who hear a flow.
+    pub(crate) in_flow: u32,
+    pub(crate) asks: Asks,
     pub(crate) dials: u64,
     pub(crate) decide_at: Option<Mono>,
     pub(crate) store_wait_until: Option<Mono>,
@@ -84,12 +94,9 @@ pub(crate) struct Campaign {
 }
 
 impl Campaign {
-    pub(crate) fn new(config: CampaignConfig, sets: Vec<RuleSet>) -> Campaign {
-        let limit = sets
-            .iter()
-            .flat_map(|set| &set.rules)
-            .filter_map(|rule| rule.abandon_limit_pct)
-            .fold(config.abandon_limit_pct, f64::min);
+    pub(crate) fn new(mut config: CampaignConfig, sets: Vec<RuleSet>) -> Campaign {
+        let limit = strictest_limit(&sets, config.abandon_limit_pct);
+        config.abandon_limit_pct = limit;
         Campaign {
             mode: config.mode,
             running: config.running,
@@ -102,8 +109,11 @@ impl Campaign {
             ringing: BTreeMap::new(),
             claiming: 0,
             waiting: 0,
+            in_flow: 0,
+            asks: Asks::default(),
             dials: 0,
-            decide_at: None,
+            // Nobody has to sign in before a flow speaks.
+            decide_at: (config.mode == Mode::Agentless).then_some(Mono::ZERO),
             store_wait_until: None,
             last: None,
             available: 0,
@@ -127,6 +137,59 @@ impl Campaign {
         self.ringing.len() as u32 + self.claiming + self.waiting
     }
 
+    /// Whether its flow can ask for an agent.
+    pub(crate) fn asks_agents(&self) -> bool {
+        self.mode == Mode::Agentless && self.config.asks_agents
+    }
+
+    /// Whether nothing is dialled while nobody is signed in.
+    pub(crate) fn needs_agents(&self) -> bool {
+        self.mode != Mode::Agentless || self.config.asks_agents
+    }
+
+    /// Agents by whom the hopper is sized where none limits the dialling: half a minute of it.
+    pub(crate) fn hopper_agents(&self) -> u32 {
+        if self.mode == Mode::Agentless {
+            let leads = self.config.calls_per_second * 30.0;
+            (leads / f64::from(LEADS_PER_AGENT)).ceil() as u32
+        } else {
+            0
+        }
+    }
+
+    /// People in flight who are expected to ask for an agent.
+    pub(crate) fn expected_asks(&self) -> f64 {
+        if !self.asks_agents() {
+            return 0.0;
+        }
+        let unanswered = self.ringing.len() as u32 + self.claiming;
+        let asked = self.waiting - self.in_flow;
+        self.asks.shares().expected(unanswered, self.in_flow, asked)
+    }
+
+    /// The largest chance of being abandoned that the next call may have. People who hear a flow
+    /// through are live answers too and would earn abandonments by the hundred: of those who ask for
+    /// an agent no larger share is risked than the limit names.
+    pub(crate) fn theta(&self) -> f64 {
+        let theta = self.governor.theta();
+        if self.mode == Mode::Agentless {
+            theta.min(self.config.abandon_limit_pct / 100.0)
+        } else {
+            theta
+        }
+    }
+
+    /// Whether a recorded voice speaks first, with a person or on a machine: consent is asked of the
+    /// rule sets that want it.
+    pub(crate) fn prerecorded(&self) -> bool {
+        self.mode == Mode::Agentless || self.config.on_machine == OnMachine::LeaveMessage
+    }
+
+    /// The highest abandonment limit that every rule set allows, in per cent.
+    pub(crate) fn abandon_limit_pct_max(&self) -> f64 {
+        strictest_limit(&self.sets, ABANDON_LIMIT_PCT_MAX)
+    }
+
     /// Decide at `at`, or earlier where that is already planned.
     pub(crate) fn decide_by(&mut self, at: Mono) {
         self.decide_at = Some(self.decide_at.map_or(at, |planned| planned.min(at)));
@@ -138,6 +201,14 @@ impl Campaign {
         leads.extend(self.callbacks.drain(..).map(|pending| pending.is.lead.id));
         leads
     }
+}
+
+/// The strictest abandonment limit of the sets, and no more than `at_most`.
+fn strictest_limit(sets: &[RuleSet], at_most: f64) -> f64 {
+    sets.iter()
+        .flat_map(|set| &set.rules)
+        .filter_map(|rule| rule.abandon_limit_pct)
+        .fold(at_most, f64::min)
 }
 
 /// A campaign as metrics and the API see it.
@@ -217,7 +288,7 @@ impl From<&Campaign> for CampaignSnapshot {
             answer_share: campaign.learned.answer_share(),
             expected_answers: campaign.last.map_or(0.0, |last| last.expected_answers),
             expected_free: campaign.last.map_or(0.0, |last| last.expected_free),
-            theta: campaign.governor.theta(),
+            theta: campaign.theta(),
             limited_by: campaign.told_limit,
         }
     }

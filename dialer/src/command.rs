@@ -1,8 +1,10 @@
 //! What the dialer wants done.
 
+use crate::config::OnMachine;
 use model::lead::LeadNext;
 use model::{
-    AgentId, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, ListId, PhoneNumber, TrunkId,
+    AgentId, AttemptId, AttemptOutcome, CampaignId, FlowId, Lead, LeadId, ListId, PhoneNumber,
+    TrunkId,
 };
 use std::time::Duration;
 
@@ -40,12 +42,20 @@ pub enum Command {
         campaign: CampaignId,
         leads: Vec<LeadId>,
     },
-    /// Show this lead to this agent; the attempt is claimed once the agent accepts.
+    /// Show this lead to this agent; the attempt is claimed once the agent accepts. With `by_hand`
+    /// the agent has asked for it and needs no asking.
     OfferPreview {
         agent: AgentId,
         attempt: AttemptId,
         campaign: CampaignId,
         lead: Box<Lead>,
+        by_hand: bool,
+    },
+    /// An agent calls this number by hand: find or make its lead, and hold it. Answer with `LeadAdded`.
+    AddLead {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
     },
     /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
     /// withdrawn or blocked.
@@ -77,6 +87,17 @@ pub struct Dial {
     pub connect_within: Duration,
     /// What an abandoned person hears.
     pub abandon_prompt: Option<String>,
+    /// The flow that speaks with an abandoned person instead.
+    pub abandon_flow: Option<FlowId>,
+    /// The flow that speaks with whoever answers; then an agent is only for those who ask for one.
+    pub flow: Option<FlowId>,
+    /// What becomes of a call that a machine answered.
+    pub on_machine: OnMachine,
+    /// What is left on a machine.
+    pub machine_prompt: Option<String>,
+    /// A recorded voice speaks first: the person must have agreed where a rule asks for that (47 CFR
+    /// 64.1200(a)(1)–(3)).
+    pub prerecorded: bool,
     /// The agent who previewed the lead and takes the call.
     pub agent: Option<AgentId>,
 }

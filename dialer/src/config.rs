@@ -6,11 +6,18 @@ use crate::mix::{self, ListShare};
 use crate::rules::RuleSet;
 use crate::trunk::{Block, TrunkLimits};
 use model::event::Mode;
-use model::{AgentId, AttemptOutcome, CampaignId, PhoneNumber, TrunkId};
+use model::{AgentId, AttemptOutcome, CampaignId, FlowId, PhoneNumber, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// Calls per available agent: one is progressive, and beyond ten nobody stays within any limit.
+pub const POWER_LEVELS: RangeInclusive<f64> = 1.0..=10.0;
+/// Calls without an agent at once: as many as the largest house has lines.
+pub const IN_FLIGHT: RangeInclusive<u32> = 1..=20_000;
+/// No country allows more abandoned calls per hundred live answers.
+pub const ABANDON_LIMIT_PCT_MAX: f64 = 5.0;
 /// Callbacks are known to the dialer so long before they are due; no reminder comes earlier.
 pub const CALLBACK_AHEAD_S: u32 = 3_600;
 
@@ -70,6 +77,22 @@ pub struct CampaignConfig {
     pub abandon_prompt: Option<String>,
     /// Ids of the rule sets that bind it.
     pub rules: Vec<String>,
+    /// The flow that speaks with an abandoned person instead of the prompt, so that a key can put
+    /// their number on the do-not-call list (47 CFR 64.1200(a)(7)(i)).
+    #[serde(default)]
+    pub abandon_flow: Option<FlowId>,
+    /// Mode `agentless`: the flow that speaks with whoever answers, the lead's fields its variables.
+    #[serde(default)]
+    pub flow: Option<FlowId>,
+    /// Whether that flow can ask for an agent. No key: the engine, which knows the flow, says so.
+    #[serde(skip)]
+    pub asks_agents: bool,
+    /// What becomes of a call that a machine answered.
+    #[serde(default)]
+    pub on_machine: OnMachine,
+    /// The prompt left on a machine.
+    #[serde(default)]
+    pub machine_prompt: Option<String>,
     /// Listen whether a machine answered.
     #[serde(default)]
     pub detect_machines: bool,
@@ -150,6 +173,11 @@ impl CampaignConfig {
             abandon_limit_pct: abandon_limit(),
             connect_within_ms: connect_within(),
             abandon_prompt: None,
+            abandon_flow: None,
+            flow: None,
+            asks_agents: false,
+            on_machine: OnMachine::default(),
+            machine_prompt: None,
             rules: Vec::new(),
             detect_machines: false,
             max_in_flight: max_in_flight(),
@@ -211,6 +239,59 @@ impl CampaignConfig {
         found
     }
 
+    /// Whether an abandoned person hears something.
+    pub fn has_last_words(&self) -> bool {
+        self.abandon_prompt.is_some() || self.abandon_flow.is_some()
+    }
+
+    /// Field, problem and remedy where the recorded voice and the mode do not go together.
+    fn voice_problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let mut problems = Vec::new();
+        match (self.mode, self.flow) {
+            (Mode::Agentless, None) => problems.push((
+                "flow",
+                "nothing would speak with whoever answers",
+                "name the flow, such as flow = \"reminder\"",
+            )),
+            (Mode::Agentless, Some(_)) | (_, None) => {}
+            (Mode::Preview | Mode::Progressive | Mode::Power | Mode::Predictive, Some(_)) => {
+                problems.push((
+                    "flow",
+                    "only a campaign of mode agentless has a flow",
+                    "leave it out, or use mode = \"agentless\"",
+                ))
+            }
+        }
+        if self.on_machine != OnMachine::HangUp && !self.detect_machines {
+            problems.push((
+                "on_machine",
+                "nobody listens whether a machine answered",
+                "add detect_machines = true",
+            ));
+        }
+        match (self.on_machine, &self.machine_prompt) {
+            (OnMachine::LeaveMessage, None) => problems.push((
+                "machine_prompt",
+                "there is no message to leave",
+                "name its prompt",
+            )),
+            (OnMachine::HangUp | OnMachine::Agent, Some(_)) => problems.push((
+                "machine_prompt",
+                "no message is left on a machine",
+                "use on_machine = \"leave_message\", or leave it out",
+            )),
+            (OnMachine::LeaveMessage, Some(_)) | (_, None) => {}
+        }
+        if self.on_machine == OnMachine::Agent && self.mode == Mode::Agentless {
+            problems.push((
+                "on_machine",
+                "no agent waits for who answers",
+                "use \"hang_up\" or \"leave_message\"",
+            ));
+        }
+        problems
+    }
+
     /// Dialling again after this outcome.
     pub fn retry(&self, outcome: AttemptOutcome) -> RetryRule {
         self.retry
@@ -218,6 +299,19 @@ impl CampaignConfig {
             .copied()
             .unwrap_or_else(|| RetryRule::of(outcome))
     }
+}
+
+/// What becomes of a call that a machine answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMachine {
+    /// It is hung up.
+    #[default]
+    HangUp,
+    /// A message is left after its beep.
+    LeaveMessage,
+    /// An agent takes it like a person's.
+    Agent,
 }
 
 /// Dialling again after an outcome.
@@ -245,7 +339,7 @@ impl RetryRule {
             AttemptOutcome::Cancelled | AttemptOutcome::Blocked => (60, u16::MAX, false),
             AttemptOutcome::DisconnectedNumber => (60, u16::MAX, true),
             AttemptOutcome::UnknownRestart => (3_600, 8, false),
-            AttemptOutcome::AnsweredAgent => (0, 0, false),
+            AttemptOutcome::AnsweredAgent | AttemptOutcome::Messaged => (0, 0, false),
         };
         RetryRule {
             wait_s,
@@ -254,6 +348,9 @@ impl RetryRule {
         }
     }
 }
+
+/// A lock begins with the end of a call, and the store is asked by when it began: longer than calls are.
+const CALL_HOURS: u32 = 6;
 
 /// Something in the configuration that cannot stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,7 +371,9 @@ impl Config {
             .flat_map(|campaign| crate::rules::resolve(&campaign.rules, &self.rules))
             .flat_map(|set| set.rules)
             .flat_map(|rule| {
-                let lock_s = rule.lock.map(|lock| lock.hours.saturating_mul(3_600));
+                let lock_s = rule
+                    .lock
+                    .map(|lock| lock.hours.saturating_add(CALL_HOURS).saturating_mul(3_600));
                 [rule.cap.map(|cap| cap.within_s), lock_s]
             })
             .flatten()
@@ -431,7 +530,9 @@ impl Config {
                     "use 2000",
                 );
             }
-            if !(campaign.abandon_limit_pct > 0.0 && campaign.abandon_limit_pct <= 5.0) {
+            if !(campaign.abandon_limit_pct > 0.0
+                && campaign.abandon_limit_pct <= ABANDON_LIMIT_PCT_MAX)
+            {
                 say(
                     at("abandon_limit_pct"),
                     format!(
@@ -441,7 +542,7 @@ impl Config {
                     "use 3.0 or what your country allows",
                 );
             }
-            if !(1.0..=10.0).contains(&campaign.power_level) {
+            if !POWER_LEVELS.contains(&campaign.power_level) {
                 say(
                     at("power_level"),
                     format!("{} is not between 1 and 10", campaign.power_level),
@@ -455,7 +556,7 @@ impl Config {
                     "use more than 0 and at most 10000",
                 );
             }
-            if !(1..=20_000).contains(&campaign.max_in_flight) {
+            if !IN_FLIGHT.contains(&campaign.max_in_flight) {
                 say(
                     at("max_in_flight"),
                     format!("{} is not between 1 and 20000", campaign.max_in_flight),
@@ -483,12 +584,24 @@ impl Config {
                     "300 is usual",
                 );
             }
-            if campaign.abandon_prompt.is_none() && campaign.mode != Mode::Preview {
+            // Whether anybody can be abandoned by a flow is known to whoever knows the flow.
+            let may_abandon = !matches!(campaign.mode, Mode::Preview | Mode::Agentless);
+            if may_abandon && !campaign.has_last_words() {
                 say(
                     at("abandon_prompt"),
                     "an abandoned person would hear nothing (US-3)".into(),
                     "name the prompt with your name and number",
                 );
+            }
+            if campaign.abandon_prompt.is_some() && campaign.abandon_flow.is_some() {
+                say(
+                    at("abandon_prompt"),
+                    "the flow speaks instead of the prompt".into(),
+                    "leave out abandon_prompt or abandon_flow",
+                );
+            }
+            for (field, message, remedy) in campaign.voice_problems() {
+                say(at(field), message.into(), remedy);
             }
         }
         problems
@@ -529,6 +642,49 @@ mod tests {
     }
 
     #[test]
+    fn an_agentless_campaign_needs_a_flow_and_no_other_has_one() {
+        let agentless = SPRING.replace("predictive", "agentless");
+        let paths = |text: &str| -> Vec<String> {
+            let problems = config(text).validate();
+            problems.into_iter().map(|problem| problem.path).collect()
+        };
+        assert_eq!(paths(&agentless), ["campaigns.spring.flow"]);
+        let flow = |text: &str| text.replace("mode", "flow = \"reminder\"\nmode");
+        assert_eq!(paths(&flow(&agentless)), [""; 0]);
+        assert_eq!(paths(&flow(SPRING)), ["campaigns.spring.flow"]);
+        let alone = agentless.replace("rules = [\"us\"]", "rules = []");
+        assert_eq!(paths(&flow(&alone)), ["campaigns.spring.rules"]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_machine_is_said_in_full_or_not_at_all() {
+        let paths = |more: &str| -> Vec<String> {
+            let text = SPRING.replace("mode", &format!("{more}\nmode"));
+            let problems = config(&text).validate();
+            problems.into_iter().map(|problem| problem.path).collect()
+        };
+        assert_eq!(
+            paths("on_machine = \"leave_message\""),
+            [
+                "campaigns.spring.on_machine",
+                "campaigns.spring.machine_prompt"
+            ]
+        );
+        assert_eq!(
+            paths("machine_prompt = \"voicemail\""),
+            ["campaigns.spring.machine_prompt"]
+        );
+        assert_eq!(
+            paths("detect_machines = true\non_machine = \"leave_message\"\nmachine_prompt = \"v\""),
+            [""; 0]
+        );
+        assert_eq!(
+            paths("abandon_flow = \"abandon\""),
+            ["campaigns.spring.abandon_prompt"]
+        );
+    }
+
+    #[test]
     fn ringing_less_than_fifteen_seconds_is_a_problem() {
         let problems = config(&SPRING.replace("mode", "ring_timeout_ms = 14999\nmode")).validate();
         assert_eq!(problems.len(), 1);
@@ -557,8 +713,8 @@ mod tests {
     #[test]
     fn the_window_that_a_start_looks_back_is_the_longest_cap_or_lock() {
         let window_s = |set: &str| config(&SPRING.replace("\"us\"", set)).cap_window_s();
-        assert_eq!(window_s("\"us\""), 7 * 86_400);
-        assert_eq!(window_s("\"uk\""), 72 * 3_600);
+        assert_eq!(window_s("\"us\""), (7 * 24 + CALL_HOURS) * 3_600);
+        assert_eq!(window_s("\"uk\""), (72 + CALL_HOURS) * 3_600);
         assert_eq!(window_s("\"demo\""), 0);
     }
 

@@ -89,6 +89,11 @@ pub enum Input {
     /// The person hung up before an agent and before the time was over. Counts as no live answer
     /// only where the rule set says so; the outcome is `abandoned` (measured conservatively).
     AttemptHungUpEarly { attempt: AttemptId },
+    /// The person in a flow asked for an agent.
+    AttemptAsked { attempt: AttemptId },
+    /// The recorded voice has done: the flow ended, or was left, and nobody was asked for; or the
+    /// message is on the machine, or never could be.
+    AttemptMessaged { attempt: AttemptId },
     /// Not answered, with the reason: busy, no answer, refused, unallocated, cancelled by us…
     AttemptFailed { attempt: AttemptId, cause: Cause },
     /// The agent accepted or skipped the previewed lead.
@@ -96,6 +101,20 @@ pub enum Input {
         agent: AgentId,
         attempt: AttemptId,
         accept: bool,
+    },
+    /// An agent calls a number by hand, for a campaign of theirs; the first one where none is named.
+    AgentDials {
+        agent: AgentId,
+        number: PhoneNumber,
+        campaign: Option<CampaignId>,
+    },
+    /// The lead of a number that an agent calls by hand; none where it is being called already, or the
+    /// store failed.
+    LeadAdded {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+        lead: Option<Box<Lead>>,
     },
     /// A number that is never to be called again, from now on.
     DoNotCall { number: PhoneNumber },
@@ -133,6 +152,24 @@ pub enum Input {
     SetRunning { campaign: CampaignId, running: bool },
     /// A supervisor changes how a campaign dials.
     SetMode { campaign: CampaignId, mode: Mode },
+    /// A supervisor moves the abandonment limit: never above what the rule sets allow.
+    SetAbandonLimit {
+        campaign: CampaignId,
+        limit_pct: f64,
+        by: String,
+    },
+    /// A supervisor changes the calls per available agent of mode `power`.
+    SetPowerLevel {
+        campaign: CampaignId,
+        power_level: f64,
+        by: String,
+    },
+    /// A supervisor changes how many calls may be without an agent at once.
+    SetMaxInFlight {
+        campaign: CampaignId,
+        max_in_flight: u32,
+        by: String,
+    },
     /// No new dials from now on: the engine drains.
     Drain,
     /// Leads may be ready again (an import, a retry time passed): ask the store.

@@ -546,21 +546,20 @@ fn an_exemption_opens_the_national_list_and_never_the_internal_one() {
     assert!(reason.contains("last week"), "{reason}");
     world.lists.add(number);
     assert_eq!(ask(&world, &[("purchase_at", "2026-06-01")]), is(DNC));
-    // Nor does it open a list of the campaign or of an area.
-    for kind in [
-        DoNotCallKind::Campaign,
-        DoNotCallKind::Area,
-        DoNotCallKind::Internal,
+    // Nor does it open a list of the campaign or of an area, whatever its name.
+    for (kind, name, rule) in [
+        (DoNotCallKind::Campaign, "spring", DNC),
+        (DoNotCallKind::Area, "texas", DNC),
+        (DoNotCallKind::Area, "us", "US-6"),
+        (DoNotCallKind::Internal, "us", "US-6"),
     ] {
         let mut world = World::of(&["us"]);
+        let numbers = [number];
         world
             .lists
-            .load("spring".parse().unwrap(), kind, None, &[number], false);
-        assert_eq!(
-            ask(&world, &[("purchase_at", "2026-06-01")]),
-            is(DNC),
-            "{kind:?}"
-        );
+            .load(name.parse().unwrap(), kind, as_of, &numbers, false);
+        let bought = ask(&world, &[("purchase_at", "2026-06-01")]);
+        assert_eq!(bought, is(rule), "{kind:?} {name}");
     }
 }
 

@@ -44,7 +44,7 @@ pub mod zone;
 
 pub use campaign::CampaignSnapshot;
 pub use command::Command;
-pub use config::{CampaignConfig, Config, ConfigProblem};
+pub use config::{CampaignConfig, Config, ConfigProblem, OnMachine};
 pub use hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 pub use input::Input;
 pub use machine::*;

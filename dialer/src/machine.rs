@@ -9,11 +9,13 @@
 //!  preview:  hopper → Preview ─ accept ─► Claiming …      skip, timeout: back to the hopper
 //! ```
 
+mod by_hand;
 mod callbacks;
 mod calls;
 mod law;
 mod lines;
 mod previews;
+mod settings;
 
 use crate::caller_id::{PoolConfig, Shown};
 use crate::calling_window;
@@ -29,7 +31,7 @@ use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
 use lines::Line;
-use model::event::{Mode, PacingLimit, Party};
+use model::event::{Mode, PacingLimit};
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
@@ -178,7 +180,7 @@ impl Dialer {
                 attempt,
                 store_failed,
             } => {
-                self.claim_refused(now, attempt, store_failed);
+                self.claim_refused(now, attempt, store_failed, out);
             }
             Input::AttemptRinging { attempt } => {
                 if let Some(attempt) = self.attempts.get_mut(&attempt)
@@ -197,6 +199,8 @@ impl Dialer {
             Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
                 self.abandoned(now, attempt, out);
             }
+            Input::AttemptAsked { attempt } => self.asked(now, attempt),
+            Input::AttemptMessaged { attempt } => self.messaged(now, attempt, out),
             Input::AttemptFailed { attempt, cause } => self.failed(now, attempt, cause, out),
             Input::PreviewAnswered {
                 agent,
@@ -226,6 +230,17 @@ impl Dialer {
                     });
                 }
             }
+            Input::AgentDials {
+                agent,
+                number,
+                campaign,
+            } => self.agent_dials(agent, number, campaign, out),
+            Input::LeadAdded {
+                agent,
+                campaign,
+                number,
+                lead,
+            } => self.lead_added(agent, campaign, number, lead, out),
             Input::DoNotCallLoaded { numbers } => {
                 numbers
                     .into_iter()
@@ -257,21 +272,22 @@ impl Dialer {
             Input::SetRunning { campaign, running } => {
                 self.set_running(now, campaign, running, out);
             }
-            Input::SetMode { campaign: id, mode } => {
-                if let Some(campaign) = self.campaigns.get_mut(&id)
-                    && campaign.mode != mode
-                {
-                    campaign.mode = mode;
-                    campaign.decide_by(now.mono);
-                    let running = campaign.running;
-                    out.fact(Fact::CampaignChanged {
-                        campaign: id,
-                        mode,
-                        running,
-                        by: Party::System,
-                    });
-                }
-            }
+            Input::SetMode { campaign, mode } => self.set_mode(now, campaign, mode, out),
+            Input::SetAbandonLimit {
+                campaign,
+                limit_pct,
+                by,
+            } => self.set_abandon_limit(now, campaign, limit_pct, by, out),
+            Input::SetPowerLevel {
+                campaign,
+                power_level,
+                by,
+            } => self.set_power_level(now, campaign, power_level, by, out),
+            Input::SetMaxInFlight {
+                campaign,
+                max_in_flight,
+                by,
+            } => self.set_max_in_flight(now, campaign, max_in_flight, by, out),
             Input::Drain => {
                 self.draining = true;
                 for id in self.campaign_ids() {
@@ -333,6 +349,12 @@ impl Dialer {
     /// Attempts that are not over.
     pub fn live_attempts(&self) -> usize {
         self.attempts.len()
+    }
+
+    /// Answered attempts that are for a flow, and have asked for no agent.
+    pub fn attempts_in_flow(&self) -> usize {
+        let in_flow = self.campaigns.values().map(|campaign| campaign.in_flow);
+        in_flow.sum::<u32>() as usize
     }
 
     fn do_what_is_due(&mut self, now: Now, out: &mut Out) {
@@ -541,35 +563,16 @@ impl Dialer {
         }
     }
 
-    fn set_running(&mut self, now: Now, id: CampaignId, running: bool, out: &mut Out) {
-        let Some(campaign) = self.campaigns.get_mut(&id) else {
-            return;
-        };
-        if campaign.running == running {
-            return;
-        }
-        campaign.running = running;
-        let mode = campaign.mode;
-        campaign.decide_by(now.mono);
-        out.fact(Fact::CampaignChanged {
-            campaign: id,
-            mode,
-            running,
-            by: Party::System,
-        });
-        if !running {
-            self.return_hopper(id, out);
-        }
-    }
-
     // Pacing
 
     fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
         let campaign = &self.campaigns[&id];
         let mut snapshot = Snapshot {
             claiming: campaign.claiming,
-            waiting: campaign.waiting,
-            theta: campaign.governor.theta(),
+            waiting: campaign.waiting - campaign.in_flow,
+            in_flow: campaign.in_flow,
+            asks: campaign.asks_agents().then(|| campaign.asks.shares()),
+            theta: campaign.theta(),
             power_level: campaign.config.power_level,
             ringing: by_age(campaign, now.mono),
             ..Snapshot::default()
@@ -590,6 +593,14 @@ impl Dialer {
             if other.in_flight() == 0 {
                 continue;
             }
+            if other.mode == Mode::Agentless {
+                // Its calls speak with a flow; those who will ask compete, whatever their age.
+                if snapshot.competing.is_empty() {
+                    snapshot.competing.push(0.0);
+                }
+                snapshot.competing[0] += share * other.expected_asks();
+                continue;
+            }
             let theirs = by_age(other, now.mono);
             let steps = theirs.len().max(snapshot.competing.len()).max(1);
             snapshot.competing.resize(steps, 0.0);
@@ -605,7 +616,13 @@ impl Dialer {
             .learned
             .refresh(now.mono.as_secs_f64(), &snapshot.busy);
         // Of the answers that calls in flight will still bring, the usual share is abandoned.
-        let coming = f64::from(snapshot.in_flight()) * campaign.learned.answer_share();
+        let coming = match snapshot.asks {
+            Some(asks) => {
+                let unanswered = snapshot.ringing.iter().sum::<u32>() + snapshot.claiming;
+                asks.expected(unanswered, snapshot.in_flow, snapshot.waiting)
+            }
+            None => f64::from(snapshot.in_flight()) * campaign.learned.answer_share(),
+        };
         snapshot.guarded = campaign
             .budget
             .is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
@@ -623,7 +640,8 @@ impl Dialer {
         }
         let snapshot = self.pacing_snapshot(now, id);
         let signed_in = snapshot.available as usize + snapshot.busy.len();
-        if signed_in > 0 {
+        let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
+        if dials {
             self.fetch(now, id, signed_in as u32, out);
         }
         let campaign = self
@@ -650,7 +668,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
-        if signed_in > 0 {
+        if dials {
             campaign.decide_by(
                 now.mono
                     + if limited_by == PacingLimit::Lines {
@@ -688,6 +706,7 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
+        let agents = agents.max(campaign.hopper_agents());
         if let Some((lists, count)) = campaign.hopper.ask(now.mono, agents) {
             out.command(Command::FetchLeads {
                 campaign: id,
@@ -778,11 +797,11 @@ impl Dialer {
         let campaign = &self.campaigns[&campaign_id];
         let wanted = match agent {
             Some(agent) => is_signed_in(&self.agents[&agent].state),
-            None => campaign
-                .config
-                .agents
-                .iter()
-                .any(|agent| is_signed_in(&self.agents[agent].state)),
+            None => {
+                let mut agents = campaign.config.agents.iter();
+                !campaign.needs_agents()
+                    || agents.any(|agent| is_signed_in(&self.agents[agent].state))
+            }
         };
         if withdrawn {
             return self.end(
@@ -794,7 +813,8 @@ impl Dialer {
                 out,
             );
         }
-        if !campaign.running || self.draining || !wanted {
+        let by_hand = attempt.by_hand;
+        if !(campaign.running || by_hand) || self.draining || !wanted {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
         if let Err(block) = self.allowed_with(campaign_id, &lead, agent.is_some(), now.utc) {
@@ -828,6 +848,11 @@ impl Dialer {
         campaign
             .learned
             .dialled(now.mono.as_secs_f64(), campaign.dials);
+        if campaign.asks_agents() && !by_hand {
+            campaign
+                .asks
+                .dialled(campaign.dials, now.mono.as_secs_f64());
+        }
         attempt.dial_number = campaign.dials;
         attempt.stage = Stage::Ringing;
         attempt.dialled_at = now.mono;
@@ -842,15 +867,21 @@ impl Dialer {
             caller_id: attempt.caller_id.clone(),
             ring_timeout: campaign.config.ring_timeout(),
             ring_min: campaign.ring_min(),
-            classify: campaign.config.detect_machines,
+            // The agent hears who answered.
+            classify: campaign.config.detect_machines && !by_hand,
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),
+            abandon_flow: campaign.config.abandon_flow,
+            flow: campaign.config.flow.filter(|_| !by_hand),
+            on_machine: campaign.config.on_machine,
+            machine_prompt: campaign.config.machine_prompt.clone(),
+            prerecorded: campaign.prerecorded() && !by_hand,
             agent,
             lead,
         })));
     }
 
-    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool) {
+    fn claim_refused(&mut self, now: Now, id: AttemptId, store_failed: bool, out: &mut Out) {
         if self
             .attempts
             .get(&id)
@@ -867,7 +898,12 @@ impl Dialer {
         if store_failed {
             campaign.store_wait_until = Some(now.mono + STORE_BACKOFF);
         }
-        if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
+        if attempt.by_hand {
+            self.held.remove(&attempt.lead.id);
+            if let Some(agent) = attempt.agent {
+                by_hand::refuse(agent, attempt.number, "the store refused the claim", out);
+            }
+        } else if store_failed && campaign.running && !self.draining && !attempt.withdrawn {
             campaign.hopper.put_back_first(attempt.lead);
         } else {
             self.held.remove(&attempt.lead.id);
@@ -889,6 +925,8 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         ringing_at: None,
         answered_at: None,
         dial_number: 0,
+        in_flow: false,
+        by_hand: false,
         withdrawn: false,
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn next(
         AttemptOutcome::Cancelled | AttemptOutcome::Blocked => 0,
         AttemptOutcome::AnsweredAgent
         | AttemptOutcome::Abandoned
+        | AttemptOutcome::Messaged
         | AttemptOutcome::Machine
         | AttemptOutcome::NoAnswer
         | AttemptOutcome::Busy

@@ -97,6 +97,7 @@ impl Floor {
             | Command::Dial(_)
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
+            | Command::AddLead { .. }
             | Command::OfferPreview { .. }
             | Command::Cancel { .. } => None,
         })
@@ -109,6 +110,7 @@ impl Floor {
             | Command::Dial(_)
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
+            | Command::AddLead { .. }
             | Command::Claim { .. }
             | Command::Cancel { .. } => None,
         })
@@ -128,6 +130,7 @@ impl Floor {
             | Command::Dial(_)
             | Command::Claim { .. }
             | Command::ReturnLeads { .. }
+            | Command::AddLead { .. }
             | Command::OfferPreview { .. }
             | Command::Cancel { .. } => None,
         })

@@ -357,7 +357,7 @@ impl Random {
                 Command::FetchLeads { count, .. } => {
                     assert!((1..=dialer::HOPPER_MAX_LEADS).contains(&count))
                 }
-                Command::ReturnLeads { .. } | Command::Cancel { .. } => {}
+                Command::ReturnLeads { .. } | Command::AddLead { .. } | Command::Cancel { .. } => {}
             }
         }
         if let Some(next) = self.dialer.next_deadline() {

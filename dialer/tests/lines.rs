@@ -342,6 +342,7 @@ fn over_any_hundred_dials_each_list_has_its_share_within_one() {
                 | Command::Resolve { .. }
                 | Command::ReturnLeads { .. }
                 | Command::OfferPreview { .. }
+                | Command::AddLead { .. }
                 | Command::Cancel { .. } => {}
             }
         }

@@ -263,7 +263,9 @@ impl<'f> Lint<'f> {
             NodeKind::Queue { .. } => true,
             // A sub-flow hands back to the flow that runs it, which has its own way.
             NodeKind::Return => true,
-            NodeKind::Flow { flow, .. } => has_queue(flow),
+            // A message that we called with: who wants no more of it needs nobody to say so to.
+            NodeKind::OptOut { .. } => true,
+            NodeKind::Flow { flow, .. } => !flow.queues().is_empty(),
             NodeKind::Play { .. }
             | NodeKind::Menu { .. }
             | NodeKind::Collect { .. }
@@ -446,6 +448,7 @@ impl<'f> Lint<'f> {
             NodeKind::Play { .. }
             | NodeKind::Menu { .. }
             | NodeKind::Branch { .. }
+            | NodeKind::OptOut { .. }
             | NodeKind::Hours { .. }
             | NodeKind::Queue { .. }
             | NodeKind::HangUp { .. }
@@ -478,22 +481,6 @@ impl<'f> Lint<'f> {
         }
         before
     }
-}
-
-fn has_queue(flow: &Flow) -> bool {
-    flow.nodes.iter().any(|node| match &node.kind {
-        NodeKind::Queue { .. } => true,
-        NodeKind::Flow { flow, .. } => has_queue(flow),
-        NodeKind::Play { .. }
-        | NodeKind::Menu { .. }
-        | NodeKind::Collect { .. }
-        | NodeKind::Branch { .. }
-        | NodeKind::Set { .. }
-        | NodeKind::Hours { .. }
-        | NodeKind::Lookup { .. }
-        | NodeKind::HangUp { .. }
-        | NodeKind::Return => false,
-    })
 }
 
 /// The variables a node reads.
@@ -535,7 +522,8 @@ fn reads(kind: &NodeKind) -> BTreeSet<String> {
                     .flat_map(|(_, expr)| expr.variables().clone()),
             );
         }
-        NodeKind::Hours { .. }
+        NodeKind::OptOut { .. }
+        | NodeKind::Hours { .. }
         | NodeKind::Flow { .. }
         | NodeKind::Queue { .. }
         | NodeKind::Return => {}

@@ -87,6 +87,8 @@ pub enum NodeKind {
         values: Vec<(String, Expr)>,
         next: NodeIndex,
     },
+    /// Puts the customer's number on the do-not-call list, then goes on.
+    OptOut { next: NodeIndex },
     /// Goes by the business hours, an index of [`Flow::hours`].
     Hours {
         hours: usize,
@@ -124,6 +126,7 @@ impl NodeKind {
             NodeKind::Collect { .. } => "collect",
             NodeKind::Branch { .. } => "branch",
             NodeKind::Set { .. } => "set",
+            NodeKind::OptOut { .. } => "opt_out",
             NodeKind::Hours { .. } => "hours",
             NodeKind::Lookup { .. } => "lookup",
             NodeKind::Flow { .. } => "flow",
@@ -262,6 +265,30 @@ pub struct Edge {
 }
 
 impl Flow {
+    /// The queues this flow and its sub-flows can send a caller to.
+    pub fn queues(&self) -> BTreeSet<QueueId> {
+        let mut queues = BTreeSet::new();
+        for node in &self.nodes {
+            match &node.kind {
+                NodeKind::Queue { queue, .. } => {
+                    queues.insert(*queue);
+                }
+                NodeKind::Flow { flow, .. } => queues.extend(flow.queues()),
+                NodeKind::Play { .. }
+                | NodeKind::Menu { .. }
+                | NodeKind::Collect { .. }
+                | NodeKind::Branch { .. }
+                | NodeKind::Set { .. }
+                | NodeKind::OptOut { .. }
+                | NodeKind::Hours { .. }
+                | NodeKind::Lookup { .. }
+                | NodeKind::HangUp { .. }
+                | NodeKind::Return => {}
+            }
+        }
+        queues
+    }
+
     /// The ways out of a node, in a fixed order.
     pub fn edges(&self, node: NodeIndex) -> Vec<Edge> {
         let edge = |label: &str, to: NodeIndex| Edge {
@@ -271,6 +298,7 @@ impl Flow {
         match &self.nodes[node].kind {
             NodeKind::Play { next, .. }
             | NodeKind::Set { next, .. }
+            | NodeKind::OptOut { next }
             | NodeKind::Flow { next, .. } => vec![edge("", *next)],
             NodeKind::Menu {
                 wanted, listening, ..
@@ -355,6 +383,7 @@ impl Flow {
                 NodeKind::Flow { flow, .. } => names.extend(flow.prompts()),
                 NodeKind::Branch { .. }
                 | NodeKind::Set { .. }
+                | NodeKind::OptOut { .. }
                 | NodeKind::Hours { .. }
                 | NodeKind::Queue { .. }
                 | NodeKind::Return => {}

@@ -15,7 +15,10 @@ pub fn mermaid(flow: &Flow) -> String {
             NodeKind::Branch { .. } | NodeKind::Hours { .. } => ("{", "}"),
             NodeKind::Queue { .. } | NodeKind::HangUp { .. } | NodeKind::Return => ("([", "])"),
             NodeKind::Flow { .. } => ("[[", "]]"),
-            NodeKind::Play { .. } | NodeKind::Set { .. } | NodeKind::Lookup { .. } => ("[", "]"),
+            NodeKind::Play { .. }
+            | NodeKind::Set { .. }
+            | NodeKind::OptOut { .. }
+            | NodeKind::Lookup { .. } => ("[", "]"),
         };
         put(
             &mut text,
@@ -85,6 +88,7 @@ fn label(name: &str, kind: &NodeKind, line_break: &str) -> String {
         | NodeKind::Menu { .. }
         | NodeKind::Branch { .. }
         | NodeKind::Set { .. }
+        | NodeKind::OptOut { .. }
         | NodeKind::Hours { .. }
         | NodeKind::HangUp { .. }
         | NodeKind::Return => kind.name().to_owned(),

@@ -58,6 +58,8 @@ pub enum Command {
         parameters: BTreeMap<String, String>,
         timeout: Duration,
     },
+    /// The customer's number is never to be called again. The flow goes on.
+    DoNotCall,
     /// The flow is done: the call waits for an agent.
     Queue {
         queue: QueueId,

@@ -41,9 +41,9 @@ pub const FLOW_DEPTH_MAX: usize = 8;
 pub const CALL_VARIABLES: [&str; 2] = ["caller", "called"];
 
 /// The `type`s of nodes.
-const NODE_TYPES: [&str; 11] = [
-    "play", "menu", "collect", "branch", "set", "hours", "lookup", "flow", "queue", "hang_up",
-    "return",
+const NODE_TYPES: [&str; 12] = [
+    "play", "menu", "collect", "branch", "set", "opt_out", "hours", "lookup", "flow", "queue",
+    "hang_up", "return",
 ];
 
 /// A value with its place.
@@ -842,6 +842,7 @@ impl Reader<'_> {
                     .zip(next)
                     .map(|(values, next)| NodeKind::Set { values, next })
             }
+            "opt_out" => self.next(t, "next").map(|next| NodeKind::OptOut { next }),
             "hours" => self.hours_node(t),
             "lookup" => {
                 let dip = self.dip(t, "source");
@@ -1538,6 +1539,7 @@ fn depth(flow: &Flow) -> usize {
         | NodeKind::Collect { .. }
         | NodeKind::Branch { .. }
         | NodeKind::Set { .. }
+        | NodeKind::OptOut { .. }
         | NodeKind::Hours { .. }
         | NodeKind::Lookup { .. }
         | NodeKind::Queue { .. }

@@ -282,6 +282,7 @@ impl Session {
             | NodeKind::Menu { .. }
             | NodeKind::Branch { .. }
             | NodeKind::Set { .. }
+            | NodeKind::OptOut { .. }
             | NodeKind::Hours { .. }
             | NodeKind::Flow { .. }
             | NodeKind::Queue { .. }
@@ -466,6 +467,10 @@ impl Session {
             }
             NodeKind::Set { values, next } => {
                 self.assign(values, turn);
+                Step::Go(*next)
+            }
+            NodeKind::OptOut { next } => {
+                turn.out.command(Command::DoNotCall);
                 Step::Go(*next)
             }
             NodeKind::Hours {

@@ -46,7 +46,7 @@ proptest! {
 
     #[test]
     fn a_session_ends_once_and_within_its_bounds(
-        which in 0usize..5,
+        which in 0usize..7,
         acts in prop::collection::vec(act(), 0..120),
         at in 1_760_000_000_000_000i64..1_860_000_000_000_000,
     ) {
@@ -100,7 +100,10 @@ proptest! {
                     match command {
                         Command::Play { play, .. } => playing = *play,
                         Command::Lookup { lookup, .. } => asked = *lookup,
-                        Command::StopPlay { .. } | Command::Queue { .. } | Command::HangUp { .. } => {}
+                        Command::StopPlay { .. }
+                        | Command::DoNotCall
+                        | Command::Queue { .. }
+                        | Command::HangUp { .. } => {}
                     }
                     if hangs_up {
                         prop_assert!(matches!(command, Command::Lookup { .. }), "the leg is gone");

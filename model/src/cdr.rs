@@ -386,7 +386,7 @@ impl CdrFold {
                 self.begin(cdr, now);
                 None
             }
-            Fact::CallClassified { call, verdict } => {
+            Fact::CallClassified { call, verdict, .. } => {
                 self.update(*call, |open| open.cdr.verdict = Some(*verdict))
             }
             Fact::CallBridged { call, agent, .. } => self.update(*call, |open| {
@@ -534,11 +534,13 @@ impl CdrFold {
             | Fact::ScreenPopped { .. }
             | Fact::AgentStateChanged { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
             | Fact::AttemptClaimed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
             | Fact::CallMessageStarted { .. }

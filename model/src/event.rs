@@ -110,6 +110,8 @@ pub enum Mode {
     Power,
     /// Paced by what agents and calls in flight are expected to do.
     Predictive,
+    /// A flow speaks with whoever answers; an agent comes in only where the flow asks for one.
+    Agentless,
 }
 
 /// What kept a pacing decision from dialling more.
@@ -210,8 +212,14 @@ pub enum Fact {
         number: PhoneNumber,
         caller_id: String,
     },
-    /// A person or machine was recognised.
-    CallClassified { call: CallId, verdict: Verdict },
+    /// A person or machine was recognised. `agent` is who talks with it by then: too late to keep it
+    /// from them.
+    CallClassified {
+        call: CallId,
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
+    },
     /// Customer and agent hear each other.
     CallBridged {
         call: CallId,
@@ -373,6 +381,12 @@ pub enum Fact {
         agent: AgentId,
         reason: Option<ReasonId>,
     },
+    /// The agent wanted to call a number by hand and may not, or cannot now.
+    AgentDialRefused {
+        agent: AgentId,
+        number: PhoneNumber,
+        why: String,
+    },
     /// The agent said what the call came to.
     CallDisposed {
         call: CallId,
@@ -415,12 +429,27 @@ pub enum Fact {
         rang_us: u64,
         next_at: Option<Utc>,
     },
-    /// A campaign began, paused or changed how it dials.
+    /// A campaign began, paused or changed how it dials. The three limits are the ones in force since
+    /// then; `supervisor` is who asked for it, by the name the API knows them by.
     CampaignChanged {
         campaign: CampaignId,
         mode: Mode,
         running: bool,
         by: Party,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        abandon_limit_pct: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        power_level: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_in_flight: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        supervisor: Option<String>,
+    },
+    /// A change of a campaign was asked for and cannot be: everything stays as it was.
+    CampaignChangeRefused {
+        campaign: CampaignId,
+        why: String,
+        supervisor: Option<String>,
     },
     /// A pacing decision that dialled, or that changed what limits dialling.
     PacingDecided {
@@ -529,12 +558,14 @@ variants! {
     ScreenPopped = "offer.screen_popped",
     AgentStateChanged = "agent.state_changed",
     AgentStatePending = "agent.state_pending",
+    AgentDialRefused = "agent.dial_refused",
     CallDisposed = "call.disposed",
     AttemptClaimed = "attempt.claimed",
     AttemptBlocked = "attempt.blocked",
     AttemptAnswered = "attempt.answered",
     AttemptEnded = "attempt.ended",
     CampaignChanged = "campaign.changed",
+    CampaignChangeRefused = "campaign.change_refused",
     PacingDecided = "campaign.pacing_decided",
     DoNotCallAdded = "do_not_call.added",
     DoNotCallLoaded = "do_not_call.loaded",
@@ -587,11 +618,13 @@ impl Fact {
             Fact::EngineFaulted { call, .. } => *call,
             Fact::AgentStateChanged { is, was, .. } => is.call().or(was.call()),
             Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::AttemptClaimed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
             | Fact::DoNotCallAdded { .. }

@@ -392,7 +392,9 @@ impl Ledger {
             } => {
                 self.change_agent(event, *agent, *was, *is, *was_for_us);
             }
-            Fact::AgentStatePending { .. } | Fact::CallDisposed { .. } => {}
+            Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
+            | Fact::CallDisposed { .. } => {}
 
             Fact::AttemptClaimed {
                 attempt,
@@ -434,6 +436,7 @@ impl Ledger {
                 }
             }
             Fact::CampaignChanged { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. } => {}

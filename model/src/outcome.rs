@@ -48,6 +48,8 @@ outcomes! {
         AnsweredAgent = "answered_agent",
         /// Answered by a person, no agent in time.
         Abandoned = "abandoned",
+        /// A person heard a flow, or the beginning of it, and asked for no agent.
+        Messaged = "messaged",
         /// Judged a machine.
         Machine = "machine",
         /// Rang out.
@@ -72,7 +74,7 @@ impl AttemptOutcome {
     pub fn is_live_answer(&self) -> bool {
         matches!(
             self,
-            AttemptOutcome::AnsweredAgent | AttemptOutcome::Abandoned
+            AttemptOutcome::AnsweredAgent | AttemptOutcome::Abandoned | AttemptOutcome::Messaged
         )
     }
 }

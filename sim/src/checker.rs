@@ -464,7 +464,8 @@ impl Checker {
             | AgentAction::HangUp
             | AgentAction::Hold { .. }
             | AgentAction::Decline
-            | AgentAction::Preview { .. } => {}
+            | AgentAction::Preview { .. }
+            | AgentAction::Dial { .. } => {}
         }
     }
 

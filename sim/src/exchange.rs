@@ -88,6 +88,20 @@ impl World {
                     },
                 );
             }
+            // Nobody in a simulation dials by hand.
+            Command::AddLead {
+                agent,
+                campaign,
+                number,
+            } => {
+                let input = Input::LeadAdded {
+                    agent,
+                    campaign,
+                    number,
+                    lead: None,
+                };
+                self.answer(Duration::ZERO, input);
+            }
             Command::Claim { attempt, lead, .. } => {
                 let input = match self.store.claim(attempt, lead) {
                     Some(true) => Input::ClaimStored { attempt },

@@ -287,7 +287,8 @@ impl World {
                 tally.curve.live(self.now, true);
             }
             (
-                AttemptOutcome::NoAnswer
+                AttemptOutcome::Messaged
+                | AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed
                 | AttemptOutcome::DisconnectedNumber

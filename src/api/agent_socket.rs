@@ -138,6 +138,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
     match fact {
         Fact::AgentStateChanged { agent, .. }
         | Fact::AgentStatePending { agent, .. }
+        | Fact::AgentDialRefused { agent, .. }
         | Fact::OfferMade { agent, .. }
         | Fact::OfferAnswered { agent, .. }
         | Fact::OfferFailed { agent, .. }
@@ -145,10 +146,9 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallBridged { agent, .. }
         | Fact::CallUnbridged { agent, .. }
         | Fact::CallDisposed { agent, .. } => *agent == me,
-        Fact::CallbackDue { agent, .. } => *agent == Some(me),
+        Fact::CallbackDue { agent, .. } | Fact::CallClassified { agent, .. } => *agent == Some(me),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
-        | Fact::CallClassified { .. }
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallMessageStarted { .. }
@@ -173,6 +173,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::AttemptAnswered { .. }
         | Fact::AttemptEnded { .. }
         | Fact::CampaignChanged { .. }
+        | Fact::CampaignChangeRefused { .. }
         | Fact::PacingDecided { .. }
         | Fact::DoNotCallAdded { .. }
         | Fact::DoNotCallLoaded { .. }

@@ -69,6 +69,8 @@ pub struct CampaignRow {
     pub dialled: u64,
     /// Live answers connected to an agent.
     pub answered_agent: u64,
+    /// Attempts in which a person heard a flow and asked for no agent.
+    pub messaged: u64,
     /// Live answers abandoned.
     pub abandoned: u64,
     /// Abandons ÷ live answers over the law's period; none without data.
@@ -277,6 +279,7 @@ impl Board {
                 let row = self.campaign(*campaign);
                 row.in_flight = row.in_flight.saturating_sub(1);
                 row.answered_agent += u64::from(*outcome == AttemptOutcome::AnsweredAgent);
+                row.messaged += u64::from(*outcome == AttemptOutcome::Messaged);
                 row.abandoned += u64::from(*outcome == AttemptOutcome::Abandoned);
             }
             Fact::CampaignChanged {
@@ -318,12 +321,14 @@ impl Board {
             | Fact::OfferAnswered { .. }
             | Fact::ScreenPopped { .. }
             | Fact::AgentStatePending { .. }
+            | Fact::AgentDialRefused { .. }
             | Fact::CallDisposed { .. }
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::CallMessageStarted { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
+            | Fact::CampaignChangeRefused { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. }
             | Fact::RecordingFailed { .. }
@@ -396,6 +401,7 @@ impl Board {
             in_flight: 0,
             dialled: 0,
             answered_agent: 0,
+            messaged: 0,
             abandoned: 0,
             abandon_rate: None,
             limited_by: None,

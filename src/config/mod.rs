@@ -141,20 +141,17 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                 .filter(|(_, agent)| is_member(agent))
                 .map(|(id, _)| *id)
                 .collect();
-            if campaign.agents.is_empty() && checked.is_whole(&agents_text) {
-                checked.warn(
-                    &text,
-                    "mode",
-                    "no agent takes the calls of this campaign",
-                    "name it in an agent's queues",
-                );
+            let speaks = campaign.mode == model::event::Mode::Agentless;
+            if campaign.agents.is_empty() && !speaks && checked.is_whole(&agents_text) {
+                checked.warn(&text, "mode", NO_AGENT, NO_AGENT_REMEDY);
             }
-            if let Some(prompt) = campaign
-                .abandon_prompt
-                .as_ref()
-                .filter(|prompt| !prompts.contains(*prompt))
-            {
-                checked.say(&text, "abandon_prompt", &no_prompt(prompt), PROMPT_REMEDY);
+            for (key, prompt) in [
+                ("abandon_prompt", &campaign.abandon_prompt),
+                ("machine_prompt", &campaign.machine_prompt),
+            ] {
+                if let Some(prompt) = prompt.as_ref().filter(|name| !prompts.contains(*name)) {
+                    checked.say(&text, key, &no_prompt(prompt), PROMPT_REMEDY);
+                }
             }
             dialer.campaigns.insert(id, campaign);
         }
@@ -303,7 +300,7 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .find(|rule| rule.card_digits_hidden)
             .map(|rule| rule.id)
     });
-    let flows: Option<BTreeSet<FlowId>> = match ivr::parse_all(&flow_files, &context) {
+    let flows = match ivr::parse_all(&flow_files, &context) {
         Ok(flows) => {
             for flow in flows.values() {
                 checked.diagnostics(&flow_files, &flow.warnings);
@@ -324,7 +321,7 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
                     );
                 }
             }
-            Some(flows.keys().copied().collect())
+            Some(flows)
         }
         Err(diagnostics) => {
             checked.diagnostics(&flow_files, &diagnostics);
@@ -332,7 +329,29 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         }
     };
     // Where a flow has an error, none can be used, and none is missing.
-    let is_no_flow = |flow: &FlowId| flows.as_ref().is_some_and(|flows| !flows.contains(flow));
+    let is_no_flow = |flow: &FlowId| {
+        flows
+            .as_ref()
+            .is_some_and(|flows| !flows.contains_key(flow))
+    };
+    if let Some(flows) = &flows {
+        for problem in call::config::campaign_flow_problems(&dialer, flows) {
+            if let Some(text) = campaign_texts.get(&problem.campaign) {
+                checked.say(text, problem.field, &problem.message, problem.remedy);
+            }
+        }
+        for (id, campaign) in &dialer.campaigns {
+            let flow = campaign.flow.and_then(|flow| flows.get(&flow));
+            let asks = flow.is_some_and(|flow| !flow.queues().is_empty());
+            if let Some(text) = campaign_texts.get(id)
+                && asks
+                && campaign.agents.is_empty()
+                && checked.is_whole(&agents_text)
+            {
+                checked.warn(text, "flow", NO_AGENT, NO_AGENT_REMEDY);
+            }
+        }
+    }
 
     for (index, route) in tandem.route.iter().enumerate() {
         let path = |key: &str| format!("route.{index}.{key}");
@@ -476,6 +495,8 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
     )
 }
 
+const NO_AGENT: &str = "no agent takes the calls of this campaign";
+const NO_AGENT_REMEDY: &str = "name it in an agent's queues";
 const PROMPT_REMEDY: &str = "add it under prompts/ as NAME.wav: 8 kHz, 16 bit, mono";
 
 fn no_prompt(name: &str) -> String {

@@ -53,16 +53,16 @@ pub fn subject(fact: &Fact) -> String {
         return call.to_string();
     }
     match fact {
-        Fact::AgentStateChanged { agent, .. } | Fact::AgentStatePending { agent, .. } => {
-            agent.to_string()
-        }
+        Fact::AgentStateChanged { agent, .. }
+        | Fact::AgentStatePending { agent, .. }
+        | Fact::AgentDialRefused { agent, .. } => agent.to_string(),
         Fact::AttemptClaimed { attempt, .. }
         | Fact::AttemptBlocked { attempt, .. }
         | Fact::AttemptAnswered { attempt, .. }
         | Fact::AttemptEnded { attempt, .. } => attempt.to_string(),
-        Fact::CampaignChanged { campaign, .. } | Fact::PacingDecided { campaign, .. } => {
-            campaign.to_string()
-        }
+        Fact::CampaignChanged { campaign, .. }
+        | Fact::CampaignChangeRefused { campaign, .. }
+        | Fact::PacingDecided { campaign, .. } => campaign.to_string(),
         Fact::CallbackDue { lead, .. } => lead.to_string(),
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
         Fact::DoNotCallAdded { number } => number.masked().to_string(),

@@ -139,6 +139,7 @@ impl Exchange {
             errand @ (Command::PopScreen(_)
             | Command::Lookup { .. }
             | Command::FetchLeads { .. }
+            | Command::AddLead { .. }
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }

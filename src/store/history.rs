@@ -24,7 +24,8 @@ pub struct History {
     pub shown: Vec<PastUse>,
 }
 
-/// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned.
+/// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
+/// not so who was hearing a flow and had asked for none.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
     now: Utc,
@@ -32,9 +33,10 @@ pub(super) async fn load(
 ) -> Result<History, StoreError> {
     let rows = sqlx::query(
         "SELECT a.campaign, a.ended_at / ? AS hour, COUNT(*), \
-         SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL)) \
+         SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL \
+         AND (json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0))) \
          FROM attempts a LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
-         WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'abandoned') \
+         WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'messaged', 'abandoned') \
          OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL)) \
          GROUP BY a.campaign, hour ORDER BY hour, a.campaign",
     )

@@ -54,17 +54,19 @@ pub fn settle(boots: &[u32], folder: &Path, store: &StoreHandle, inbox: &Inbox) 
     }
 }
 
-/// A person who had answered, had no agent, and heard the line go dead: measured conservatively.
+/// A person who had answered, had no agent, and heard the line go dead: measured conservatively. Who
+/// was hearing a flow and had asked for no agent was answered, not abandoned.
 fn abandoned(cdr: &Cdr) -> Option<PastAnswers> {
     let is_cut_off = cdr.outcome == CallOutcome::UnknownRestart
         && cdr.answered.is_some()
         && cdr.bridged.is_none();
     is_cut_off.then_some(())?;
+    let asked_for_nobody = cdr.flow.is_some() && cdr.visits.is_empty();
     Some(PastAnswers {
         campaign: cdr.campaign?,
         at: cdr.ended,
         answers: 1,
-        abandons: 1,
+        abandons: u64::from(!asked_for_nobody),
     })
 }
 

@@ -285,6 +285,62 @@ pub(super) fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
     })
 }
 
+/// Leads made of numbers that agents called by hand. A campaign that names this list dials them again.
+pub(super) const BY_HAND_LIST: &str = "by_hand";
+
+/// The lead of a number that an agent calls by hand, ready and handed out; none while it is claimed.
+pub(super) async fn add(
+    connection: &mut SqliteConnection,
+    held: &mut Held,
+    campaign: CampaignId,
+    number: PhoneNumber,
+    now: Utc,
+) -> Result<Option<Lead>, sqlx::Error> {
+    sqlx::query("INSERT OR IGNORE INTO lists (list, created_at) VALUES (?, ?)")
+        .bind(BY_HAND_LIST)
+        .bind(now.as_micros())
+        .execute(&mut *connection)
+        .await?;
+    // The list as a literal, so that its index is used.
+    let known = sqlx::query("SELECT * FROM leads WHERE list = 'by_hand' AND numbers = ?")
+        .bind(number.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let id: i64 = match &known {
+        Some(row) => {
+            let id: i64 = row.get("lead");
+            let is_held = held.handed_out.contains_key(&LeadId(id.cast_unsigned()));
+            if is_held || row.get::<i64, _>("state") == LeadState::Claimed as i64 {
+                return Ok(None);
+            }
+            sqlx::query("UPDATE leads SET state = ?, not_before = 0 WHERE lead = ?")
+                .bind(LeadState::Ready as i64)
+                .bind(id)
+                .execute(&mut *connection)
+                .await?;
+            id
+        }
+        None => sqlx::query(
+            "INSERT INTO leads (list, state, priority, not_before, numbers) VALUES (?, ?, 0, 0, ?)",
+        )
+        .bind(BY_HAND_LIST)
+        .bind(LeadState::Ready as i64)
+        .bind(number.to_string())
+        .execute(&mut *connection)
+        .await?
+        .last_insert_rowid(),
+    };
+    let row = sqlx::query("SELECT * FROM leads WHERE lead = ?")
+        .bind(id)
+        .fetch_one(connection)
+        .await?;
+    let lead = read(&row, held);
+    if let Some(lead) = &lead {
+        held.handed_out.insert(lead.id, campaign);
+    }
+    Ok(lead)
+}
+
 /// One claim.
 #[derive(Clone, Copy)]
 pub(super) struct Claim {
@@ -400,6 +456,7 @@ fn keeps_callback(outcome: AttemptOutcome) -> bool {
     match outcome {
         AttemptOutcome::Blocked | AttemptOutcome::Cancelled => true,
         AttemptOutcome::AnsweredAgent
+        | AttemptOutcome::Messaged
         | AttemptOutcome::Abandoned
         | AttemptOutcome::Machine
         | AttemptOutcome::NoAnswer

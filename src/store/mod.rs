@@ -159,6 +159,12 @@ pub enum StoreRequest {
         lists: Vec<ListId>,
         count: u32,
     },
+    /// Find or make the lead of a number that is called by hand; answered with `LeadAdded`.
+    AddLead {
+        agent: AgentId,
+        campaign: CampaignId,
+        number: PhoneNumber,
+    },
     /// Claim a lead; answered with `ClaimStored` or `ClaimRefused`.
     Claim {
         attempt: AttemptId,

@@ -151,6 +151,15 @@ impl Desk {
         });
     }
 
+    /// What the database says it will do.
+    fn text(&self, sql: &str) -> String {
+        assert!(self.handle.sync(PATIENCE));
+        self.beside(|mut connection| async move {
+            let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+            row.get("detail")
+        })
+    }
+
     /// Ends the store's thread.
     pub(super) fn end(self) {
         drop(self.handle);
@@ -622,6 +631,11 @@ fn a_restart_remembers_answers_abandonments_and_dials() {
     assert_eq!(history.dials.len(), 4);
     assert_eq!(history.dials[0].number, leads[0].number());
     assert_eq!(history.dials[0].person, leads[0].id.to_string());
+    let talk = history
+        .dials
+        .iter()
+        .find(|dial| dial.outcome == Some(AttemptOutcome::AnsweredAgent));
+    assert!(talk.is_some_and(|talk| talk.ended_at.is_some() && talk.debt.is_none()));
     time.fetch_add(3_600_000_000, Ordering::Relaxed);
     let later = store.history(Duration::from_secs(3_600)).unwrap();
     assert_eq!(later.dials, [], "no cap looks back so far");
@@ -686,4 +700,44 @@ fn every_endpoint_is_told_that_the_outbox_grew() {
                 .unwrap();
         }
     });
+}
+
+#[test]
+fn a_number_called_by_hand_is_one_lead_that_is_found_again_and_never_twice_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::with_leads(dir.path(), 1);
+    let (agent, number) = ("anna".parse().unwrap(), "+12125550177".parse().unwrap());
+    let ask = |desk: &Desk| {
+        desk.handle.request(StoreRequest::AddLead {
+            agent,
+            campaign: campaign(),
+            number,
+        });
+        match desk.answer() {
+            Input::LeadAdded { lead, .. } => lead,
+            other => panic!("{other:?}"),
+        }
+    };
+    let lead = ask(&desk).expect("the number becomes a lead");
+    assert_eq!((lead.number(), lead.attempts), (number, 0));
+    assert_eq!(ask(&desk), None, "somebody is about to call it");
+    let attempt = desk.claimed(&lead);
+    assert_eq!(ask(&desk), None, "it is being called");
+    desk.resolve(attempt, lead.id, AttemptOutcome::Busy, LeadNext::Done);
+    let again = ask(&desk).expect("it may be called again");
+    assert_eq!((again.id, again.attempts), (lead.id, 1));
+    desk.handle.request(StoreRequest::ReturnLeads {
+        campaign: campaign(),
+        leads: vec![again.id],
+    });
+    assert_eq!(ask(&desk).map(|lead| lead.id), Some(lead.id));
+    let plan = "EXPLAIN QUERY PLAN SELECT * FROM leads WHERE list = 'by_hand' AND numbers = '+1'";
+    let plan = desk.text(plan);
+    assert!(plan.contains("leads_by_hand"), "{plan}");
+    desk.handle.request(StoreRequest::StoreDoNotCall { number });
+    desk.handle.request(StoreRequest::ReturnLeads {
+        campaign: campaign(),
+        leads: vec![lead.id],
+    });
+    assert_eq!(ask(&desk), None, "nobody may call it any more");
 }

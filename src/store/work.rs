@@ -166,7 +166,9 @@ impl Store {
 /// Whether a request may not be lost.
 fn is_record(request: &StoreRequest) -> bool {
     match request {
-        StoreRequest::FetchLeads { .. } | StoreRequest::Claim { .. } => false,
+        StoreRequest::FetchLeads { .. }
+        | StoreRequest::AddLead { .. }
+        | StoreRequest::Claim { .. } => false,
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::StoreDisposition { .. }
@@ -189,6 +191,7 @@ fn may_linger(request: &StoreRequest) -> bool {
     match request {
         StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => true,
         StoreRequest::FetchLeads { .. }
+        | StoreRequest::AddLead { .. }
         | StoreRequest::Claim { .. }
         | StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
@@ -211,6 +214,16 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         StoreRequest::Claim { attempt, .. } => Some(Input::ClaimRefused {
             attempt: *attempt,
             store_failed: true,
+        }),
+        StoreRequest::AddLead {
+            agent,
+            campaign,
+            number,
+        } => Some(Input::LeadAdded {
+            agent: *agent,
+            campaign: *campaign,
+            number: *number,
+            lead: None,
         }),
         StoreRequest::FetchLeads { campaign, .. } => Some(Input::LeadsSupplied {
             campaign: *campaign,
@@ -435,6 +448,20 @@ impl Worker {
                     exhausted,
                 });
             }
+            StoreRequest::AddLead {
+                agent,
+                campaign,
+                number,
+            } => {
+                let lead = leads::add(connection, &mut self.held, *campaign, *number, now).await?;
+                done.handed_out.extend(lead.as_ref().map(|lead| lead.id));
+                done.answers.push(Input::LeadAdded {
+                    agent: *agent,
+                    campaign: *campaign,
+                    number: *number,
+                    lead: lead.map(Box::new),
+                });
+            }
             StoreRequest::Claim {
                 attempt,
                 call,
@@ -608,6 +635,8 @@ impl Worker {
                         self.starved.push(campaign);
                     }
                 }
+                // The agent is told, and may try again.
+                StoreRequest::AddLead { .. } => {}
                 StoreRequest::Resolve { .. }
                 | StoreRequest::ReturnLeads { .. }
                 | StoreRequest::StoreDisposition { .. }

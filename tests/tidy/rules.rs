@@ -113,15 +113,15 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 9] = [
         850,
         "who gets which call, in one place",
     ),
-    ("acd/tests/rules.rs", 1_060, "one test per routing rule"),
+    ("acd/tests/rules.rs", 1_080, "one test per routing rule"),
     (
         "call/src/life.rs",
-        860,
+        900,
         "the stages of a call, in their order",
     ),
     (
         "dialer/src/machine.rs",
-        940,
+        960,
         "one function per input of the dialer",
     ),
     (
@@ -131,7 +131,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 9] = [
     ),
     (
         "ivr/src/run.rs",
-        1_010,
+        1_030,
         "the interpreter, one function per kind of node",
     ),
     ("model/src/cdr.rs", 960, "the call record with its tests"),

@@ -86,12 +86,14 @@ pub fn input(text: &str) -> Option<Input> {
         },
         ["store", "supplies", ref leads @ ..] => Input::LeadsSupplied {
             campaign: name("spring"),
-            leads: leads
-                .iter()
-                .enumerate()
-                .map(|(n, number)| lead(n as u64 + 1, number))
-                .collect(),
+            leads: supplied(leads),
             exhausted: true,
+        },
+        ["lead", id, "is", "made", "of", who, "for", agent] => Input::LeadAdded {
+            agent: name(agent),
+            campaign: name("spring"),
+            number: who.parse().unwrap(),
+            lead: Some(Box::new(lead(id.parse().unwrap(), who))),
         },
         ["claim", attempt, "is", "stored"] => Input::ClaimStored {
             attempt: number(attempt),
@@ -104,6 +106,9 @@ pub fn input(text: &str) -> Option<Input> {
         ["nobody", "may", "call", who] => Input::DoNotCall {
             number: who.parse().unwrap(),
         },
+        [by, "sets", setting, "of", campaign, "to", value] => {
+            setting_of(by, setting, campaign, value)
+        }
         ["campaign", campaign, "runs"] => Input::SetCampaignRunning {
             campaign: name(campaign),
             running: true,
@@ -120,6 +125,43 @@ pub fn input(text: &str) -> Option<Input> {
         ["cut", "off"] => Input::CutOff,
         _ => panic!("no story says {text:?}"),
     })
+}
+
+/// `+12125550101 day=7 +12125550102`: numbers, each with the fields of its lead behind it.
+fn supplied(words: &[&str]) -> Vec<Lead> {
+    let mut leads: Vec<Lead> = Vec::new();
+    for word in words {
+        match word.split_once('=') {
+            Some((name, value)) => {
+                let lead = leads.last_mut().expect("fields follow a number");
+                lead.fields.insert(name.into(), value.into());
+            }
+            None => leads.push(lead(leads.len() as u64 + 1, word)),
+        }
+    }
+    leads
+}
+
+fn setting_of(by: &str, setting: &str, campaign: &str, value: &str) -> Input {
+    let (campaign, by) = (name(campaign), by.to_string());
+    match setting {
+        "limit" => Input::SetCampaignAbandonLimit {
+            campaign,
+            limit_pct: value.parse().unwrap(),
+            by,
+        },
+        "level" => Input::SetCampaignPowerLevel {
+            campaign,
+            power_level: value.parse().unwrap(),
+            by,
+        },
+        "in-flight" => Input::SetCampaignMaxInFlight {
+            campaign,
+            max_in_flight: value.parse().unwrap(),
+            by,
+        },
+        _ => panic!("nobody sets {setting}"),
+    }
 }
 
 fn leg_does(leg: LegId, does: &[&str]) -> Input {
@@ -149,6 +191,7 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
             leg,
             play: number(play),
         },
+        ["has", "beeped"] => Input::BeepEnded { leg },
         ["is", "a", "machine"] => Input::LegClassified {
             leg,
             verdict: Verdict::Machine,
@@ -175,6 +218,10 @@ fn action(does: &[&str]) -> AgentAction {
         ["declines"] => AgentAction::Decline,
         ["dials"] => AgentAction::Preview { accept: true },
         ["skips"] => AgentAction::Preview { accept: false },
+        ["dials", number] => AgentAction::Dial {
+            number: number.parse().unwrap(),
+            campaign: None,
+        },
         ["is", "done"] => AgentAction::WrapUpDone,
         ["needs", s, "s", "more"] => AgentAction::ExtendWrapUp {
             by: Duration::from_secs(s.parse().unwrap()),

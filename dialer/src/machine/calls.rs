@@ -4,6 +4,7 @@
 use super::{Dialer, GATHER_INTERVAL, Out, is_signed_in};
 use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
+use crate::config::OnMachine;
 use crate::law_facts::LawFacts;
 use crate::retry;
 use model::event::Verdict;
@@ -23,11 +24,16 @@ impl Dialer {
             .campaigns
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
-        let live = !campaign.config.detect_machines;
+        let live = !campaign.config.detect_machines || attempt.by_hand;
         attempt.stage = Stage::Answered { live };
         attempt.answered_at = Some(now.mono);
         campaign.ringing.remove(&id);
         campaign.waiting += 1;
+        campaign.asks.answered(attempt.dial_number);
+        if campaign.config.flow.is_some() && !attempt.by_hand {
+            attempt.in_flow = true;
+            campaign.in_flow += 1;
+        }
         if live {
             let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
             campaign.learned.answered(attempt.dial_number, rang);
@@ -45,7 +51,20 @@ impl Dialer {
         };
         match (attempt.stage, verdict) {
             (Stage::Answered { .. }, Verdict::Machine | Verdict::Fax) => {
-                self.end(now, id, AttemptOutcome::Machine, None, None, out);
+                let campaign = self
+                    .campaigns
+                    .get_mut(&attempt.campaign)
+                    .expect("attempts are of campaigns that exist");
+                if campaign.config.on_machine != OnMachine::LeaveMessage || verdict == Verdict::Fax
+                {
+                    return self.end(now, id, AttemptOutcome::Machine, None, None, out);
+                }
+                // The line stays taken until the message is on the machine; no agent is wanted.
+                attempt.stage = Stage::Machine;
+                campaign.waiting -= 1;
+                campaign.in_flow -= u32::from(std::mem::take(&mut attempt.in_flow));
+                campaign.asks.over(attempt.dial_number);
+                campaign.decide_by(now.mono + GATHER_INTERVAL);
             }
             (Stage::Answered { live: false }, Verdict::Person) => {
                 attempt.stage = Stage::Answered { live: true };
@@ -64,7 +83,7 @@ impl Dialer {
                 });
             }
             (Stage::Answered { live: true }, Verdict::Person)
-            | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing, _) => {}
+            | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing | Stage::Machine, _) => {}
         }
     }
 
@@ -74,7 +93,7 @@ impl Dialer {
             return false;
         };
         match attempt.stage {
-            Stage::Preview { .. } | Stage::Claiming => return false,
+            Stage::Preview { .. } | Stage::Claiming | Stage::Machine => return false,
             Stage::Ringing => self.answered(now, id, out),
             Stage::Answered { .. } => {}
         }
@@ -109,6 +128,43 @@ impl Dialer {
         self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
     }
 
+    /// Somebody in a flow wants an agent: from now on they wait for one.
+    pub(super) fn asked(&mut self, now: Now, id: AttemptId) {
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        if !std::mem::take(&mut attempt.in_flow) {
+            return;
+        }
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
+        campaign.in_flow -= 1;
+        campaign
+            .asks
+            .asked(attempt.dial_number, now.mono.as_secs_f64());
+        campaign.decide_by(now.mono + GATHER_INTERVAL);
+    }
+
+    /// The recorded voice has done: with a person, who is a live answer that asked for nobody, or on
+    /// a machine.
+    pub(super) fn messaged(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+        let Some(attempt) = self.attempts.get(&id) else {
+            return;
+        };
+        match attempt.stage {
+            Stage::Preview { .. } | Stage::Claiming | Stage::Ringing => {}
+            Stage::Machine => self.end(now, id, AttemptOutcome::Machine, None, None, out),
+            Stage::Answered { .. } => {
+                let campaign = attempt.campaign;
+                self.person_for_sure(now, id, out);
+                self.count(now, campaign, false);
+                self.end(now, id, AttemptOutcome::Messaged, None, None, out);
+            }
+        }
+    }
+
     pub(super) fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
         let campaign = self
             .campaigns
@@ -138,6 +194,7 @@ impl Dialer {
             Stage::Answered { live: false } => {
                 self.end(now, id, AttemptOutcome::Failed, Some(cause), None, out);
             }
+            Stage::Machine => self.end(now, id, AttemptOutcome::Machine, None, None, out),
             Stage::Ringing => {
                 let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
                 let campaign = self
@@ -159,9 +216,11 @@ impl Dialer {
         match attempt.stage {
             Stage::Preview { .. } => {}
             Stage::Claiming => campaign.claiming -= 1,
-            Stage::Ringing => {}
+            Stage::Ringing | Stage::Machine => {}
             Stage::Answered { .. } => campaign.waiting -= 1,
         }
+        campaign.in_flow -= u32::from(attempt.in_flow);
+        campaign.asks.over(attempt.dial_number);
         if let Some(trunk) = attempt.trunk {
             self.release_line(trunk);
         }
@@ -188,15 +247,15 @@ impl Dialer {
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
         campaign.ringing.remove(&id);
+        let facts = self.law_facts.remove(&attempt.lead.id);
         if attempt.dial_number > 0 {
-            let facts = self.law_facts.remove(&attempt.lead.id);
             let facts = facts.unwrap_or_else(|| LawFacts::of(&attempt.lead));
             self.frequency
                 .ended(&facts.whom(attempt.number), outcome, now.utc);
         }
         let next = match next {
             Some(next) => next,
-            None if attempt.withdrawn => LeadNext::Done,
+            None if attempt.withdrawn || attempt.by_hand => LeadNext::Done,
             None => retry::next(
                 &campaign.config,
                 &campaign.sets,

@@ -23,15 +23,14 @@ pub(super) struct Block {
 fn reserves_agents(mode: Mode) -> bool {
     match mode {
         Mode::Preview => true,
-        Mode::Progressive | Mode::Power | Mode::Predictive => false,
+        Mode::Progressive | Mode::Power | Mode::Predictive | Mode::Agentless => false,
     }
 }
 
-/// Whether a recording speaks first and no agent is behind it.
-fn is_prerecorded(mode: Mode) -> bool {
-    match mode {
-        Mode::Preview | Mode::Progressive | Mode::Power | Mode::Predictive => false,
-    }
+/// Whether a recording speaks first. Never in a call that an agent places by hand.
+fn is_prerecorded(campaign: &Campaign, agent_reserved: bool) -> bool {
+    let by_hand = agent_reserved && campaign.mode != Mode::Preview;
+    campaign.prerecorded() && !by_hand
 }
 
 impl Dialer {
@@ -75,7 +74,7 @@ impl Dialer {
             place: &place,
             facts,
             agent_reserved,
-            prerecorded: is_prerecorded(campaign.mode),
+            prerecorded: is_prerecorded(campaign, agent_reserved),
         };
         let memory = Memory {
             lists: &self.do_not_call,
@@ -122,6 +121,7 @@ impl Dialer {
     ) {
         let attempt = AttemptId(self.mint.next());
         self.held.remove(&lead.id);
+        self.law_facts.remove(&lead.id);
         out.fact(Fact::AttemptBlocked {
             attempt,
             campaign,
@@ -155,6 +155,6 @@ pub(super) fn basis(campaign: &Campaign, lead: &Lead, agent_reserved: bool) -> B
         time_zone: lead.time_zone.clone(),
         columns,
         agent_reserved,
-        prerecorded: is_prerecorded(campaign.mode),
+        prerecorded: is_prerecorded(campaign, agent_reserved),
     })
 }

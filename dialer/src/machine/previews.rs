@@ -1,5 +1,6 @@
 //! Preview: the agent sees the lead first. Nothing is claimed until the agent accepts.
 
+use super::by_hand::refuse;
 use super::{Dialer, GATHER_INTERVAL, Out, new_attempt};
 use crate::campaign::Stage;
 use crate::command::Command;
@@ -46,6 +47,7 @@ impl Dialer {
             attempt: attempt_id,
             campaign: id,
             lead: Box::new(attempt.lead.clone()),
+            by_hand: false,
         });
         self.agents
             .get_mut(&agent)
@@ -76,7 +78,8 @@ impl Dialer {
         let campaign_id = attempt.campaign;
         let attempt = self.attempts.remove(&id).expect("looked up above");
         let campaign = &self.campaigns[&campaign_id];
-        let stopped = !campaign.running
+        let by_hand = attempt.by_hand;
+        let stopped = !(campaign.running || by_hand)
             || self.draining
             || self.congested
             || campaign
@@ -86,6 +89,10 @@ impl Dialer {
         if let Some(block) = block {
             self.forget_place(&attempt);
             out.command(Command::Cancel { attempt: id });
+            if by_hand {
+                let why = format!("{} forbids it now", block.rule);
+                refuse(agent, attempt.number, &why, out);
+            }
             self.block_unclaimed(campaign_id, &attempt.lead, block, out);
             return self
                 .campaigns
@@ -104,6 +111,9 @@ impl Dialer {
                 self.forget_place(&attempt);
                 self.held.remove(&attempt.lead.id);
                 let number = attempt.lead.next_number;
+                if by_hand {
+                    refuse(agent, attempt.number, "no line is free", out);
+                }
                 out.command(Command::Resolve {
                     attempt: id,
                     campaign: campaign_id,
@@ -125,6 +135,9 @@ impl Dialer {
         };
         if !matches!(attempt.stage, Stage::Preview { .. }) {
             return;
+        }
+        if attempt.by_hand {
+            return self.end_by_hand(id, out);
         }
         let attempt = self.attempts.remove(&id).expect("looked up above");
         self.forget_place(&attempt);

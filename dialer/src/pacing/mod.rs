@@ -3,12 +3,14 @@
 //! A pure function of a [`Snapshot`] and of what was [`Learned`]: no clock, no lead, no law. The
 //! machine cuts the number down to the lines, leads and rules it has, never up.
 
+mod agentless;
 mod learned;
 mod power;
 mod predictive;
 mod preview;
 mod progressive;
 
+pub use agentless::{AskShares, Asks};
 pub use learned::{BIN_S, Busy, HORIZON_BINS, Learned, RING_POINTS, RING_STEP_S};
 pub use predictive::{Governor, risk_of};
 
@@ -27,6 +29,10 @@ pub struct Snapshot {
     pub claiming: u32,
     /// Answered and waiting for an agent.
     pub waiting: u32,
+    /// Answered and hearing a flow; most of them will ask for nobody.
+    pub in_flow: u32,
+    /// Which part of the calls asks for an agent, where a flow speaks and may offer one.
+    pub asks: Option<AskShares>,
     /// Calls in flight of other campaigns that will ask for the same agents, by age as above, each
     /// with the share of it that falls on these agents.
     pub competing: Vec<f64>,
@@ -41,7 +47,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Calls of this campaign that have no agent yet.
     pub fn in_flight(&self) -> u32 {
-        self.ringing.iter().sum::<u32>() + self.claiming + self.waiting
+        self.ringing.iter().sum::<u32>() + self.claiming + self.waiting + self.in_flow
     }
 
     /// Calls that will ask for these agents, those of other campaigns included.
@@ -72,5 +78,6 @@ pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
         Mode::Progressive => progressive::decide(snapshot),
         Mode::Power => power::decide(snapshot),
         Mode::Predictive => predictive::decide(snapshot, learned),
+        Mode::Agentless => agentless::decide(snapshot, learned),
     }
 }

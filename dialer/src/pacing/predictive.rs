@@ -255,7 +255,7 @@ fn in_flight_by_age(snapshot: &Snapshot) -> Vec<(f64, usize, f64)> {
 }
 
 /// Adds one Bernoulli to a distribution whose last entry holds all that is more.
-fn convolve(pmf: &mut [f64], p: f64) {
+pub(super) fn convolve(pmf: &mut [f64], p: f64) {
     let last = pmf.len() - 1;
     pmf[last] += pmf[last - 1] * p;
     for k in (1..last).rev() {
@@ -269,7 +269,7 @@ fn normal_density(x: f64) -> f64 {
 }
 
 /// Φ by Abramowitz and Stegun 26.2.17, error below 7.5e-8.
-fn normal_cdf(x: f64) -> f64 {
+pub(super) fn normal_cdf(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let poly = t
         * (0.319_381_530

@@ -277,7 +277,7 @@ impl Run {
                     self.ring(at, dial.attempt);
                 }
                 Command::Resolve { .. } | Command::ReturnLeads { .. } => {}
-                Command::OfferPreview { .. } | Command::Cancel { .. } => {
+                Command::OfferPreview { .. } | Command::AddLead { .. } | Command::Cancel { .. } => {
                     unreachable!("the judge previews nothing, and nothing is cancelled")
                 }
             }

@@ -148,6 +148,7 @@ impl Checker {
             }
             Command::Lookup { .. }
             | Command::FetchLeads { .. }
+            | Command::AddLead { .. }
             | Command::ReturnLeads { .. }
             | Command::StoreDisposition { .. } => {}
             Command::Claim { attempt, .. } => {

@@ -186,7 +186,7 @@ impl Atlas {
     /// The zones in which a rule for these states binds somebody who was there.
     pub(super) fn bound(&self, rule: &Rule, there: &Whereabouts) -> BTreeSet<String> {
         let named = |state: &&str| rule.states.iter().any(|named| named == state);
-        if rule.states.is_empty() || there.states.iter().any(|state| named(state)) {
+        if rule.states.is_empty() || there.states.iter().any(&named) {
             return there.zones.clone();
         }
         if !there.is_anywhere {

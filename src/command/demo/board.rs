@@ -106,7 +106,7 @@ fn render(board: &Board, elapsed: Duration, total: Duration) -> String {
         ),
     );
     for row in board.campaigns.values() {
-        let live = row.answered_agent + row.abandoned;
+        let live = row.answered_agent + row.messaged + row.abandoned;
         let rate = if live == 0 {
             "–".to_string()
         } else {
