@@ -119,6 +119,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let database = folder.join("tandem.db");
     let store_config = StoreConfig {
         unknown_of: unknown_of(&configuration),
+        dialer: configuration.call.dialer.clone(),
         ..StoreConfig::at(&database)
     };
     let (mut store, boot) = Store::open(
@@ -280,6 +281,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         sockets,
         inbox: inbox.clone(),
         metrics: metrics.clone(),
+        store: Some(store.clone()),
     };
     let (api_address, _server) =
         runtime.block_on(async { api::serve(&api_config, parts, std::future::pending()).await })?;
@@ -302,6 +304,12 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         Input::DialerHistory {
             answers: history.answers,
             dials: history.dials,
+        },
+    );
+    exchange.on_input(
+        now,
+        Input::CallerIdsShown {
+            uses: history.shown,
         },
     );
     for (trunk, user) in registrations {

@@ -109,6 +109,16 @@ pub enum Input {
         dials: Vec<dialer::input::PastDial>,
     },
 
+    /// Promised callbacks that are due within the hour.
+    CallbacksSupplied {
+        campaign: CampaignId,
+        callbacks: Vec<dialer::input::Callback>,
+    },
+    /// Calls of the last day by the number they showed, at start.
+    CallerIdsShown {
+        uses: Vec<dialer::caller_id::PastUse>,
+    },
+
     /// Records cannot be put away fast enough, or can again: no new calls meanwhile.
     Congested { on: bool },
     /// A supervisor starts or pauses a campaign.

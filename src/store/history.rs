@@ -2,6 +2,7 @@
 //! within the longest window of a frequency cap.
 
 use super::StoreError;
+use dialer::caller_id::PastUse;
 use dialer::input::{PastAnswers, PastDial};
 use model::{AttemptOutcome, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
@@ -19,6 +20,8 @@ pub struct History {
     pub answers: Vec<PastAnswers>,
     /// One by one.
     pub dials: Vec<PastDial>,
+    /// Calls of the last day by the number they showed, and hour.
+    pub shown: Vec<PastUse>,
 }
 
 /// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
@@ -52,10 +55,12 @@ pub(super) async fn load(
             })
         })
         .collect();
+    let shown = shown(connection, now).await?;
     if cap_window.is_zero() {
         return Ok(History {
             answers,
             dials: Vec::new(),
+            shown,
         });
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
@@ -86,5 +91,29 @@ pub(super) async fn load(
             })
         })
         .collect();
-    Ok(History { answers, dials })
+    Ok(History {
+        answers,
+        dials,
+        shown,
+    })
+}
+
+/// An outbound call's record has the number shown as the one called.
+async fn shown(connection: &mut SqliteConnection, now: Utc) -> Result<Vec<PastUse>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT json_extract(record, '$.called') AS number, started_at / ? AS hour, COUNT(*) FROM calls \
+         WHERE started_at > ? AND direction = 'outbound' GROUP BY number, hour",
+    )
+    .bind(HOUR_US)
+    .bind(now.as_micros() - 24 * HOUR_US)
+    .fetch_all(connection)
+    .await?;
+    let past = |row: &sqlx::sqlite::SqliteRow| {
+        Some(PastUse {
+            number: row.get::<Option<String>, _>(0)?.parse().ok()?,
+            at: Utc::from_micros(row.get::<i64, _>(1) * HOUR_US),
+            calls: u32::try_from(row.get::<i64, _>(2)).unwrap_or(u32::MAX),
+        })
+    };
+    Ok(rows.iter().filter_map(past).collect())
 }

@@ -100,7 +100,7 @@ pub(super) struct Disposed {
     pub callback_at: Option<Utc>,
 }
 
-/// A promised callback schedules the lead, or waits for the live attempt to be resolved.
+/// A promised callback is the agent's who promised it: it schedules the lead, or waits for the live attempt to be resolved.
 pub(super) async fn save_disposition(
     connection: &mut SqliteConnection,
     disposed: &Disposed,
@@ -121,12 +121,16 @@ pub(super) async fn save_disposition(
     let Some(lead) = disposed.lead else {
         return Ok(());
     };
-    sqlx::query("UPDATE leads SET last_disposition = ?, callback_at = COALESCE(?, callback_at) WHERE lead = ?")
-        .bind(disposed.disposition.as_str())
-        .bind(disposed.callback_at.map(Utc::as_micros))
-        .bind(bits(lead.0))
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "UPDATE leads SET last_disposition = ?1, callback_at = COALESCE(?2, callback_at), \
+         callback_for = CASE WHEN ?2 IS NULL THEN callback_for ELSE ?3 END WHERE lead = ?4",
+    )
+    .bind(disposed.disposition.as_str())
+    .bind(disposed.callback_at.map(Utc::as_micros))
+    .bind(disposed.agent.as_str())
+    .bind(bits(lead.0))
+    .execute(&mut *connection)
+    .await?;
     sqlx::query(
         "UPDATE leads SET state = ?, not_before = callback_at, callback_at = NULL WHERE lead = ? AND state <> ? AND callback_at IS NOT NULL",
     )
