@@ -129,6 +129,9 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     )
     .with_context(|| format!("cannot open {}", database.display()))?;
     let cap_window = Duration::from_secs(configuration.call.dialer.cap_window_s().into());
+    let do_not_call_lists = store
+        .do_not_call_lists()
+        .context("cannot read the do-not-call lists")?;
     let history = store
         .history(cap_window)
         .context("the last 30 days cannot be read")?;
@@ -299,6 +302,9 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
             numbers: boot.do_not_call,
         },
     );
+    for part in do_not_call_lists {
+        exchange.on_input(now, part);
+    }
     exchange.on_input(
         now,
         Input::DialerHistory {

@@ -5,11 +5,12 @@ use crate::clock::Clock;
 use crate::config::{self, Source};
 use crate::store::{
     Dedupe, ImportOptions, ImportReport, Lists, Progress, RejectedLine, Rejection, StoreConfig,
-    import_leads,
+    do_not_call_kind, import_do_not_call, import_leads,
 };
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use model::{AttemptOutcome, ListId};
+use model::event::DoNotCallKind;
+use model::{AttemptOutcome, ListId, Utc};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -50,6 +51,63 @@ Their attempts are counted anew. Who answered an agent is never dialled again by
     /// A list as CSV, as it can be imported again, with what came of each lead.
     #[command(after_help = "Examples:\n  tandem leads export --list spring > spring.csv")]
     Export(ExportArgs),
+    /// Do-not-call lists of others: a country's register, a state's, a campaign's.
+    #[command(subcommand)]
+    Dnc(DncCommand),
+}
+
+#[derive(clap::Subcommand)]
+enum DncCommand {
+    /// Put a file of numbers in the place of a list. The engine reads it at its next start.
+    #[command(after_help = "Examples:
+  tandem leads dnc import national.csv --list us --kind national --as-of 2026-11-01 --country 1
+  tandem leads dnc import never.txt --list spring --kind campaign
+
+One number a line, in the first column, with + and country code, or in national form with --country.
+A rule set names the list by its name and may ask how old it is: the national ones are us, uk and ca.
+A list of kind campaign bears the name of its campaign; area binds every campaign, internal as well.")]
+    Import(DncImportArgs),
+    /// The lists with their dates and sizes.
+    #[command(after_help = "Examples:\n  tandem leads dnc list\n  tandem leads dnc list --json")]
+    List(ListArgs),
+}
+
+#[derive(clap::Args)]
+struct DncImportArgs {
+    /// The file.
+    file: PathBuf,
+    /// The list's name.
+    #[arg(long, value_name = "NAME")]
+    list: ListId,
+    /// national, area, campaign or internal.
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: DoNotCallKind,
+    /// The date of the file, as in 2026-11-01. Without it a rule that asks for the age finds none.
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    as_of: Option<Utc>,
+    /// Country code for numbers in national form, as in 1.
+    #[arg(long, value_name = "CODE")]
+    country: Option<String>,
+    #[command(flatten)]
+    at: Where,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+fn kind(text: &str) -> Result<DoNotCallKind, String> {
+    do_not_call_kind(text).ok_or_else(|| "write national, area, campaign or internal".into())
+}
+
+/// Midnight of a day in UTC.
+fn day(text: &str) -> Result<Utc, String> {
+    let day: jiff::civil::Date = text
+        .parse()
+        .map_err(|_| "write a day, as in 2026-11-01".to_string())?;
+    let midnight = day
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .map_err(|error| error.to_string())?;
+    Ok(Utc::from_micros(midnight.timestamp().as_microsecond()))
 }
 
 /// Where the database is.
@@ -207,7 +265,72 @@ pub fn run(args: LeadsArgs) -> anyhow::Result<ExitCode> {
         LeadsCommand::Show(args) => show_lead(&args),
         LeadsCommand::Recycle(args) => recycle(&args),
         LeadsCommand::Export(args) => export(&args),
+        LeadsCommand::Dnc(DncCommand::Import(args)) => import_numbers(&args),
+        LeadsCommand::Dnc(DncCommand::List(args)) => list_numbers(&args),
     }
+}
+
+fn import_numbers(args: &DncImportArgs) -> anyhow::Result<ExitCode> {
+    let folder = args.at.folder()?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let file =
+        File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let size = file.metadata().map_or(0, |about| about.len());
+    let bar = bar(size);
+    let report = import_do_not_call(
+        &StoreConfig::at(folder.join("tandem.db")),
+        (args.list, args.kind, args.as_of),
+        bar.wrap_read(file),
+        args.country.as_deref(),
+        Clock::new().now().utc,
+    );
+    bar.finish_and_clear();
+    let report = report.with_context(|| format!("importing {}", args.file.display()))?;
+    let mut out = Output::new();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        for (line, why) in report.rejected.iter().take(SHOWN_MAX) {
+            writeln!(out, "{}:{line}: {why}", args.file.display())?;
+        }
+        let (numbers, rejected) = (report.list.numbers, report.rejected_total);
+        writeln!(
+            out,
+            "list {}: {numbers} numbers, {rejected} lines rejected",
+            args.list
+        )?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_numbers(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let lists = args.at.lists()?.do_not_call()?;
+    let mut out = Output::new();
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "do_not_call": lists }))?;
+    } else {
+        writeln!(
+            out,
+            "{:<31} {:<9} {:>10} {:>12}",
+            "list", "kind", "as of", "numbers"
+        )?;
+        for row in &lists {
+            let as_of = row
+                .as_of
+                .map_or("-".into(), |at| at.to_string()[..10].to_string());
+            let kind = format!("{:?}", row.kind).to_lowercase();
+            writeln!(
+                out,
+                "{:<31} {kind:<9} {as_of:>10} {:>12}",
+                row.list.as_str(),
+                row.numbers
+            )?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {

@@ -72,6 +72,15 @@ impl Lists {
         })
     }
 
+    /// The do-not-call lists that are not our own.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn do_not_call(&mut self) -> Result<Vec<super::DoNotCallList>, StoreError> {
+        self.runtime
+            .block_on(super::do_not_call::lists(&mut self.connection))
+    }
+
     /// How many leads each list has, by state. Reads all of them.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! record that cannot be written now is kept and written in order later.
 
 mod callbacks;
+mod do_not_call;
 mod history;
 mod import;
 mod last_boot;
@@ -24,6 +25,9 @@ mod tests;
 mod work;
 
 pub use callbacks::{CallbackError, CallbackTime, Promise};
+pub use do_not_call::{
+    DoNotCallError, DoNotCallList, DoNotCallReport, do_not_call_kind, import_do_not_call,
+};
 pub use history::History;
 pub use import::{
     Dedupe, ImportError, ImportOptions, ImportReport, OnProgress, OnRejected, Progress,
@@ -291,6 +295,12 @@ impl Store {
             },
             boot,
         ))
+    }
+
+    /// The do-not-call lists of others, as the engine takes them.
+    pub fn do_not_call_lists(&mut self) -> Result<Vec<call::Input>, StoreError> {
+        self.runtime
+            .block_on(do_not_call::inputs(&mut self.connection))
     }
 
     /// What the law counts of the days before; dials within `cap_window`.
