@@ -302,6 +302,9 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
             numbers: boot.do_not_call,
         },
     );
+    for (campaign, state) in history.learned {
+        exchange.on_input(now, Input::LearnedLoaded { campaign, state });
+    }
     for part in do_not_call_lists {
         exchange.on_input(now, part);
     }
@@ -582,6 +585,9 @@ impl Outside for Outlets {
                 outcome,
                 next,
             },
+            Command::SaveLearned { campaign, state } => {
+                StoreRequest::SaveLearned { campaign, state }
+            }
             Command::ReturnLeads { campaign, leads } => {
                 StoreRequest::ReturnLeads { campaign, leads }
             }

@@ -103,6 +103,9 @@ impl Engine {
                 campaign,
                 number,
             }),
+            dialer::Command::SaveLearned { campaign, state } => {
+                self.floor.command(Command::SaveLearned { campaign, state });
+            }
             dialer::Command::Cancel { attempt } => {
                 self.forget_claim(attempt);
                 if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {

@@ -302,6 +302,9 @@ impl Engine {
                 numbers,
                 more,
             }),
+            Input::LearnedLoaded { campaign, state } => self
+                .floor
+                .tell_dialer(dialer::Input::LearnedLoaded { campaign, state }),
             Input::DialerHistory { answers, dials } => {
                 self.floor
                     .tell_dialer(dialer::Input::HistoryLoaded { answers, dials });

@@ -103,6 +103,11 @@ pub enum Input {
         more: bool,
     },
 
+    /// What pacing had learned of a campaign, at start.
+    LearnedLoaded {
+        campaign: CampaignId,
+        state: Box<dialer::pacing::LearnedState>,
+    },
     /// What the law counts of the days before, at start.
     DialerHistory {
         answers: Vec<dialer::input::PastAnswers>,

@@ -224,6 +224,7 @@ impl Books {
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
+            | Command::SaveLearned { .. }
             | Command::StoreDisposition { .. }
             | Command::StoreDoNotCall { .. } => {}
         }

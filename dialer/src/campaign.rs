@@ -14,6 +14,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Of the answers that the last leads are expected to bring, so many are counted on.
+const EARN_PART: f64 = 0.5;
+/// No call is given up before it has rung so long, whatever the rule sets say (47 CFR 64.1200(a)(6)).
+const RING_MIN_MS: u32 = 15_000;
+
 /// Where an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -47,6 +52,8 @@ pub(crate) struct Attempt {
     pub(crate) dial_number: u64,
     /// Withdrawn while being claimed.
     pub(crate) withdrawn: bool,
+    /// Given up by pacing; the far end has not heard of it yet.
+    pub(crate) given_up: bool,
     /// Answered, and a flow speaks: no agent was asked for yet.
     pub(crate) in_flow: bool,
     /// An agent placed it: nothing is detected, no flow speaks, and nobody calls again by itself.
@@ -60,6 +67,22 @@ pub(crate) struct PendingCallback {
     /// It waits for its agent until then.
     pub(crate) hold_until: Utc,
     pub(crate) reminded: bool,
+}
+
+/// A call in flight: when it left, and since when the far end rings, as far as is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ringing {
+    pub(crate) dialled: Mono,
+    pub(crate) rings: Option<Mono>,
+}
+
+/// What an agent of the campaign does, as pacing sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    Empty,
+    Available,
+    OnCall(Mono),
+    WrapUp(Mono),
 }
 
 #[derive(Debug)]
@@ -76,7 +99,14 @@ pub(crate) struct Campaign {
     pub(crate) learned: Learned,
     pub(crate) bucket: Bucket,
     pub(crate) callbacks: Vec<PendingCallback>,
-    pub(crate) ringing: BTreeMap<AttemptId, Mono>,
+    pub(crate) ringing: BTreeMap<AttemptId, Ringing>,
+    /// One per agent, in the order of `config.agents`.
+    pub(crate) seats: Vec<Seat>,
+    /// The store has no more leads that are ready now.
+    pub(crate) exhausted: bool,
+    /// A call that has rung so long may be given up.
+    pub(crate) ring_min: Duration,
+    pub(crate) save_at: Option<Mono>,
     pub(crate) claiming: u32,
     /// Answered, without an agent so far.
     pub(crate) waiting: u32,
@@ -91,6 +121,9 @@ pub(crate) struct Campaign {
     pub(crate) told_at: Option<Mono>,
     pub(crate) told_limit: Option<PacingLimit>,
     pub(crate) dialled_untold: u32,
+    pub(crate) withdrawn_untold: u32,
+    /// Agents at work at the last decision.
+    pub(crate) busy: u32,
 }
 
 impl Campaign {
@@ -101,12 +134,21 @@ impl Campaign {
             mode: config.mode,
             running: config.running,
             hopper: Hopper::new(&config.lists),
-            budget: AbandonBudget::new(limit),
+            budget: AbandonBudget::new(limit, config.false_positive_pct()),
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),
             bucket: Bucket::new(config.calls_per_second),
             callbacks: Vec::new(),
             ringing: BTreeMap::new(),
+            seats: vec![Seat::Empty; config.agents.len()],
+            exhausted: false,
+            ring_min: Duration::from_millis(
+                sets.iter()
+                    .map(RuleSet::ring_min_ms)
+                    .fold(RING_MIN_MS, u32::max)
+                    .into(),
+            ),
+            save_at: None,
             claiming: 0,
             waiting: 0,
             in_flow: 0,
@@ -120,6 +162,8 @@ impl Campaign {
             told_at: None,
             told_limit: None,
             dialled_untold: 0,
+            withdrawn_untold: 0,
+            busy: 0,
             sharing: Vec::new(),
             sets,
             config,
@@ -135,6 +179,23 @@ impl Campaign {
     /// Calls that have no agent yet.
     pub(crate) fn in_flight(&self) -> u32 {
         self.ringing.len() as u32 + self.claiming + self.waiting
+    }
+
+    /// An abandonment the law may advance: none where the leads might not last until it is earned.
+    pub(crate) fn advance(&self) -> f64 {
+        let leads = f64::from(self.hopper.len() + self.in_flight());
+        let earnable = leads * self.learned.answer_share() * EARN_PART;
+        f64::from(u8::from(
+            !self.exhausted || earnable > self.budget.unearned(),
+        ))
+    }
+
+    /// Agents who work.
+    pub(crate) fn signed_in(&self) -> usize {
+        self.seats
+            .iter()
+            .filter(|seat| **seat != Seat::Empty)
+            .count()
     }
 
     /// Whether its flow can ask for an agent.
@@ -222,6 +283,8 @@ pub struct CampaignSnapshot {
     pub in_flight: u32,
     /// Agents who could take a call at the last decision.
     pub available: u32,
+    /// Agents at work at the last decision.
+    pub busy: u32,
     /// Leads ready to dial.
     pub hopper: u32,
     /// Live answers of the last 30 days, as far as this process knows.
@@ -240,6 +303,10 @@ pub struct CampaignSnapshot {
     pub expected_free: f64,
     /// Largest allowed chance of the next call being abandoned.
     pub theta: f64,
+    /// The chance that one more call would have been abandoned.
+    pub risk: f64,
+    /// Calls the last decision gave up.
+    pub withdrawn: u32,
     /// What limited the last decision.
     pub limited_by: Option<PacingLimit>,
 }
@@ -260,12 +327,17 @@ impl CampaignSnapshot {
             Some(PacingLimit::Store) => "the store cannot take claims",
         };
         format!(
-            "{} in flight for {} available agents; {:.1} answers and {:.1} free agents expected, \
-             θ {:.3}, {:.1} abandonments left: {why}",
+            "{} in flight for {} available and {} busy agents; {:.1} answers and {:.1} free agents \
+             expected, {:.1} % of dials answered, {} calls given up, one more abandoned with a chance \
+             of {:.3} where θ is {:.3}, {:.1} abandonments left: {why}",
             self.in_flight,
             self.available,
+            self.busy,
             self.expected_answers,
             self.expected_free,
+            self.answer_share * 100.0,
+            self.withdrawn,
+            self.risk,
             self.theta,
             self.budget_left,
         )
@@ -280,6 +352,9 @@ impl From<&Campaign> for CampaignSnapshot {
             running: campaign.running,
             in_flight: campaign.in_flight(),
             available: campaign.available,
+            busy: campaign.busy,
+            risk: campaign.last.map_or(0.0, |last| last.risk),
+            withdrawn: campaign.last.map_or(0, |last| last.withdraw),
             hopper: campaign.hopper.len(),
             answers,
             abandons,

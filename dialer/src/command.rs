@@ -1,6 +1,7 @@
 //! What the dialer wants done.
 
 use crate::config::OnMachine;
+use crate::pacing::LearnedState;
 use model::lead::LeadNext;
 use model::{
     AgentId, AttemptId, AttemptOutcome, CampaignId, FlowId, Lead, LeadId, ListId, PhoneNumber,
@@ -56,6 +57,12 @@ pub enum Command {
         agent: AgentId,
         campaign: CampaignId,
         number: PhoneNumber,
+    },
+    /// Keep what the campaign has learned; the newest replaces the one before. To be handed back as
+    /// `LearnedLoaded` at the next start.
+    SaveLearned {
+        campaign: CampaignId,
+        state: Box<LearnedState>,
     },
     /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
     /// withdrawn or blocked.

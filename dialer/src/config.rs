@@ -96,6 +96,10 @@ pub struct CampaignConfig {
     /// Listen whether a machine answered.
     #[serde(default)]
     pub detect_machines: bool,
+    /// Per cent of the live persons whom the detector takes for machines and hangs up upon. They are
+    /// abandoned too, and spend the same budget (UK-1). Counts where machines are detected, 0 to 5.
+    #[serde(default = "detector_false_positive")]
+    pub detector_false_positive_pct: f64,
     /// Calls that ring or wait for an agent at once.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: u32,
@@ -144,6 +148,9 @@ fn abandon_limit() -> f64 {
 fn connect_within() -> u32 {
     2_000
 }
+fn detector_false_positive() -> f64 {
+    0.3
+}
 fn max_in_flight() -> u32 {
     5_000
 }
@@ -180,6 +187,7 @@ impl CampaignConfig {
             machine_prompt: None,
             rules: Vec::new(),
             detect_machines: false,
+            detector_false_positive_pct: detector_false_positive(),
             max_in_flight: max_in_flight(),
             calls_per_second: calls_per_second(),
             retry: BTreeMap::new(),
@@ -193,6 +201,15 @@ impl CampaignConfig {
 
     pub(crate) fn ring_timeout(&self) -> Duration {
         Duration::from_millis(self.ring_timeout_ms.into())
+    }
+
+    /// Per cent of the live persons whom nobody counts: taken for machines.
+    pub(crate) fn false_positive_pct(&self) -> f64 {
+        if self.detect_machines {
+            self.detector_false_positive_pct
+        } else {
+            0.0
+        }
     }
 
     /// What its rule sets forbid about it, beyond the bounds that hold for every campaign: the key,
@@ -540,6 +557,16 @@ impl Config {
                         campaign.abandon_limit_pct
                     ),
                     "use 3.0 or what your country allows",
+                );
+            }
+            if !(0.0..=5.0).contains(&campaign.detector_false_positive_pct) {
+                say(
+                    at("detector_false_positive_pct"),
+                    format!(
+                        "{} is not between 0 and 5",
+                        campaign.detector_false_positive_pct
+                    ),
+                    "use what was measured, 0.3 where nothing was",
                 );
             }
             if !POWER_LEVELS.contains(&campaign.power_level) {

@@ -1,5 +1,6 @@
 //! What the dialer is told.
 
+use crate::pacing::LearnedState;
 use model::event::{DoNotCallKind, Mode, Verdict};
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
@@ -146,6 +147,12 @@ pub enum Input {
     },
     /// A trunk began or stopped answering. One that was never heard of is believed to answer.
     TrunkChanged { trunk: TrunkId, up: bool },
+    /// What a campaign had learned when it was last saved, at start. A state of another version is
+    /// ignored.
+    LearnedLoaded {
+        campaign: CampaignId,
+        state: Box<LearnedState>,
+    },
     /// Records cannot be put away fast enough, or can again: no new dials meanwhile.
     Congested { on: bool },
     /// A supervisor starts or pauses a campaign.

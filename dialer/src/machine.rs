@@ -14,12 +14,13 @@ mod callbacks;
 mod calls;
 mod law;
 mod lines;
+mod pace;
 mod previews;
 mod settings;
 
 use crate::caller_id::{PoolConfig, Shown};
 use crate::calling_window;
-use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Stage};
+use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Ringing, Seat, Stage};
 use crate::command::{Command, Dial};
 use crate::config::Config;
 use crate::do_not_call::DoNotCall;
@@ -27,11 +28,11 @@ use crate::frequency::Frequency;
 use crate::hopper::HOPPER_MAX_LEADS;
 use crate::input::Input;
 use crate::law_facts::LawFacts;
-use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
+use crate::pacing::Governor;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
 use lines::Line;
-use model::event::{Mode, PacingLimit};
+use model::event::PacingLimit;
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
@@ -51,6 +52,8 @@ pub const STORE_BACKOFF: Duration = Duration::from_secs(5);
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// At most one `PacingDecided` per campaign in this time.
 pub const PACING_FACT_INTERVAL: Duration = Duration::from_secs(1);
+/// What a campaign has learned is put away this often while it dials.
+pub const SAVE_INTERVAL: Duration = Duration::from_secs(300);
 /// When all fetched leads were blocked, the store gets this long to write that down.
 pub const FETCH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -60,7 +63,8 @@ type Out = Outbox<Command>;
 struct Agent {
     state: AgentState,
     since: Mono,
-    campaigns: Vec<CampaignId>,
+    /// Its campaigns, and its seat in each.
+    campaigns: Vec<(CampaignId, usize)>,
     /// The line of the dialled call the agent talks on.
     line: Option<TrunkId>,
     /// The lead the agent looks at, or the call dialled for it.
@@ -102,7 +106,7 @@ impl Dialer {
         let mut agents: BTreeMap<AgentId, Agent> = BTreeMap::new();
         let mut campaigns: BTreeMap<CampaignId, Campaign> = BTreeMap::new();
         for (id, campaign) in config.campaigns {
-            for &agent in &campaign.agents {
+            for (seat, &agent) in campaign.agents.iter().enumerate() {
                 agents
                     .entry(agent)
                     .or_insert(Agent {
@@ -113,7 +117,7 @@ impl Dialer {
                         preview: None,
                     })
                     .campaigns
-                    .push(id);
+                    .push((id, seat));
             }
             let sets = crate::rules::resolve(&campaign.rules, &config.rules);
             campaigns.insert(id, Campaign::new(campaign, sets));
@@ -182,11 +186,21 @@ impl Dialer {
             } => {
                 self.claim_refused(now, attempt, store_failed, out);
             }
-            Input::AttemptRinging { attempt } => {
-                if let Some(attempt) = self.attempts.get_mut(&attempt)
+            Input::AttemptRinging { attempt: id } => {
+                if let Some(attempt) = self.attempts.get_mut(&id)
                     && attempt.stage == Stage::Ringing
                 {
-                    attempt.ringing_at.get_or_insert(now.mono);
+                    let rings = *attempt.ringing_at.get_or_insert(now.mono);
+                    let campaign = self
+                        .campaigns
+                        .get_mut(&attempt.campaign)
+                        .expect("attempts are of campaigns that exist");
+                    // A call that an agent waits for is never given up.
+                    if attempt.agent.is_none()
+                        && let Some(ringing) = campaign.ringing.get_mut(&id)
+                    {
+                        ringing.rings = Some(rings);
+                    }
                 }
             }
             Input::AttemptAnswered { attempt } => self.answered(now, attempt, out),
@@ -263,6 +277,14 @@ impl Dialer {
             } => self.callbacks_supplied(now, campaign, callbacks, out),
             Input::CallerIdsShown { uses } => uses.iter().for_each(|past| self.shown.load(past)),
             Input::TrunkChanged { trunk, up } => self.trunk_changed(now, trunk, up),
+            Input::LearnedLoaded { campaign, state } => {
+                // A campaign that is no longer configured has no use for it.
+                if let Some(campaign) = self.campaigns.get_mut(&campaign)
+                    && campaign.learned.import(&state)
+                {
+                    campaign.governor = Governor::from_theta(state.theta());
+                }
+            }
             Input::Congested { on } => {
                 self.congested = on;
                 for campaign in self.campaigns.values_mut().filter(|_| !on) {
@@ -292,6 +314,7 @@ impl Dialer {
                 self.draining = true;
                 for id in self.campaign_ids() {
                     self.return_hopper(id, out);
+                    self.save_learned(now, id, out);
                 }
             }
             Input::LeadsMayBeReady { campaign } => {
@@ -442,7 +465,7 @@ impl Dialer {
         if let Some(attempt) = preview {
             self.end_preview(now, attempt, out);
         }
-        for campaign in campaigns {
+        for (campaign, seat) in campaigns {
             let campaign = self
                 .campaigns
                 .get_mut(&campaign)
@@ -450,6 +473,7 @@ impl Dialer {
             if state == AgentState::Available && !campaign.callbacks.is_empty() {
                 self.callbacks_at = Some(now.mono);
             }
+            campaign.seats[seat] = seat_of(&state, now.mono);
             if let Some(seconds) = talked {
                 campaign.learned.talked(seconds);
             }
@@ -483,6 +507,7 @@ impl Dialer {
             return;
         };
         campaign.hopper.answered(now.mono, exhausted);
+        campaign.exhausted = exhausted;
         let dials = campaign.running && !self.draining;
         let mut returned = Vec::new();
         let mut taken = 0;
@@ -563,143 +588,7 @@ impl Dialer {
         }
     }
 
-    // Pacing
-
-    fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
-        let campaign = &self.campaigns[&id];
-        let mut snapshot = Snapshot {
-            claiming: campaign.claiming,
-            waiting: campaign.waiting - campaign.in_flow,
-            in_flow: campaign.in_flow,
-            asks: campaign.asks_agents().then(|| campaign.asks.shares()),
-            theta: campaign.theta(),
-            power_level: campaign.config.power_level,
-            ringing: by_age(campaign, now.mono),
-            ..Snapshot::default()
-        };
-        for agent in &campaign.config.agents {
-            let agent = &self.agents[agent];
-            let age = now.mono.since(agent.since).as_secs_f64();
-            match agent.state {
-                AgentState::Available => snapshot.available += u32::from(agent.preview.is_none()),
-                AgentState::Offered(_) => snapshot.busy.push(Busy::OnCall(0.0)),
-                AgentState::OnCall(_) => snapshot.busy.push(Busy::OnCall(age)),
-                AgentState::WrapUp(_) => snapshot.busy.push(Busy::WrapUp(age)),
-                AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => {}
-            }
-        }
-        for (other, share) in &campaign.sharing {
-            let other = &self.campaigns[other];
-            if other.in_flight() == 0 {
-                continue;
-            }
-            if other.mode == Mode::Agentless {
-                // Its calls speak with a flow; those who will ask compete, whatever their age.
-                if snapshot.competing.is_empty() {
-                    snapshot.competing.push(0.0);
-                }
-                snapshot.competing[0] += share * other.expected_asks();
-                continue;
-            }
-            let theirs = by_age(other, now.mono);
-            let steps = theirs.len().max(snapshot.competing.len()).max(1);
-            snapshot.competing.resize(steps, 0.0);
-            for (sum, count) in snapshot.competing.iter_mut().zip(&theirs) {
-                *sum += share * f64::from(*count);
-            }
-            snapshot.competing[0] += share * f64::from(other.claiming + other.waiting);
-        }
-        let campaign = self.campaigns.get_mut(&id).expect("looked up above");
-        campaign.available = snapshot.available;
-        campaign.budget.roll(now.utc);
-        campaign
-            .learned
-            .refresh(now.mono.as_secs_f64(), &snapshot.busy);
-        // Of the answers that calls in flight will still bring, the usual share is abandoned.
-        let coming = match snapshot.asks {
-            Some(asks) => {
-                let unanswered = snapshot.ringing.iter().sum::<u32>() + snapshot.claiming;
-                asks.expected(unanswered, snapshot.in_flow, snapshot.waiting)
-            }
-            None => f64::from(snapshot.in_flight()) * campaign.learned.answer_share(),
-        };
-        snapshot.guarded = campaign
-            .budget
-            .is_spent(coming * campaign.config.abandon_limit_pct / 200.0);
-        snapshot
-    }
-
-    fn decide(&mut self, now: Now, id: CampaignId, out: &mut Out) {
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        campaign.decide_at = None;
-        if !campaign.running || self.draining {
-            return;
-        }
-        let snapshot = self.pacing_snapshot(now, id);
-        let signed_in = snapshot.available as usize + snapshot.busy.len();
-        let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
-        if dials {
-            self.fetch(now, id, signed_in as u32, out);
-        }
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        let decision = pacing::decide(campaign.mode, &snapshot, &campaign.learned);
-        campaign.last = Some(decision);
-        let mut dialled = 0;
-        let mut limited_by = decision.limited_by;
-        if campaign.mode == Mode::Preview {
-            self.offer_previews(now, id, out);
-        }
-        while dialled < decision.dial {
-            match self.begin(now, id, out) {
-                Ok(()) => dialled += 1,
-                Err(limit) => {
-                    limited_by = limit;
-                    break;
-                }
-            }
-        }
-        let campaign = self
-            .campaigns
-            .get_mut(&id)
-            .expect("ids come from the campaigns");
-        if dials {
-            campaign.decide_by(
-                now.mono
-                    + if limited_by == PacingLimit::Lines {
-                        GATHER_INTERVAL
-                    } else {
-                        PACE_INTERVAL
-                    },
-            );
-        }
-        campaign.dialled_untold += dialled;
-        let changed = campaign.told_limit != Some(limited_by);
-        let quiet = campaign
-            .told_at
-            .is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
-        if (campaign.dialled_untold > 0 || changed) && !quiet {
-            campaign.told_at = Some(now.mono);
-            campaign.told_limit = Some(limited_by);
-            out.fact(Fact::PacingDecided {
-                campaign: id,
-                dialled: std::mem::take(&mut campaign.dialled_untold),
-                in_flight: campaign.in_flight(),
-                available: snapshot.available,
-                expected_answers: decision.expected_answers,
-                expected_free: decision.expected_free,
-                theta: snapshot.theta,
-                abandon_rate: campaign.budget.rate(),
-                budget_left: campaign.budget.left(),
-                limited_by,
-            });
-        }
-    }
+    // Leads for the hopper
 
     fn fetch(&mut self, now: Now, id: CampaignId, agents: u32, out: &mut Out) {
         let campaign = self
@@ -844,10 +733,13 @@ impl Dialer {
         let attempt = self.attempts.get_mut(&id).expect("looked up above");
         campaign.claiming -= 1;
         campaign.dials += 1;
-        campaign.ringing.insert(id, now.mono);
-        campaign
-            .learned
-            .dialled(now.mono.as_secs_f64(), campaign.dials);
+        campaign.ringing.insert(
+            id,
+            Ringing {
+                dialled: now.mono,
+                rings: None,
+            },
+        );
         if campaign.asks_agents() && !by_hand {
             campaign
                 .asks
@@ -928,6 +820,7 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         in_flow: false,
         by_hand: false,
         withdrawn: false,
+        given_up: false,
     }
 }
 
@@ -941,16 +834,11 @@ fn is_signed_in(state: &AgentState) -> bool {
     }
 }
 
-/// How many calls have rung for how many ring steps.
-fn by_age(campaign: &Campaign, now: Mono) -> Vec<u32> {
-    let mut counts = Vec::new();
-    for dialled in campaign.ringing.values() {
-        let step =
-            ((now.since(*dialled).as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
-        if step >= counts.len() {
-            counts.resize(step + 1, 0);
-        }
-        counts[step] += 1;
+fn seat_of(state: &AgentState, now: Mono) -> Seat {
+    match state {
+        AgentState::Available => Seat::Available,
+        AgentState::Offered(_) | AgentState::OnCall(_) => Seat::OnCall(now),
+        AgentState::WrapUp(_) => Seat::WrapUp(now),
+        AgentState::SignedOut | AgentState::NotReady(_) | AgentState::Unreachable => Seat::Empty,
     }
-    counts
 }

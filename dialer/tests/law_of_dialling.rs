@@ -99,6 +99,7 @@ impl Floor {
             | Command::ReturnLeads { .. }
             | Command::AddLead { .. }
             | Command::OfferPreview { .. }
+            | Command::SaveLearned { .. }
             | Command::Cancel { .. } => None,
         })
     }
@@ -112,6 +113,7 @@ impl Floor {
             | Command::ReturnLeads { .. }
             | Command::AddLead { .. }
             | Command::Claim { .. }
+            | Command::SaveLearned { .. }
             | Command::Cancel { .. } => None,
         })
     }
@@ -132,6 +134,7 @@ impl Floor {
             | Command::ReturnLeads { .. }
             | Command::AddLead { .. }
             | Command::OfferPreview { .. }
+            | Command::SaveLearned { .. }
             | Command::Cancel { .. } => None,
         })
     }

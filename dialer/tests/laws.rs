@@ -357,7 +357,10 @@ impl Random {
                 Command::FetchLeads { count, .. } => {
                     assert!((1..=dialer::HOPPER_MAX_LEADS).contains(&count))
                 }
-                Command::ReturnLeads { .. } | Command::AddLead { .. } | Command::Cancel { .. } => {}
+                Command::ReturnLeads { .. }
+                | Command::AddLead { .. }
+                | Command::Cancel { .. }
+                | Command::SaveLearned { .. } => {}
             }
         }
         if let Some(next) = self.dialer.next_deadline() {

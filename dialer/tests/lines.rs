@@ -316,6 +316,7 @@ fn over_any_hundred_dials_each_list_has_its_share_within_one() {
         let mut after = Vec::new();
         for command in commands {
             match command {
+                Command::SaveLearned { .. } => {}
                 Command::FetchLeads { lists, count, .. } => {
                     let supplied = |n: u32| {
                         let number = format!("+1212{}", 2_000_000 + id + u64::from(n));

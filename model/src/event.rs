@@ -463,6 +463,18 @@ pub enum Fact {
         abandon_rate: Option<f64>,
         budget_left: f64,
         limited_by: PacingLimit,
+        /// Calls given up since the last such event, after they had rung the legal minimum.
+        #[serde(default)]
+        withdrawn: u32,
+        /// Agents at work.
+        #[serde(default)]
+        busy: u32,
+        /// Share of dials that a person answers, as learned.
+        #[serde(default)]
+        answer_share: f64,
+        /// The chance that one more call would be abandoned, where the mode asks.
+        #[serde(default)]
+        risk: f64,
     },
 
     /// A number is never to be called again, from now on.

@@ -4,7 +4,8 @@
 use super::StoreError;
 use dialer::caller_id::PastUse;
 use dialer::input::{PastAnswers, PastDial};
-use model::{AttemptOutcome, LeadId, Utc};
+use dialer::pacing::LearnedState;
+use model::{AttemptOutcome, CampaignId, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const HOUR_US: i64 = 3_600_000_000;
 const ANSWERS_DAYS: i64 = 31;
 
 /// What the law counts of the days before, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// By campaign and hour.
     pub answers: Vec<PastAnswers>,
@@ -22,6 +23,8 @@ pub struct History {
     pub dials: Vec<PastDial>,
     /// Calls of the last day by the number they showed, and hour.
     pub shown: Vec<PastUse>,
+    /// What pacing had learned, by campaign.
+    pub learned: Vec<(CampaignId, Box<LearnedState>)>,
 }
 
 /// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
@@ -56,11 +59,13 @@ pub(super) async fn load(
         })
         .collect();
     let shown = shown(connection, now).await?;
+    let learned = learned(connection).await?;
     if cap_window.is_zero() {
         return Ok(History {
             answers,
             dials: Vec::new(),
             shown,
+            learned,
         });
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
@@ -95,10 +100,26 @@ pub(super) async fn load(
         answers,
         dials,
         shown,
+        learned,
     })
 }
 
 /// An outbound call's record has the number shown as the one called.
+/// A state that cannot be read, as of an older version, is left out: it is learned anew.
+async fn learned(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(CampaignId, Box<LearnedState>)>, StoreError> {
+    let rows = sqlx::query("SELECT campaign, state FROM learned ORDER BY campaign")
+        .fetch_all(&mut *connection)
+        .await?;
+    let one = |row: &sqlx::sqlite::SqliteRow| {
+        let campaign = row.get::<&str, _>(0).parse().ok()?;
+        let state = serde_json::from_str(row.get::<&str, _>(1)).ok()?;
+        Some((campaign, Box::new(state)))
+    };
+    Ok(rows.iter().filter_map(one).collect())
+}
+
 async fn shown(connection: &mut SqliteConnection, now: Utc) -> Result<Vec<PastUse>, StoreError> {
     let rows = sqlx::query(
         "SELECT json_extract(record, '$.called') AS number, started_at / ? AS hour, COUNT(*) FROM calls \

@@ -191,6 +191,11 @@ pub enum StoreRequest {
         campaign: CampaignId,
         leads: Vec<LeadId>,
     },
+    /// What pacing has learned of a campaign; replaces what it had learned before.
+    SaveLearned {
+        campaign: CampaignId,
+        state: Box<dialer::pacing::LearnedState>,
+    },
     /// What a call came to, and a promised callback.
     StoreDisposition {
         call: CallId,

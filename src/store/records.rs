@@ -3,7 +3,7 @@
 use super::{LeadState, OutboxMessage, bits};
 use model::cdr::Cdr;
 use model::screen_pop::Direction;
-use model::{AgentId, CallId, DispositionId, LeadId, PhoneNumber, Utc};
+use model::{AgentId, CallId, CampaignId, DispositionId, LeadId, PhoneNumber, Utc};
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
@@ -76,6 +76,23 @@ fn row(cdr: &Cdr) -> Row {
         cdr.outcome.name(),
         serde_json::to_string(cdr).expect("a record has no map with other keys than text"),
     )
+}
+
+/// Keeps what pacing has learned of a campaign.
+pub(super) async fn save_learned(
+    connection: &mut SqliteConnection,
+    campaign: CampaignId,
+    state: &dialer::pacing::LearnedState,
+    now: Utc,
+) -> Result<(), sqlx::Error> {
+    let state = serde_json::to_string(state).expect("numbers are JSON");
+    sqlx::query("INSERT OR REPLACE INTO learned (campaign, saved_at, state) VALUES (?, ?, ?)")
+        .bind(campaign.as_str())
+        .bind(now.as_micros())
+        .bind(state)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Every call of that boot has its record.

@@ -171,6 +171,7 @@ fn is_record(request: &StoreRequest) -> bool {
         | StoreRequest::Claim { .. } => false,
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::SaveLearned { .. }
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
@@ -189,7 +190,9 @@ fn is_record(request: &StoreRequest) -> bool {
 /// Whether nobody waits for a request to be durable.
 fn may_linger(request: &StoreRequest) -> bool {
     match request {
-        StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => true,
+        StoreRequest::SaveCdr(_)
+        | StoreRequest::SaveAgent { .. }
+        | StoreRequest::SaveLearned { .. } => true,
         StoreRequest::FetchLeads { .. }
         | StoreRequest::AddLead { .. }
         | StoreRequest::Claim { .. }
@@ -232,6 +235,7 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         }),
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::SaveLearned { .. }
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
@@ -511,6 +515,9 @@ impl Worker {
                 )
                 .await?;
             }
+            StoreRequest::SaveLearned { campaign, state } => {
+                records::save_learned(connection, *campaign, state, now).await?;
+            }
             StoreRequest::ReturnLeads { leads, .. } => {
                 for lead in leads {
                     self.held.handed_out.remove(lead);
@@ -639,6 +646,7 @@ impl Worker {
                 StoreRequest::AddLead { .. } => {}
                 StoreRequest::Resolve { .. }
                 | StoreRequest::ReturnLeads { .. }
+                | StoreRequest::SaveLearned { .. }
                 | StoreRequest::StoreDisposition { .. }
                 | StoreRequest::StoreDoNotCall { .. }
                 | StoreRequest::SaveCdr(_)

@@ -16,15 +16,15 @@ impl Dialer {
         campaign: Option<CampaignId>,
         out: &mut Out,
     ) {
-        let serves: &[CampaignId] = self
+        let serves: &[(CampaignId, usize)] = self
             .agents
             .get(&agent)
             .map_or(&[], |agent| &agent.campaigns);
         let campaign = match campaign {
-            None => serves.first().copied(),
-            Some(named) => serves.iter().copied().find(|campaign| *campaign == named),
+            None => serves.first(),
+            Some(named) => serves.iter().find(|(campaign, _)| *campaign == named),
         };
-        let Some(campaign) = campaign else {
+        let Some(&(campaign, _)) = campaign else {
             return refuse(agent, number, "the agent serves no such campaign", out);
         };
         if let Err(why) = self.may_dial_by_hand(agent, campaign, number) {

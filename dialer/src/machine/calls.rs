@@ -1,7 +1,7 @@
 //! What becomes of a call: answered, classified, connected, abandoned, failed. Every claimed attempt
 //! ends in one place, once.
 
-use super::{Dialer, GATHER_INTERVAL, Out, is_signed_in};
+use super::{Dialer, GATHER_INTERVAL, Out};
 use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
 use crate::config::OnMachine;
@@ -34,9 +34,11 @@ impl Dialer {
             attempt.in_flow = true;
             campaign.in_flow += 1;
         }
-        if live {
+        if live && !attempt.given_up {
             let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-            campaign.learned.answered(attempt.dial_number, rang);
+            campaign.learned.answered(rang);
+        }
+        if live {
             out.fact(Fact::AttemptAnswered {
                 attempt: id,
                 campaign: attempt.campaign,
@@ -76,7 +78,7 @@ impl Dialer {
                     .campaigns
                     .get_mut(&attempt.campaign)
                     .expect("attempts are of campaigns that exist");
-                campaign.learned.answered(attempt.dial_number, rang);
+                campaign.learned.answered(rang);
                 out.fact(Fact::AttemptAnswered {
                     attempt: id,
                     campaign: attempt.campaign,
@@ -171,16 +173,10 @@ impl Dialer {
             .get_mut(&id)
             .expect("attempts are of campaigns that exist");
         campaign.budget.count(now.utc, abandoned);
-        let agents = &self.agents;
-        let signed_in = campaign
-            .config
-            .agents
-            .iter()
-            .filter(|agent| is_signed_in(&agents[*agent].state))
-            .count();
+        let (signed_in, advance) = (campaign.signed_in(), campaign.advance());
         campaign
             .governor
-            .answered(campaign.budget.left(), signed_in);
+            .answered(campaign.budget.left_with(advance), signed_in);
     }
 
     pub(super) fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {
@@ -201,6 +197,19 @@ impl Dialer {
                     .campaigns
                     .get_mut(&attempt.campaign)
                     .expect("attempts are of campaigns that exist");
+                if attempt.given_up && !attempt.withdrawn {
+                    // It has rung like one that nobody answered, and is dialled again like one.
+                    let next = retry::next(
+                        &campaign.config,
+                        &campaign.sets,
+                        false,
+                        &attempt.lead,
+                        AttemptOutcome::NoAnswer,
+                        now.utc,
+                    );
+                    let cancelled = AttemptOutcome::Cancelled;
+                    return self.end(now, id, cancelled, Some(cause), Some(next), out);
+                }
                 campaign.learned.failed(rang);
                 self.end(now, id, outcome_of(cause), Some(cause), None, out);
             }

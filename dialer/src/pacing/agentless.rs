@@ -5,7 +5,7 @@
 //! dialled as long as its chance of asking in vain stays under θ. [`Asks`] learns the shares by dial
 //! cohort; nothing here knows a flow, a lead or a clock.
 
-use super::predictive::{convolve, normal_cdf};
+use super::predictive::normal_cdf;
 use super::{BIN_S, Decision, Learned, Snapshot, progressive};
 use model::event::PacingLimit;
 use std::collections::VecDeque;
@@ -18,6 +18,7 @@ const EXACT_AGENTS_MAX: usize = 32;
 pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
     let mut decision = Decision {
         dial: DIALS_MAX,
+        withdraw: 0,
         expected_answers: 0.0,
         expected_free: 0.0,
         risk: 0.0,
@@ -173,6 +174,16 @@ impl Outlook {
         }
         normal_cdf((0.5 - mean) / variance.sqrt())
     }
+}
+
+/// Adds one Bernoulli to a distribution whose last entry holds all that is more.
+fn convolve(pmf: &mut [f64], p: f64) {
+    let last = pmf.len() - 1;
+    pmf[last] += pmf[last - 1] * p;
+    for k in (1..last).rev() {
+        pmf[k] = pmf[k] * (1.0 - p) + pmf[k - 1] * p;
+    }
+    pmf[0] *= 1.0 - p;
 }
 
 /// The belief about the share of answers that ask, before any: many. It errs towards too few dials.

@@ -4,7 +4,9 @@
 //! It is handed observations and answers with probabilities. It decides nothing, and every count
 //! is bounded by forgetting, so that a change in the world shows.
 
-use std::collections::VecDeque;
+use super::answer_share::AnswerShare;
+use super::ring::RingCurve;
+use serde::{Deserialize, Serialize};
 
 /// Width of a hazard bin, in seconds: fine against the 2 s a person waits and the 20 s of a wrap-up.
 pub const BIN_S: f64 = 2.0;
@@ -86,6 +88,34 @@ fn bin_of(seconds: f64, bins: usize) -> usize {
     ((seconds.max(0.0) / BIN_S) as usize).min(bins - 1)
 }
 
+impl Hazard {
+    fn export(&self) -> HazardState {
+        HazardState {
+            ended: rounded(&self.ended),
+        }
+    }
+
+    fn import(&mut self, state: &HazardState) {
+        let ended: Vec<f64> = state.ended.iter().map(|count| sane(*count)).collect();
+        if ended.len() != self.ended.len() {
+            return;
+        }
+        let total: f64 = ended.iter().sum();
+        let keep = if total > CARRIED_MAX {
+            CARRIED_MAX / total
+        } else {
+            1.0
+        };
+        let mut at_risk = 0.0;
+        for bin in (0..ended.len()).rev() {
+            self.ended[bin] = ended[bin] * keep;
+            at_risk += self.ended[bin];
+            self.at_risk[bin] = at_risk;
+        }
+        self.observations = at_risk;
+    }
+}
+
 /// Where a busy agent is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Busy {
@@ -139,185 +169,67 @@ impl FreeTable {
     }
 }
 
-/// Seconds per point of the ring curve.
-pub const RING_STEP_S: f64 = 0.5;
-/// Points of the ring curve: 60 s, the longest ring timeout allowed.
-pub const RING_POINTS: usize = 120;
-/// Weight of the prior ring curve, in answers.
-const RING_PRIOR: f64 = 8.0;
-/// Answers after which the ring curve's counts are halved.
-const RING_OBSERVATIONS_MAX: f64 = 3_000.0;
-
-/// How long calls ring: until an answer, and until they fail.
-#[derive(Clone, Debug)]
-pub struct RingCurve {
-    answered: Vec<f64>,
-    failed: Vec<f64>,
-    /// Share of the answers that came within k steps.
-    answer_by: Vec<f64>,
-    /// Share of the failures that came within k steps.
-    fail_by: Vec<f64>,
-}
-
-impl RingCurve {
-    fn new(ring_timeout_s: f64) -> RingCurve {
-        let last = ring_point(ring_timeout_s).max(4);
-        // Before anything is known: answers rise to 8 s and tail off until the timeout.
-        let peak = ring_point(8.0).min(last - 1);
-        let shape: Vec<f64> = (0..RING_POINTS)
-            .map(|k| match k {
-                _ if k <= peak => k as f64 / peak.max(1) as f64,
-                _ if k < last => (last - k) as f64 / (last - peak) as f64,
-                _ => 0.0,
-            })
-            .collect();
-        let sum: f64 = shape.iter().sum();
-        let answered = shape.iter().map(|s| RING_PRIOR * s / sum).collect();
-        let mut failed = vec![0.0; RING_POINTS];
-        failed[last.min(RING_POINTS - 1)] = RING_PRIOR;
-        let mut curve = RingCurve {
-            answered,
-            failed,
-            answer_by: Vec::new(),
-            fail_by: Vec::new(),
-        };
-        curve.sum_up();
-        curve
-    }
-
-    fn observe(&mut self, rang_s: f64, answered: bool) {
-        let counts = if answered {
-            &mut self.answered
-        } else {
-            &mut self.failed
-        };
-        counts[ring_point(rang_s).min(RING_POINTS - 1)] += 1.0;
-        if counts.iter().sum::<f64>() > RING_OBSERVATIONS_MAX {
-            counts.iter_mut().for_each(|count| *count /= 2.0);
-        }
-    }
-
-    fn sum_up(&mut self) {
-        self.answer_by = shares(&self.answered);
-        self.fail_by = shares(&self.failed);
-    }
-
-    /// Share of all answers that come within `step` half seconds.
-    pub fn answered_by(&self, step: usize) -> f64 {
-        self.answer_by[step.min(RING_POINTS)]
-    }
-
-    /// P(answers within the next `ahead` steps | has rung `step` steps).
-    pub fn answers_within(&self, p: f64, step: usize, ahead: usize) -> f64 {
-        let step = step.min(RING_POINTS);
-        let before = self.answer_by[step];
-        let open = 1.0 - p * before - (1.0 - p) * self.fail_by[step];
-        if open < 1e-6 {
-            return 0.0;
-        }
-        (p * (self.answered_by(step + ahead) - before) / open).clamp(0.0, 1.0)
-    }
-}
-
-fn ring_point(seconds: f64) -> usize {
-    (seconds.max(0.0) / RING_STEP_S) as usize
-}
-
-fn shares(counts: &[f64]) -> Vec<f64> {
-    let total: f64 = counts.iter().sum();
-    let mut sum = 0.0;
-    let mut by = Vec::with_capacity(counts.len() + 1);
-    by.push(0.0);
-    for count in counts {
-        sum += count;
-        by.push(sum / total);
-    }
-    by
-}
-
-/// Weight of what was believed about p before the first dial, in dials.
-const ANSWER_PRIOR_DIALS: f64 = 6.0;
-/// The belief: many answer. It errs towards too few dials.
-const ANSWER_PRIOR: f64 = 0.4;
-/// Memory of the steady estimate, in dials.
-const STEADY_DIALS: f64 = 1_500.0;
-/// Memory of the quick estimate, in dials: shows a step in p within two minutes at 10 agents.
-const QUICK_DIALS: f64 = 120.0;
-/// The quick estimate replaces the steady one when they are this many standard errors apart.
-const STEP_Z: f64 = 4.0;
-/// Dials waiting for their cohort; more than any campaign has in 60 s.
-const COHORT_MAX: usize = 65_536;
-
-/// Which share of dials is answered, counted by dial cohort.
-///
-/// Every outcome counts once the longest ring time has passed since its dial, never in the order of
-/// resolution: answers come after 10 s and failures after 26 s, so the latter estimate swings in
-/// step with the dialling.
-#[derive(Clone, Debug)]
-struct AnswerShare {
-    /// (second of the dial, answered), in the order of dialling.
-    open: VecDeque<(f64, u64, bool)>,
-    steady: (f64, f64),
-    quick: (f64, f64),
-    cohort_s: f64,
-}
-
-impl AnswerShare {
-    fn new(cohort_s: f64) -> AnswerShare {
-        AnswerShare {
-            open: VecDeque::new(),
-            steady: (ANSWER_PRIOR * ANSWER_PRIOR_DIALS, ANSWER_PRIOR_DIALS),
-            quick: (ANSWER_PRIOR * ANSWER_PRIOR_DIALS, ANSWER_PRIOR_DIALS),
-            cohort_s,
-        }
-    }
-
-    fn dialled(&mut self, at_s: f64, attempt: u64) {
-        if self.open.len() == COHORT_MAX {
-            self.open.pop_front();
-        }
-        self.open.push_back((at_s, attempt, false));
-    }
-
-    fn answered(&mut self, attempt: u64) {
-        if let Ok(at) = self.open.binary_search_by_key(&attempt, |entry| entry.1) {
-            self.open[at].2 = true;
-        }
-    }
-
-    fn ripen(&mut self, now_s: f64) {
-        while let Some(&(at, _, answered)) = self.open.front() {
-            if now_s - at < self.cohort_s {
-                break;
-            }
-            self.open.pop_front();
-            let x = f64::from(u8::from(answered));
-            for (sum, memory) in [
-                (&mut self.steady, STEADY_DIALS),
-                (&mut self.quick, QUICK_DIALS),
-            ] {
-                let keep = if sum.1 >= memory {
-                    1.0 - 1.0 / memory
-                } else {
-                    1.0
-                };
-                *sum = (sum.0 * keep + x, sum.1 * keep + 1.0);
-            }
-        }
-        let (slow, fast) = (self.steady.0 / self.steady.1, self.quick.0 / self.quick.1);
-        let error = (slow * (1.0 - slow) / self.quick.1).sqrt().max(1e-3);
-        if (slow - fast).abs() > STEP_Z * error {
-            self.steady = self.quick;
-        }
-    }
-
-    fn share(&self) -> f64 {
-        (self.steady.0 / self.steady.1).clamp(0.005, 0.98)
-    }
-}
-
 /// Seconds between two rebuilds of the curves: they move slowly, and a rebuild costs 0.1 ms.
 const REBUILD_S: f64 = 10.0;
+/// Most observations that another day's state weighs: today outweighs it within the shift.
+const CARRIED_MAX: f64 = 1_500.0;
+/// Most answers that another day's ring curve weighs.
+const CARRIED_ANSWERS_MAX: f64 = 400.0;
+/// Format of [`LearnedState`].
+pub const LEARNED_VERSION: u16 = 1;
+
+/// Counts of one hazard, for storing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HazardState {
+    ended: Vec<f32>,
+}
+
+/// Counts of the ring curve, for storing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RingState {
+    pub(super) answered: Vec<f32>,
+    pub(super) failed: Vec<f32>,
+    pub(super) reached: Vec<f32>,
+}
+
+/// What a campaign has learned, to be carried over to the next shift: versioned, below 16 KiB as
+/// JSON. A state of another version or shape is ignored, never an error.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LearnedState {
+    /// [`LEARNED_VERSION`] of the writer.
+    pub version: u16,
+    talk: HazardState,
+    wrap: HazardState,
+    ring: RingState,
+    answer_share: Vec<f32>,
+    /// The governor's steady θ.
+    theta: f32,
+}
+
+impl LearnedState {
+    /// The governor's steady θ.
+    pub(crate) fn theta(&self) -> f64 {
+        sane(self.theta)
+    }
+}
+
+/// Counts with three digits after the point: a state stays small as text.
+pub(super) fn rounded(counts: &[f64]) -> Vec<f32> {
+    counts
+        .iter()
+        .map(|count| ((count * 1e3).round() / 1e3) as f32)
+        .collect()
+}
+
+/// A stored count, which anyone may have edited.
+pub(super) fn sane(stored: f32) -> f64 {
+    let stored = f64::from(stored);
+    if stored.is_finite() {
+        stored.clamp(0.0, 1e6)
+    } else {
+        0.0
+    }
+}
 
 /// Everything one campaign has learned.
 #[derive(Clone, Debug)]
@@ -339,11 +251,12 @@ impl Learned {
             &talk.per_bin(std::iter::empty()),
             &wrap.per_bin(std::iter::empty()),
         );
+        let ring = RingCurve::new(ring_timeout_s);
         Learned {
             talk,
             wrap,
-            ring: RingCurve::new(ring_timeout_s),
-            answers: AnswerShare::new(ring_timeout_s + 1.0),
+            answers: AnswerShare::new(&ring, ring_timeout_s),
+            ring,
             free,
             built_at_s: f64::NEG_INFINITY,
         }
@@ -359,30 +272,32 @@ impl Learned {
         self.wrap.observe(seconds);
     }
 
-    /// A call left. Attempts are numbered upwards.
-    pub fn dialled(&mut self, at_s: f64, attempt: u64) {
-        self.answers.dialled(at_s, attempt);
-    }
-
-    /// It was answered by a live person, as far as is known.
-    pub fn answered(&mut self, attempt: u64, rang_s: f64) {
-        self.answers.answered(attempt);
-        self.ring.observe(rang_s, true);
+    /// A call that rang so long was answered by a live person, as far as is known.
+    pub fn answered(&mut self, rang_s: f64) {
+        self.answers.answered(rang_s);
+        self.ring.answered(rang_s);
     }
 
     /// It ended without an answer.
     pub fn failed(&mut self, rang_s: f64) {
-        self.ring.observe(rang_s, false);
+        self.ring.failed(rang_s);
     }
 
-    /// Brings the curves up to date, where they are old. `busy` are the agents at work.
-    pub fn refresh(&mut self, now_s: f64, busy: &[Busy]) {
-        self.answers.ripen(now_s);
+    /// It was given up before its time.
+    pub fn withdrawn(&mut self, rang_s: f64) {
+        self.ring.withdrawn(rang_s);
+    }
+
+    /// Brings the curves up to date. `busy` are the agents at work, `ringing` the calls in flight by
+    /// age in steps of [`RING_STEP_S`](super::RING_STEP_S).
+    pub fn refresh(&mut self, now_s: f64, busy: &[Busy], ringing: &[u32]) {
+        self.answers.look(now_s, ringing);
         if now_s - self.built_at_s < REBUILD_S {
             return;
         }
         self.built_at_s = now_s;
-        self.ring.sum_up();
+        self.ring.rebuild(ringing);
+        self.answers.rebuild(&self.ring);
         let on_call = busy.iter().filter_map(|busy| match *busy {
             Busy::OnCall(age) => Some(age),
             Busy::WrapUp(_) => None,
@@ -397,6 +312,11 @@ impl Learned {
     /// Share of dials that a person answers.
     pub fn answer_share(&self) -> f64 {
         self.answers.share()
+    }
+
+    /// How uncertain that share is: standard deviation ÷ mean.
+    pub fn answer_spread(&self) -> f64 {
+        self.answers.spread()
     }
 
     /// The ring curve.
@@ -416,43 +336,38 @@ impl Learned {
         let part = (at - low as f64).clamp(0.0, 1.0);
         std::array::from_fn(|k| table[low][k] * (1.0 - part) + table[high][k] * part)
     }
+
+    /// What is worth carrying over to the next shift.
+    pub fn export(&self, theta: f64) -> LearnedState {
+        LearnedState {
+            version: LEARNED_VERSION,
+            talk: self.talk.export(),
+            wrap: self.wrap.export(),
+            ring: self.ring.export(),
+            answer_share: self.answers.export(),
+            theta: theta as f32,
+        }
+    }
+
+    /// Takes up what another shift learned, with a bounded weight, so that today outweighs it. Says
+    /// whether the state was of this version.
+    pub fn import(&mut self, state: &LearnedState) -> bool {
+        if state.version != LEARNED_VERSION {
+            return false;
+        }
+        self.talk.import(&state.talk);
+        self.wrap.import(&state.wrap);
+        self.ring.import(&state.ring, CARRIED_ANSWERS_MAX);
+        self.answers.rebuild(&self.ring);
+        self.answers.import(&state.answer_share);
+        self.built_at_s = f64::NEG_INFINITY;
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_answer_share_counts_a_dial_only_when_its_cohort_is_complete() {
-        let mut share = AnswerShare::new(27.0);
-        for n in 0..1_000 {
-            share.dialled(f64::from(n) * 0.01, n as u64);
-            if n % 10 == 0 {
-                share.answered(n as u64);
-            }
-        }
-        share.ripen(20.0);
-        assert!(
-            (share.share() - ANSWER_PRIOR).abs() < 1e-9,
-            "no cohort is complete"
-        );
-        share.ripen(60.0);
-        assert!((share.share() - 0.1).abs() < 0.01, "{}", share.share());
-    }
-
-    #[test]
-    fn the_answer_share_follows_a_step() {
-        let mut share = AnswerShare::new(27.0);
-        let mut rng = model::Rng::new(3);
-        for n in 0..4_000_u64 {
-            share.dialled(n as f64, n);
-            if rng.chance(if n < 3_000 { 0.1 } else { 0.4 }) {
-                share.answered(n);
-            }
-            share.ripen(n as f64);
-        }
-        assert!((share.share() - 0.4).abs() < 0.06, "{}", share.share());
-    }
 
     #[test]
     fn hazards_recover_the_distribution_they_were_fed() {
@@ -463,7 +378,7 @@ mod tests {
             learned.talked(talk);
             learned.wrapped_up(rng.log_normal(20.0, 0.7));
         }
-        learned.refresh(0.0, &[]);
+        learned.refresh(0.0, &[], &[]);
         let mut fresh = Vec::new();
         for &talk in draws.iter().filter(|talk| **talk > 100.0) {
             fresh.push(talk + rng.log_normal(20.0, 0.7) <= 128.0);
@@ -486,5 +401,53 @@ mod tests {
             assert!(curve.windows(2).all(|w| w[0] <= w[1]));
             assert!(curve.iter().all(|p| (0.0..=1.0).contains(p)));
         }
+    }
+
+    #[test]
+    fn what_one_day_learned_the_next_one_knows_and_outweighs() {
+        let mut old = Learned::new(26.0);
+        let mut rng = model::Rng::new(2);
+        for _ in 0..5_000 {
+            old.talked(rng.log_normal(60.0, 0.2));
+            old.wrapped_up(5.0);
+        }
+        let state = old.export(0.03);
+        let text = toml::to_string(&state).unwrap();
+        assert!(text.len() < 64 * 1024, "{} bytes", text.len());
+        let state: LearnedState = toml::from_str(&text).unwrap();
+        let mut new = Learned::new(26.0);
+        assert!(new.import(&state));
+        new.refresh(0.0, &[], &[]);
+        old.refresh(0.0, &[], &[]);
+        let soon = |learned: &Learned| learned.free_within(Busy::OnCall(50.0))[HORIZON_BINS];
+        assert!(
+            (soon(&new) - soon(&old)).abs() < 0.05,
+            "{} {}",
+            soon(&new),
+            soon(&old)
+        );
+        // Another day is slower: within 3,000 calls the memory is outvoted.
+        (0..3_000).for_each(|_| new.talked(rng.log_normal(300.0, 0.2)));
+        new.refresh(20.0, &[], &[]);
+        assert!(
+            soon(&new) < 0.5 * soon(&old),
+            "{} {}",
+            soon(&new),
+            soon(&old)
+        );
+    }
+
+    #[test]
+    fn a_state_of_another_version_or_shape_changes_nothing() {
+        let mut learned = Learned::new(26.0);
+        let before = learned.free_within(Busy::OnCall(30.0));
+        assert!(!learned.import(&LearnedState::default()));
+        let state = LearnedState {
+            version: LEARNED_VERSION,
+            ..LearnedState::default()
+        };
+        assert!(learned.import(&state));
+        learned.refresh(0.0, &[], &[]);
+        assert_eq!(learned.free_within(Busy::OnCall(30.0)), before);
     }
 }

@@ -4,15 +4,20 @@
 //! machine cuts the number down to the lines, leads and rules it has, never up.
 
 mod agentless;
+mod answer_share;
+mod governor;
 mod learned;
 mod power;
 mod predictive;
 mod preview;
 mod progressive;
+mod ring;
 
 pub use agentless::{AskShares, Asks};
-pub use learned::{BIN_S, Busy, HORIZON_BINS, Learned, RING_POINTS, RING_STEP_S};
-pub use predictive::{Governor, risk_of};
+pub use governor::{Governor, burst};
+pub use learned::{BIN_S, Busy, HORIZON_BINS, LEARNED_VERSION, Learned, LearnedState};
+pub use predictive::risk_of;
+pub use ring::{RING_POINTS, RING_STEP_S, RingCurve};
 
 use model::event::{Mode, PacingLimit};
 
@@ -25,6 +30,8 @@ pub struct Snapshot {
     pub busy: Vec<Busy>,
     /// Calls dialled and not yet answered, by how long since, in steps of [`RING_STEP_S`].
     pub ringing: Vec<u32>,
+    /// Those of `ringing` that have rung so long that they may be given up, by the same steps.
+    pub withdrawable: Vec<u32>,
     /// Calls that ring and are not in `ringing`: claims under way.
     pub claiming: u32,
     /// Answered and waiting for an agent.
@@ -61,6 +68,8 @@ impl Snapshot {
 pub struct Decision {
     /// Dial so many now.
     pub dial: u32,
+    /// Give up so many of the calls that may be, those that have rung longest.
+    pub withdraw: u32,
     /// Answers expected of the calls in flight, before this decision.
     pub expected_answers: f64,
     /// Agents expected to be free within the time a call dialled now rings on average.

@@ -1,12 +1,13 @@
-//! Predictive: dial as long as the next call's chance of being abandoned stays under θ.
+//! Predictive: dial as long as the next call's chance of being abandoned stays under θ, and
+//! withdraw a call that has rung for long once its chance is above.
 //!
 //! Answers and free agents until τ are sums of independent Bernoullis, one per call in flight and
 //! one per busy agent. A call that is answered at τ is abandoned when the answers until then are
-//! no fewer than the agents who were free by τ + 2 s. The [`Governor`] moves θ so that the
-//! abandonment budget is spent evenly.
+//! no fewer than the agents who were free by τ + 2 s.
 
-use super::learned::{CURVE_POINTS, HORIZON_BINS, RING_STEP_S};
-use super::{BIN_S, Decision, Learned, Snapshot, progressive};
+use super::learned::{BIN_S, CURVE_POINTS, HORIZON_BINS};
+use super::ring::{RING_STEP_S, RingCurve};
+use super::{Busy, Decision, Learned, Snapshot, progressive};
 use model::event::PacingLimit;
 
 /// Most calls one decision dials; more follow in the next, 0.1 s later.
@@ -16,12 +17,31 @@ const DIALS_MAX: u32 = 2_000;
 const EXACT_AGENTS_MAX: usize = 32;
 /// Ring steps per bin.
 const STEPS: usize = (BIN_S / RING_STEP_S) as usize;
+/// Bins, rounded up to what vector units add at once. The last two stay empty.
+const LANES: usize = 16;
+/// A bin that holds less than this share of a call's answers is not looked at.
+const WEIGHT_MIN: f64 = 1e-4;
+
+/// Uncertainty of the answer share that θ has long paid for; beyond, few agents are dialled for as if
+/// more people answered. Many agents have it in the variance of their answers.
+const SPREAD_USUAL: f64 = 0.1;
+/// How much more, per unit of uncertainty beyond: twice what would do on average, for a flood at the
+/// start of a shift takes an hour to pay back.
+const UNSURE_WEIGHT: f64 = 2.0;
+
+/// A call that rings is kept up to this many θ: one that was dialled below θ is above it half the time
+/// a moment later, and is worth more than a new one. Measured: 1 costs 0.2 points, 3 withdraws a third
+/// fewer.
+const KEEP_FACTOR: f64 = 3.0;
+
+type Lanes = [f64; LANES];
 
 pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
     let floor = progressive::count(snapshot);
-    let outlook = Outlook::new(snapshot, learned);
+    let mut outlook = Outlook::new(snapshot, learned);
     let mut decision = Decision {
         dial: floor,
+        withdraw: 0,
         expected_answers: outlook.expected_answers,
         expected_free: outlook.expected_free,
         risk: 0.0,
@@ -31,11 +51,22 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
         decision.limited_by = PacingLimit::Agents;
         return decision;
     }
+    let withdrawable: u32 = snapshot.withdrawable.iter().sum();
     if snapshot.guarded {
+        decision.withdraw = snapshot
+            .demand()
+            .saturating_sub(snapshot.available)
+            .min(withdrawable);
         return decision;
     }
+    let kept = outlook.keep(snapshot, learned);
+    decision.withdraw = withdrawable - kept;
     let (dial, risk) = outlook.largest(snapshot.theta);
-    decision.dial = dial.max(floor);
+    decision.dial = if decision.withdraw > 0 {
+        dial
+    } else {
+        dial.max(floor)
+    };
     decision.risk = risk;
     decision.limited_by = PacingLimit::Risk;
     decision
@@ -43,294 +74,432 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
 
 /// The chance that a call dialled now, after `before` others dialled now, is abandoned.
 pub fn risk_of(before: u32, snapshot: &Snapshot, learned: &Learned) -> f64 {
-    Outlook::new(snapshot, learned).risk(before)
+    let mut outlook = Outlook::new(snapshot, learned);
+    outlook.keep_all(snapshot, learned);
+    let (by, weight) = (outlook.new_by, outlook.new_weight);
+    outlook.add(&by, before);
+    outlook.risk(&weight)
 }
 
-/// Mean, variance and third cumulant of a sum of Bernoullis.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    mean: f64,
-    variance: f64,
-    third: f64,
+/// Mean, variance and third cumulant of a sum of Bernoullis, for every bin.
+#[derive(Clone, Copy)]
+struct Sums {
+    mean: Lanes,
+    variance: Lanes,
+    third: Lanes,
 }
 
-impl Sum {
-    fn add(&mut self, p: f64, times: f64) {
-        let v = p * (1.0 - p);
-        self.mean += times * p;
-        self.variance += times * v;
-        self.third += times * v * (1.0 - 2.0 * p);
+impl Sums {
+    fn of(certain: u32) -> Sums {
+        Sums {
+            mean: [f64::from(certain); LANES],
+            variance: [0.0; LANES],
+            third: [0.0; LANES],
+        }
     }
+
+    fn add(&mut self, p: &Lanes, times: f64) {
+        let sums = self
+            .mean
+            .iter_mut()
+            .zip(&mut self.variance)
+            .zip(&mut self.third);
+        for (((mean, variance), third), p) in sums.zip(p) {
+            let v = p * (1.0 - p);
+            *mean += times * p;
+            *variance += times * v;
+            *third += times * v * (1.0 - 2.0 * p);
+        }
+    }
+}
+
+/// Whole distributions of a sum of Bernoullis, for every bin; the last entry holds all that is more.
+#[derive(Clone)]
+struct Pmf {
+    chance: Vec<Lanes>,
+    /// No more than this is possible so far.
+    top: usize,
+}
+
+impl Pmf {
+    fn of(certain: u32, len: usize) -> Pmf {
+        let mut chance = vec![[0.0; LANES]; len];
+        let top = (certain as usize).min(len - 1);
+        chance[top] = [1.0; LANES];
+        Pmf { chance, top }
+    }
+
+    fn add(&mut self, p: &Lanes) {
+        let last = self.chance.len() - 1;
+        if self.top == last {
+            let below = self.chance[last - 1];
+            for ((more, below), p) in self.chance[last].iter_mut().zip(&below).zip(p) {
+                *more += below * p;
+            }
+        }
+        for k in (1..=(self.top + 1).min(last - 1)).rev() {
+            let below = self.chance[k - 1];
+            for ((this, below), p) in self.chance[k].iter_mut().zip(&below).zip(p) {
+                *this += (below - *this) * p;
+            }
+        }
+        for (none, p) in self.chance[0].iter_mut().zip(p) {
+            *none *= 1.0 - p;
+        }
+        self.top = (self.top + 1).min(last);
+    }
+}
+
+/// What answers and free agents are held as.
+#[derive(Clone)]
+enum Counts {
+    Exact {
+        answers: Pmf,
+        free_at_most: Vec<Lanes>,
+    },
+    Normal {
+        answers: Box<Sums>,
+        free: Box<Sums>,
+    },
 }
 
 /// What the next 28 s hold, seen from the middle of each bin.
 struct Outlook {
-    /// Share of a new call's answers that falls into each bin.
-    weight: [f64; HORIZON_BINS],
     /// P(a new call is answered before the middle of the bin).
-    new_by: [f64; HORIZON_BINS],
-    answers: [Sum; HORIZON_BINS],
-    free: [Sum; HORIZON_BINS],
-    exact: Option<Exact>,
+    new_by: Lanes,
+    /// P(a new call is answered in the bin).
+    new_weight: Lanes,
+    counts: Counts,
+    p: f64,
+    spread: f64,
     expected_answers: f64,
     expected_free: f64,
 }
 
-/// The same as whole distributions, for few agents.
-struct Exact {
-    /// P(answers = k), the last entry holding all that is more.
-    answers: Vec<Vec<f64>>,
-    /// P(free ≤ k).
-    free_at_most: Vec<Vec<f64>>,
+impl Outlook {
+    /// With the calls in flight that cannot be withdrawn.
+    fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
+        let spread = learned.answer_spread();
+        let agents = snapshot.available as usize + snapshot.busy.len();
+        let p = if agents <= EXACT_AGENTS_MAX {
+            let unsure = UNSURE_WEIGHT * (spread - SPREAD_USUAL).max(0.0);
+            (learned.answer_share() * (1.0 + unsure)).min(0.98)
+        } else {
+            learned.answer_share()
+        };
+        Outlook::at_share(snapshot, learned, p, spread)
+    }
+
+    fn at_share(snapshot: &Snapshot, learned: &Learned, p: f64, spread: f64) -> Outlook {
+        let ring = learned.ring();
+        let agents = snapshot.available as usize + snapshot.busy.len();
+        let mut counts = if agents <= EXACT_AGENTS_MAX {
+            let mut free = Pmf::of(snapshot.available, agents + 2);
+            for &busy in &snapshot.busy {
+                free.add(&free_by(&learned.free_within(busy)));
+            }
+            for k in 1..free.chance.len() {
+                let below = free.chance[k - 1];
+                for (this, below) in free.chance[k].iter_mut().zip(&below) {
+                    *this += below;
+                }
+            }
+            Counts::Exact {
+                answers: Pmf::of(snapshot.waiting, agents + 2),
+                free_at_most: free.chance,
+            }
+        } else {
+            let mut free = Sums::of(snapshot.available);
+            for (busy, count) in by_bin(&snapshot.busy) {
+                free.add(&free_by(&learned.free_within(busy)), count);
+            }
+            Counts::Normal {
+                answers: Box::new(Sums::of(snapshot.waiting)),
+                free: Box::new(free),
+            }
+        };
+        let expected_free = match &counts {
+            Counts::Exact { free_at_most, .. } => free_at_most[..agents]
+                .iter()
+                .map(|at_most| 1.0 - at_most[MEAN_RING_BIN])
+                .sum(),
+            Counts::Normal { free, .. } => free.mean[MEAN_RING_BIN],
+        };
+        let (new_by, new_weight) = (answers_by(ring, p, 0), answers_in(ring, p, 0));
+        counts.add(&new_by, f64::from(snapshot.claiming));
+        let mut expected_answers = f64::from(snapshot.waiting) + p * f64::from(snapshot.claiming);
+        for (step, &count) in snapshot.ringing.iter().enumerate() {
+            if count == 0 {
+                continue;
+            }
+            expected_answers +=
+                f64::from(count) * ring.answers_within(p, step, HORIZON_BINS * STEPS);
+            let fixed = count - snapshot.withdrawable.get(step).map_or(0, |n| *n);
+            if fixed > 0 {
+                counts.add(&answers_by(ring, p, step), f64::from(fixed));
+            }
+        }
+        for (step, &sum) in snapshot.competing.iter().enumerate() {
+            if sum > 0.0 {
+                let mut by = answers_by(ring, p, step);
+                by.iter_mut().for_each(|q| *q *= sum / sum.ceil());
+                counts.add(&by, sum.ceil());
+            }
+        }
+        Outlook {
+            new_by,
+            new_weight,
+            counts,
+            p,
+            spread,
+            expected_answers,
+            expected_free,
+        }
+    }
+
+    /// Adds the calls that may be withdrawn, the youngest first, as long as their own chance of being
+    /// abandoned is under [`KEEP_FACTOR`] θ. Says how many.
+    fn keep(&mut self, snapshot: &Snapshot, learned: &Learned) -> u32 {
+        let mut kept = 0;
+        for (step, &count) in snapshot.withdrawable.iter().enumerate() {
+            if count == 0 {
+                continue;
+            }
+            let by = answers_by(learned.ring(), self.p, step);
+            let weight = answers_in(learned.ring(), self.p, step);
+            let fits = self
+                .fitting(&by, &weight, snapshot.theta * KEEP_FACTOR, count)
+                .0;
+            self.add(&by, fits);
+            kept += fits;
+            if fits < count {
+                break;
+            }
+        }
+        kept
+    }
+
+    fn keep_all(&mut self, snapshot: &Snapshot, learned: &Learned) {
+        for (step, &count) in snapshot.withdrawable.iter().enumerate() {
+            if count > 0 {
+                self.add(&answers_by(learned.ring(), self.p, step), count);
+            }
+        }
+    }
+
+    fn add(&mut self, by: &Lanes, times: u32) {
+        self.counts.add(by, f64::from(times));
+    }
+
+    /// How many more new calls, and the chance that one more would be abandoned.
+    fn largest(&mut self, theta: f64) -> (u32, f64) {
+        let (by, weight) = (self.new_by, self.new_weight);
+        self.fitting(&by, &weight, theta, DIALS_MAX)
+    }
+
+    /// How many calls of one kind, up to `most`, each have a chance of being abandoned under θ, and
+    /// that chance of the one after. Adds nothing.
+    fn fitting(&self, by: &Lanes, weight: &Lanes, theta: f64, most: u32) -> (u32, f64) {
+        match &self.counts {
+            Counts::Exact {
+                answers,
+                free_at_most,
+            } => {
+                let mut answers = answers.clone();
+                let mut count = 0;
+                loop {
+                    let risk = exact_risk(&answers, free_at_most, weight);
+                    if risk >= theta || count == most {
+                        return (count, risk);
+                    }
+                    answers.add(by);
+                    count += 1;
+                }
+            }
+            Counts::Normal { answers, free } => {
+                let risk = |before: u32| {
+                    let mut answers = **answers;
+                    answers.add(by, f64::from(before));
+                    normal_risk(&answers, free, weight, self.spread)
+                };
+                largest_under(theta, most, risk)
+            }
+        }
+    }
+
+    fn risk(&self, weight: &Lanes) -> f64 {
+        match &self.counts {
+            Counts::Exact {
+                answers,
+                free_at_most,
+            } => exact_risk(answers, free_at_most, weight),
+            Counts::Normal { answers, free } => normal_risk(answers, free, weight, self.spread),
+        }
+    }
 }
 
-impl Outlook {
-    fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
-        let p = learned.answer_share();
-        let ring = learned.ring();
-        let weight: [f64; HORIZON_BINS] = std::array::from_fn(|bin| {
-            ring.answered_by((bin + 1) * STEPS) - ring.answered_by(bin * STEPS)
-        });
-        let middle = |bin: usize| bin * STEPS + STEPS / 2;
-        let new_by: [f64; HORIZON_BINS] =
-            std::array::from_fn(|bin| p * ring.answered_by(middle(bin)));
-
-        let curves: Vec<[f64; CURVE_POINTS]> = snapshot
-            .busy
-            .iter()
-            .map(|&busy| learned.free_within(busy))
-            .collect();
-        // A person answered in the middle of a bin waits until the middle of the next.
-        let free_at =
-            |curve: &[f64; CURVE_POINTS], bin: usize| 0.5 * (curve[bin + 1] + curve[bin + 2]);
-        let mut answers = [Sum::default(); HORIZON_BINS];
-        let mut free = [Sum::default(); HORIZON_BINS];
-        let by_age: Vec<(f64, usize, f64)> = in_flight_by_age(snapshot);
-        for bin in 0..HORIZON_BINS {
-            let sum = &mut answers[bin];
-            sum.mean += f64::from(snapshot.waiting);
-            sum.add(new_by[bin], f64::from(snapshot.claiming));
-            for &(count, step, share) in &by_age {
-                sum.add(share * ring.answers_within(p, step, middle(bin)), count);
-            }
-            let sum = &mut free[bin];
-            sum.mean += f64::from(snapshot.available);
-            for curve in &curves {
-                sum.add(free_at(curve, bin), 1.0);
-            }
-        }
-        let agents = snapshot.available as usize + snapshot.busy.len();
-        let exact = (agents <= EXACT_AGENTS_MAX).then(|| Exact {
-            answers: (0..HORIZON_BINS)
-                .map(|bin| {
-                    let mut pmf = vec![0.0; agents + 2];
-                    pmf[(snapshot.waiting as usize).min(agents + 1)] = 1.0;
-                    for _ in 0..snapshot.claiming {
-                        convolve(&mut pmf, new_by[bin]);
-                    }
-                    for &(count, step, share) in &by_age {
-                        let q = share * ring.answers_within(p, step, middle(bin));
-                        for _ in 0..count as u32 {
-                            convolve(&mut pmf, q);
-                        }
-                    }
-                    pmf
-                })
-                .collect(),
-            free_at_most: (0..HORIZON_BINS)
-                .map(|bin| {
-                    let mut pmf = vec![0.0; agents + 2];
-                    pmf[snapshot.available as usize] = 1.0;
-                    for curve in &curves {
-                        convolve(&mut pmf, free_at(curve, bin));
-                    }
-                    let mut sum = 0.0;
-                    pmf.iter_mut().for_each(|p| {
-                        sum += *p;
-                        *p = sum;
-                    });
-                    pmf
-                })
-                .collect(),
-        });
-        let mean_bin = (0..HORIZON_BINS).find(|&bin| ring.answered_by((bin + 1) * STEPS) >= 0.5);
-        Outlook {
-            weight,
-            new_by,
-            expected_answers: answers[HORIZON_BINS - 1].mean,
-            expected_free: free[mean_bin.unwrap_or(HORIZON_BINS - 1)].mean,
-            answers,
-            free,
-            exact,
+/// The largest count, up to `most`, whose every call has a risk under θ when the risk grows with the
+/// calls before, and the risk of the one after: double the stride until it is too high, then halve.
+fn largest_under(theta: f64, most: u32, mut risk: impl FnMut(u32) -> f64) -> (u32, f64) {
+    let first = risk(0);
+    if first >= theta || most == 0 {
+        return (0, first);
+    }
+    // risk(low) < θ, and risk(high) is not or high is the most.
+    let (mut low, mut high) = (0, 1);
+    while high < most && risk(high) < theta {
+        low = high;
+        high *= 2;
+    }
+    let mut high = high.min(most);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if risk(middle) < theta {
+            low = middle;
+        } else {
+            high = middle;
         }
     }
+    (low + 1, risk(low + 1))
+}
 
-    /// How many calls may be dialled under `theta`, and the risk of the one after them.
-    fn largest(mut self, theta: f64) -> (u32, f64) {
-        let mut dialled = 0;
-        if self.exact.is_some() {
-            loop {
-                let risk = self.risk(0);
-                if risk >= theta || dialled == DIALS_MAX {
-                    return (dialled, risk);
-                }
-                dialled += 1;
-                let pmfs = self.exact.iter_mut().flat_map(|exact| &mut exact.answers);
-                for (pmf, &q) in pmfs.zip(&self.new_by) {
-                    convolve(pmf, q);
-                }
-            }
+/// The bin in which a call is answered on average: what is told of free agents is about then.
+const MEAN_RING_BIN: usize = 4;
+
+impl Counts {
+    fn add(&mut self, by: &Lanes, times: f64) {
+        match self {
+            Counts::Exact { answers, .. } => (0..times as u32).for_each(|_| answers.add(by)),
+            Counts::Normal { answers, .. } => answers.add(by, times),
         }
-        // The risk grows with the number: search it.
-        let (mut low, mut high) = (0, DIALS_MAX + 1);
-        while low + 1 < high {
-            let middle = (low + high) / 2;
-            if self.risk(middle - 1) < theta {
-                low = middle
-            } else {
-                high = middle
-            }
-        }
-        (low, self.risk(low))
     }
+}
 
-    fn risk(&self, before: u32) -> f64 {
-        let total: f64 = self.weight.iter().sum();
-        if total <= 0.0 {
-            return 1.0;
+/// P(answers before ≥ agents free for it), weighted by when the call is answered.
+fn exact_risk(answers: &Pmf, free_at_most: &[Lanes], weight: &Lanes) -> f64 {
+    let mut short = [0.0; LANES];
+    for (answers, free) in answers.chance[..=answers.top].iter().zip(free_at_most) {
+        for bin in 0..LANES {
+            short[bin] += answers[bin] * free[bin];
         }
-        let weighted: f64 = (0..HORIZON_BINS)
-            .filter(|&bin| self.weight[bin] > 0.0)
-            .map(|bin| self.weight[bin] * self.short_of_agents(bin, before))
-            .sum();
-        weighted / total
     }
+    weighted(weight, |bin| short[bin])
+}
 
-    /// P(answers before the call ≥ agents free for it).
-    fn short_of_agents(&self, bin: usize, before: u32) -> f64 {
-        if let Some(exact) = &self.exact {
-            let mut with_new;
-            let mut answers = &exact.answers[bin];
-            if before > 0 {
-                with_new = answers.clone();
-                (0..before).for_each(|_| convolve(&mut with_new, self.new_by[bin]));
-                answers = &with_new;
-            }
-            return answers
-                .iter()
-                .zip(&exact.free_at_most[bin])
-                .map(|(a, f)| a * f)
-                .sum();
-        }
-        let mut answers = self.answers[bin];
-        answers.add(self.new_by[bin], f64::from(before));
-        let free = self.free[bin];
-        let mean = free.mean - answers.mean;
-        let variance = free.variance + answers.variance;
+/// `spread` is how uncertain the answer share is, which moves all answers together.
+fn normal_risk(answers: &Sums, free: &Sums, weight: &Lanes, spread: f64) -> f64 {
+    weighted(weight, |bin| {
+        let mean = free.mean[bin] - answers.mean[bin];
+        let unsure = spread * answers.mean[bin];
+        let variance = free.variance[bin] + answers.variance[bin] + unsure * unsure;
         if variance < 1e-9 {
             return f64::from(u8::from(mean < 0.5));
         }
         let sigma = variance.sqrt();
         let x = (0.5 - mean) / sigma;
-        let skew = (free.third - answers.third) / (variance * sigma);
-        (normal_cdf(x) + skew / 6.0 * (1.0 - x * x) * normal_density(x)).clamp(0.0, 1.0)
-    }
+        if x < -6.0 {
+            return 0.0;
+        }
+        let skew = (free.third[bin] - answers.third[bin]) / (variance * sigma);
+        let density = normal_density(x);
+        (cdf(x, density) + skew / 6.0 * (1.0 - x * x) * density).clamp(0.0, 1.0)
+    })
 }
 
-/// (how many, age in ring steps, share that falls on these agents).
-fn in_flight_by_age(snapshot: &Snapshot) -> Vec<(f64, usize, f64)> {
-    let own = snapshot
-        .ringing
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count > 0);
-    let other = snapshot
-        .competing
-        .iter()
-        .enumerate()
-        .filter(|(_, share)| **share > 0.0);
-    own.map(|(step, &count)| (f64::from(count), step, 1.0))
-        .chain(other.map(|(step, &sum)| (sum.ceil(), step, sum / sum.ceil())))
+fn weighted(weight: &Lanes, short: impl Fn(usize) -> f64) -> f64 {
+    let total: f64 = weight.iter().sum();
+    if total <= 0.0 {
+        return 1.0;
+    }
+    let sum: f64 = (0..HORIZON_BINS)
+        .filter(|&bin| weight[bin] > WEIGHT_MIN * total)
+        .map(|bin| weight[bin] * short(bin))
+        .sum();
+    sum / total
+}
+
+/// P(a call that has rung `step` steps answers before the middle of each bin).
+fn answers_by(ring: &RingCurve, p: f64, step: usize) -> Lanes {
+    answers_until(ring, p, step, STEPS / 2)
+}
+
+/// P(it answers within each bin).
+fn answers_in(ring: &RingCurve, p: f64, step: usize) -> Lanes {
+    let ends = answers_until(ring, p, step, STEPS);
+    std::array::from_fn(|bin| ends[bin] - if bin > 0 { ends[bin - 1] } else { 0.0 })
+}
+
+fn answers_until(ring: &RingCurve, p: f64, step: usize, offset: usize) -> Lanes {
+    let open = ring.open_after(p, step);
+    if open < 1e-6 {
+        return [0.0; LANES];
+    }
+    let before = ring.answered_by(step);
+    let scale = p / open;
+    std::array::from_fn(|bin| {
+        let bin = bin.min(HORIZON_BINS - 1);
+        (scale * (ring.answered_by(step + bin * STEPS + offset) - before)).clamp(0.0, 1.0)
+    })
+}
+
+/// A person answered in the middle of a bin waits until the middle of the next.
+fn free_by(curve: &[f64; CURVE_POINTS]) -> Lanes {
+    std::array::from_fn(|bin| {
+        let bin = bin.min(HORIZON_BINS - 1);
+        0.5 * (curve[bin + 1] + curve[bin + 2])
+    })
+}
+
+/// Agents together by what they do and for how many bins: hundreds differ little within one.
+fn by_bin(busy: &[Busy]) -> Vec<(Busy, f64)> {
+    let mut talk: Vec<u32> = Vec::new();
+    let mut wrap: Vec<u32> = Vec::new();
+    for busy in busy {
+        let (counts, age) = match *busy {
+            Busy::OnCall(age) => (&mut talk, age),
+            Busy::WrapUp(age) => (&mut wrap, age),
+        };
+        let bin = ((age.max(0.0) / BIN_S) as usize).min(AGE_BINS_MAX);
+        if bin >= counts.len() {
+            counts.resize(bin + 1, 0);
+        }
+        counts[bin] += 1;
+    }
+    let middle = |bin: usize| (bin as f64 + 0.5) * BIN_S;
+    let present = |counts: Vec<u32>| {
+        counts
+            .into_iter()
+            .enumerate()
+            .filter(|(_, count)| *count > 0)
+            .map(move |(bin, count)| (middle(bin), f64::from(count)))
+    };
+    present(talk)
+        .map(|(age, count)| (Busy::OnCall(age), count))
+        .chain(present(wrap).map(|(age, count)| (Busy::WrapUp(age), count)))
         .collect()
 }
 
-/// Adds one Bernoulli to a distribution whose last entry holds all that is more.
-pub(super) fn convolve(pmf: &mut [f64], p: f64) {
-    let last = pmf.len() - 1;
-    pmf[last] += pmf[last - 1] * p;
-    for k in (1..last).rev() {
-        pmf[k] = pmf[k] * (1.0 - p) + pmf[k - 1] * p;
-    }
-    pmf[0] *= 1.0 - p;
-}
+/// Ages beyond this, an hour, are one.
+const AGE_BINS_MAX: usize = 1_800;
 
 fn normal_density(x: f64) -> f64 {
-    (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt()
+    (-0.5 * x * x).exp() * 0.398_942_280_401_432_7
 }
 
 /// Φ by Abramowitz and Stegun 26.2.17, error below 7.5e-8.
 pub(super) fn normal_cdf(x: f64) -> f64 {
+    cdf(x, normal_density(x))
+}
+
+fn cdf(x: f64, density: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let poly = t
         * (0.319_381_530
             + t * (-0.356_563_782
                 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
-    let upper = normal_density(x) * poly;
+    let upper = density * poly;
     if x >= 0.0 { 1.0 - upper } else { upper }
 }
-
-/// Before anything was abandoned: under the limit of 3 %, since few abandonments are in hand.
-const THETA_START: f64 = 0.025;
-/// θ never leaves this range: below, it is progressive anyway; above, the guard would do the work.
-const THETA_MIN: f64 = 0.004;
-const THETA_MAX: f64 = 0.6;
-/// How much of log θ one burst more or less in the budget moves at once.
-const GAIN: f64 = 0.6;
-/// How much of log θ one answer moves for good, per burst more or less in the budget.
-const DRIFT: f64 = 0.005;
-/// Bursts of abandonments kept in hand: with fewer, the guard closes often, and progressive costs
-/// more than the unused budget.
-const RESERVE: f64 = 2.5;
-
-/// Moves θ so that abandonments stay under the limit and the budget is used.
-#[derive(Clone, Debug)]
-pub struct Governor {
-    log_theta: f64,
-    theta: f64,
-}
-
-impl Default for Governor {
-    fn default() -> Governor {
-        Governor {
-            log_theta: THETA_START.ln(),
-            theta: THETA_START,
-        }
-    }
-}
-
-impl Governor {
-    /// A live person was answered; `left` is the budget since: abandonments that would still be
-    /// legal. `agents` are those signed in, who set how large a burst of abandonments may be.
-    pub fn answered(&mut self, left: f64, agents: usize) {
-        let scale = burst(agents);
-        let z = ((left - 1.0 - RESERVE * scale) / scale).clamp(-4.0, 4.0);
-        self.log_theta = (self.log_theta + DRIFT * z).clamp(THETA_MIN.ln(), THETA_MAX.ln());
-        self.theta = (self.log_theta + GAIN * z)
-            .exp()
-            .clamp(THETA_MIN, THETA_MAX);
-    }
-
-    /// The largest chance of being abandoned that the next call may have.
-    pub fn theta(&self) -> f64 {
-        self.theta
-    }
-}
-
-/// How many abandonments come at once when they come, roughly.
-fn burst(agents: usize) -> f64 {
-    (agents as f64 / 10.0).sqrt().max(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Busy, Mode, decide};
@@ -352,12 +521,24 @@ mod tests {
         let learned = Learned::new(26.0);
         let mut snapshot = agents(EXACT_AGENTS_MAX);
         snapshot.ringing = vec![1; 40];
-        let mut approximate = Outlook::new(&snapshot, &learned);
-        let exact = Outlook::new(&snapshot, &learned);
-        approximate.exact = None;
+        let exact = Outlook::at_share(&snapshot, &learned, 0.2, 0.0);
+        // One more agent, who is never free in time, and the sums are normal.
+        snapshot.busy.push(Busy::OnCall(0.0));
+        let normal = Outlook::at_share(&snapshot, &learned, 0.2, 0.0);
+        assert!(matches!(exact.counts, Counts::Exact { .. }));
+        assert!(matches!(normal.counts, Counts::Normal { .. }));
         for before in [0, 5, 20] {
-            let (a, b) = (approximate.risk(before), exact.risk(before));
-            assert!((a - b).abs() < 0.01, "{a} {b}");
+            let risk = |outlook: &Outlook| {
+                let (by, weight) = (outlook.new_by, outlook.new_weight);
+                let mut outlook = Outlook {
+                    counts: outlook.counts.clone(),
+                    ..*outlook
+                };
+                outlook.add(&by, before);
+                outlook.risk(&weight)
+            };
+            let (a, b) = (risk(&normal), risk(&exact));
+            assert!((a - b).abs() < 0.02, "{a} {b}");
         }
     }
 
@@ -429,11 +610,71 @@ mod tests {
     }
 
     #[test]
-    fn theta_falls_when_the_budget_is_overspent_and_rises_when_it_is_not_used() {
-        let mut governor = Governor::default();
-        (0..50).for_each(|_| governor.answered(-3.0, 10));
-        assert!(governor.theta() < THETA_START / 2.0);
-        (0..400).for_each(|_| governor.answered(8.0, 10));
-        assert!(governor.theta() > THETA_START);
+    fn a_decision_looks_at_the_risk_a_few_times_however_many_calls_it_dials() {
+        for fits in [0, 1, 2, 3, 7, 100, 1_999, 2_000, 9_999] {
+            let mut looks = 0;
+            let risk = |before: u32| {
+                looks += 1;
+                if before < fits { 0.01 } else { 0.5 }
+            };
+            let (dial, _) = largest_under(0.05, DIALS_MAX, risk);
+            assert_eq!(dial, fits.min(DIALS_MAX));
+            assert!(looks <= 25, "{looks} looks for {fits}");
+        }
+    }
+
+    #[test]
+    fn calls_that_rang_long_are_withdrawn_when_the_agents_they_were_for_are_gone() {
+        let learned = Learned::new(26.0);
+        for n in [10, 200] {
+            let mut snapshot = Snapshot {
+                ringing: vec![0; 40],
+                withdrawable: vec![0; 40],
+                ..agents(n)
+            };
+            snapshot.ringing[34] = n as u32;
+            snapshot.withdrawable[34] = n as u32;
+            let gone = decide(Mode::Predictive, &snapshot, &learned);
+            assert!(gone.withdraw > 0, "{n}: {gone:?}");
+            snapshot.available = n as u32 * 2;
+            let there = decide(Mode::Predictive, &snapshot, &learned);
+            assert_eq!(there.withdraw, 0, "{n}: {there:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn more_risk_or_more_agents_never_dial_less_nor_withdraw_more(
+            busy in proptest::collection::vec(0.0_f64..400.0, 0..60),
+            available in 0_u32..20,
+            ringing in proptest::collection::vec(0_u32..4, 52),
+            theta in 0.002_f64..0.2,
+            more in 1.0_f64..3.0,
+        ) {
+            let learned = Learned::new(26.0);
+            let mut withdrawable = ringing.clone();
+            withdrawable[..31].fill(0);
+            let base = Snapshot {
+                available,
+                busy: busy.into_iter().map(Busy::OnCall).collect(),
+                ringing,
+                withdrawable,
+                theta,
+                power_level: 1.5,
+                ..Snapshot::default()
+            };
+            let plain = decide(Mode::Predictive, &base, &learned);
+            let bold = Snapshot { theta: theta * more, ..base.clone() };
+            let bold = decide(Mode::Predictive, &bold, &learned);
+            proptest::prop_assert!(bold.withdraw <= plain.withdraw);
+            proptest::prop_assert!(
+                bold.dial + plain.withdraw >= plain.dial + bold.withdraw
+            );
+            let guarded = Snapshot { guarded: true, ..base.clone() };
+            let guarded = decide(Mode::Predictive, &guarded, &learned);
+            proptest::prop_assert!(guarded.dial <= available);
+        }
     }
 }

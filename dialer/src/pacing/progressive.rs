@@ -6,6 +6,7 @@ use model::event::PacingLimit;
 pub(super) fn decide(snapshot: &Snapshot) -> Decision {
     Decision {
         dial: count(snapshot),
+        withdraw: 0,
         expected_answers: 0.0,
         expected_free: f64::from(snapshot.available),
         risk: 0.0,

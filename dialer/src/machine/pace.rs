@@ -1,0 +1,246 @@
+//! When a campaign decides how much to dial, on what, and what it does then: the snapshot for pacing,
+//! the dials, the calls it gives up, the event that tells of it, and what it has learned put away.
+
+use super::{Dialer, GATHER_INTERVAL, Out, PACE_INTERVAL, PACING_FACT_INTERVAL, SAVE_INTERVAL};
+use crate::campaign::{Campaign, Ringing, Seat};
+use crate::command::Command;
+use crate::pacing::{self, Busy, RING_STEP_S, Snapshot};
+use model::event::{Mode, PacingLimit};
+use model::{AttemptId, CampaignId, Fact, Mono, Now};
+use std::time::Duration;
+
+impl Dialer {
+    fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
+        let campaign = &self.campaigns[&id];
+        let (ringing, withdrawable) = by_age(campaign, now.mono);
+        let mut snapshot = Snapshot {
+            claiming: campaign.claiming,
+            waiting: campaign.waiting - campaign.in_flow,
+            in_flow: campaign.in_flow,
+            asks: campaign.asks_agents().then(|| campaign.asks.shares()),
+            theta: campaign.theta(),
+            power_level: campaign.config.power_level,
+            ringing,
+            withdrawable,
+            busy: Vec::with_capacity(campaign.seats.len()),
+            ..Snapshot::default()
+        };
+        for (seat, agent) in campaign.seats.iter().zip(&campaign.config.agents) {
+            match *seat {
+                Seat::Available => {
+                    snapshot.available += u32::from(self.agents[agent].preview.is_none());
+                }
+                Seat::OnCall(since) => snapshot
+                    .busy
+                    .push(Busy::OnCall(now.mono.since(since).as_secs_f64())),
+                Seat::WrapUp(since) => snapshot
+                    .busy
+                    .push(Busy::WrapUp(now.mono.since(since).as_secs_f64())),
+                Seat::Empty => {}
+            }
+        }
+        for (other, share) in &campaign.sharing {
+            let other = &self.campaigns[other];
+            if other.in_flight() == 0 {
+                continue;
+            }
+            if other.mode == Mode::Agentless {
+                // Its calls speak with a flow; those who will ask compete, whatever their age.
+                if snapshot.competing.is_empty() {
+                    snapshot.competing.push(0.0);
+                }
+                snapshot.competing[0] += share * other.expected_asks();
+                continue;
+            }
+            let (theirs, _) = by_age(other, now.mono);
+            let steps = theirs.len().max(snapshot.competing.len()).max(1);
+            snapshot.competing.resize(steps, 0.0);
+            for (sum, count) in snapshot.competing.iter_mut().zip(&theirs) {
+                *sum += share * f64::from(*count);
+            }
+            snapshot.competing[0] += share * f64::from(other.claiming + other.waiting);
+        }
+        let campaign = self.campaigns.get_mut(&id).expect("looked up above");
+        campaign.available = snapshot.available;
+        campaign.busy = snapshot.busy.len() as u32;
+        campaign.budget.roll(now.utc);
+        campaign
+            .learned
+            .refresh(now.mono.as_secs_f64(), &snapshot.busy, &snapshot.ringing);
+        let agents = snapshot.available as usize + snapshot.busy.len();
+        snapshot.guarded = match campaign.mode {
+            // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
+            // per agent does, up to a burst.
+            Mode::Predictive => {
+                campaign.budget.left_with(campaign.advance()) < -pacing::burst(agents)
+            }
+            Mode::Preview | Mode::Progressive | Mode::Power | Mode::Agentless => {
+                // Of the answers that calls in flight will still bring, the usual share is abandoned.
+                let coming = match snapshot.asks {
+                    Some(asks) => {
+                        let unanswered = snapshot.ringing.iter().sum::<u32>() + snapshot.claiming;
+                        asks.expected(unanswered, snapshot.in_flow, snapshot.waiting)
+                    }
+                    None => f64::from(snapshot.in_flight()) * campaign.learned.answer_share(),
+                };
+                campaign
+                    .budget
+                    .is_spent(0.0, coming * campaign.config.abandon_limit_pct / 200.0)
+            }
+        };
+        snapshot
+    }
+
+    pub(super) fn decide(&mut self, now: Now, id: CampaignId, out: &mut Out) {
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        campaign.decide_at = None;
+        if !campaign.running || self.draining {
+            return;
+        }
+        let snapshot = self.pacing_snapshot(now, id);
+        let signed_in = snapshot.available as usize + snapshot.busy.len();
+        let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
+        if dials {
+            self.fetch(now, id, signed_in as u32, out);
+        }
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        let decision = pacing::decide(campaign.mode, &snapshot, &campaign.learned);
+        campaign.last = Some(decision);
+        let mut dialled = 0;
+        let mut limited_by = decision.limited_by;
+        if campaign.mode == Mode::Preview {
+            self.offer_previews(now, id, out);
+        }
+        if decision.withdraw > 0 {
+            self.give_up(now, id, decision.withdraw, out);
+        }
+        while dialled < decision.dial {
+            match self.begin(now, id, out) {
+                Ok(()) => dialled += 1,
+                Err(limit) => {
+                    limited_by = limit;
+                    break;
+                }
+            }
+        }
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        if dials {
+            campaign.decide_by(
+                now.mono
+                    + if limited_by == PacingLimit::Lines {
+                        GATHER_INTERVAL
+                    } else {
+                        PACE_INTERVAL
+                    },
+            );
+        }
+        let save_due = campaign.mode == Mode::Predictive
+            && signed_in > 0
+            && now.mono >= *campaign.save_at.get_or_insert(now.mono + SAVE_INTERVAL);
+        campaign.dialled_untold += dialled;
+        campaign.withdrawn_untold += decision.withdraw;
+        let changed = campaign.told_limit != Some(limited_by);
+        let quiet = campaign
+            .told_at
+            .is_some_and(|at| now.mono.since(at) < PACING_FACT_INTERVAL);
+        if (campaign.dialled_untold > 0 || campaign.withdrawn_untold > 0 || changed) && !quiet {
+            campaign.told_at = Some(now.mono);
+            campaign.told_limit = Some(limited_by);
+            out.fact(Fact::PacingDecided {
+                campaign: id,
+                dialled: std::mem::take(&mut campaign.dialled_untold),
+                in_flight: campaign.in_flight(),
+                available: snapshot.available,
+                expected_answers: decision.expected_answers,
+                expected_free: decision.expected_free,
+                theta: snapshot.theta,
+                abandon_rate: campaign.budget.rate(),
+                budget_left: campaign.budget.left(),
+                limited_by,
+                withdrawn: std::mem::take(&mut campaign.withdrawn_untold),
+                busy: snapshot.busy.len() as u32,
+                answer_share: campaign.learned.answer_share(),
+                risk: decision.risk,
+            });
+        }
+        if save_due {
+            self.save_learned(now, id, out);
+        }
+    }
+
+    /// Withdraws the calls that have rung longest. The outside may still say that one was answered.
+    fn give_up(&mut self, now: Now, id: CampaignId, count: u32, out: &mut Out) {
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        let oldest: Vec<(AttemptId, Mono)> = campaign
+            .ringing
+            .iter()
+            .filter(|(_, ringing)| may_be_given_up(ringing, campaign.ring_min, now.mono))
+            .map(|(attempt, ringing)| (*attempt, ringing.dialled))
+            .take(count as usize)
+            .collect();
+        for (attempt, dialled) in oldest {
+            campaign.ringing.remove(&attempt);
+            campaign
+                .learned
+                .withdrawn(now.mono.since(dialled).as_secs_f64());
+            self.attempts
+                .get_mut(&attempt)
+                .expect("a ringing attempt is an attempt")
+                .given_up = true;
+            out.command(Command::Cancel { attempt });
+        }
+    }
+
+    pub(super) fn save_learned(&mut self, now: Now, id: CampaignId, out: &mut Out) {
+        let campaign = self
+            .campaigns
+            .get_mut(&id)
+            .expect("ids come from the campaigns");
+        campaign.save_at = Some(now.mono + SAVE_INTERVAL);
+        let state = Box::new(campaign.learned.export(campaign.governor.steady()));
+        out.command(Command::SaveLearned {
+            campaign: id,
+            state,
+        });
+    }
+}
+
+/// The law lets a call go that has rung for a while, counted from when the far end rang.
+fn may_be_given_up(ringing: &Ringing, ring_min: Duration, now: Mono) -> bool {
+    ringing
+        .rings
+        .is_some_and(|since| now.since(since) >= ring_min)
+}
+
+/// How many calls have rung for how many ring steps, and how many of them may be given up.
+fn by_age(campaign: &Campaign, now: Mono) -> (Vec<u32>, Vec<u32>) {
+    let (mut counts, mut withdrawable) = (Vec::new(), Vec::new());
+    for ringing in campaign.ringing.values() {
+        let age = now.since(ringing.dialled);
+        let step = ((age.as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
+        count_at(&mut counts, step);
+        if age >= campaign.ring_min && may_be_given_up(ringing, campaign.ring_min, now) {
+            count_at(&mut withdrawable, step);
+        }
+    }
+    (counts, withdrawable)
+}
+
+fn count_at(counts: &mut Vec<u32>, step: usize) {
+    if step >= counts.len() {
+        counts.resize(step + 1, 0);
+    }
+    counts[step] += 1;
+}
