@@ -16,6 +16,12 @@ const HOURS: i64 = 25;
 /// machines: 1.3 % of the machines get through, where one and a half answer for every person.
 const LET_THROUGH: f64 = 0.02;
 
+/// Hours without an answer that part one shift from the next.
+const PAUSE: i64 = 4;
+/// What a shift may open with where the 24 hours have earned it the day before: each shift is to end
+/// within the limit by itself.
+const SHIFT_ADVANCE: f64 = 4.0;
+
 /// One stretch of buckets of equal length.
 #[derive(Clone, Debug)]
 struct Ring {
@@ -60,6 +66,22 @@ impl Ring {
         self.buckets
             .iter()
             .fold((0, 0), |sum, b| (sum.0 + b.1, sum.1 + b.2))
+    }
+}
+
+impl Ring {
+    /// The sums since the last [`PAUSE`].
+    fn since_pause(&self) -> (u64, u64) {
+        let mut sum = (0, 0);
+        let mut newest = self.buckets.back().map_or(0, |bucket| bucket.0);
+        for bucket in self.buckets.iter().rev().filter(|bucket| bucket.1 > 0) {
+            if newest - bucket.0 > PAUSE {
+                break;
+            }
+            newest = bucket.0;
+            sum = (sum.0 + bucket.1, sum.1 + bucket.2);
+        }
+        sum
     }
 }
 
@@ -150,7 +172,9 @@ impl AbandonBudget {
             let live = answers as f64 * (1.0 - self.let_through) + unseen;
             (self.limit * live).max(least) - abandons as f64 - unseen
         };
-        earned(self.days.sums(), advance).min(earned(self.hours.sums(), 1.0))
+        earned(self.days.sums(), advance)
+            .min(earned(self.hours.sums(), 1.0))
+            .min(earned(self.hours.since_pause(), SHIFT_ADVANCE))
     }
 
     /// Live answers until the first abandonment is earned; 0 once it is.
@@ -228,6 +252,18 @@ mod tests {
         assert!(budget.is_spent(0.0, 0.0), "2 of 60 within 24 h");
         budget.roll(at(48 + 26));
         assert!(!budget.is_spent(0.0, 0.0), "2 of 1060 within 30 days");
+    }
+
+    #[test]
+    fn a_shift_may_open_with_what_the_day_before_has_left_and_no_more() {
+        let mut budget = AbandonBudget::new(3.0, 0.0);
+        (0..1_000).for_each(|_| budget.count(at(8), false));
+        assert_eq!(budget.left(), 30.0);
+        // The next morning the day before is still within the 24 hours.
+        (0..10).for_each(|n| budget.count(at(24 + 7), n < 1));
+        assert!((budget.left() - 3.0).abs() < 1e-9, "{}", budget.left());
+        (0..90).for_each(|_| budget.count(at(24 + 8), false));
+        assert!((budget.left() - 3.0).abs() < 1e-9, "{}", budget.left());
     }
 
     #[test]

@@ -21,8 +21,7 @@ const GAIN: f64 = 0.08;
 /// How much of log θ one answer moves for good, per burst more or less in hand: damped together with
 /// [`GAIN`], for ten times as much swings θ by a factor of 7 at 500 agents.
 const DRIFT: f64 = 1.5e-4;
-/// How hard θ falls when less than a burst is left. Fewer than ten agents abandon one at a time: they
-/// brake more gently, and learn θ more slowly.
+/// How hard θ falls when less than a burst is left.
 const BRAKE: f64 = 2.0;
 
 /// The law's brake on pacing.
@@ -58,7 +57,7 @@ impl Governor {
         let drift = DRIFT / scale * small.powf(1.5);
         self.log_steady = (self.log_steady + drift * spare.clamp(-4.0, 4.0))
             .clamp(THETA_MIN.ln(), THETA_MAX.ln());
-        let pull = (GAIN * spare - BRAKE * small.sqrt() * short * short).clamp(-4.0, 1.0);
+        let pull = (GAIN * spare - BRAKE * short * short).clamp(-4.0, 1.0);
         self.theta = (self.log_steady + pull).exp().clamp(THETA_MIN, THETA_MAX);
     }
 
