@@ -119,6 +119,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     let database = folder.join("tandem.db");
     let store_config = StoreConfig {
         unknown_of: unknown_of(&configuration),
+        dialer: configuration.call.dialer.clone(),
         ..StoreConfig::at(&database)
     };
     let (mut store, boot) = Store::open(
@@ -128,6 +129,9 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     )
     .with_context(|| format!("cannot open {}", database.display()))?;
     let cap_window = Duration::from_secs(configuration.call.dialer.cap_window_s().into());
+    let do_not_call_lists = store
+        .do_not_call_lists()
+        .context("cannot read the do-not-call lists")?;
     let history = store
         .history(cap_window)
         .context("the last 30 days cannot be read")?;
@@ -280,6 +284,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         sockets,
         inbox: inbox.clone(),
         metrics: metrics.clone(),
+        store: Some(store.clone()),
     };
     let (api_address, _server) =
         runtime.block_on(async { api::serve(&api_config, parts, std::future::pending()).await })?;
@@ -297,11 +302,23 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
             numbers: boot.do_not_call,
         },
     );
+    for (campaign, state) in history.learned {
+        exchange.on_input(now, Input::LearnedLoaded { campaign, state });
+    }
+    for part in do_not_call_lists {
+        exchange.on_input(now, part);
+    }
     exchange.on_input(
         now,
         Input::DialerHistory {
             answers: history.answers,
             dials: history.dials,
+        },
+    );
+    exchange.on_input(
+        now,
+        Input::CallerIdsShown {
+            uses: history.shown,
         },
     );
     for (trunk, user) in registrations {
@@ -568,6 +585,9 @@ impl Outside for Outlets {
                 outcome,
                 next,
             },
+            Command::SaveLearned { campaign, state } => {
+                StoreRequest::SaveLearned { campaign, state }
+            }
             Command::ReturnLeads { campaign, leads } => {
                 StoreRequest::ReturnLeads { campaign, leads }
             }

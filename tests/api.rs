@@ -90,6 +90,7 @@ impl Desk {
             sockets: sockets.clone(),
             inbox,
             metrics,
+            store: None,
         };
         let (address, _server) = serve(&config, parts, std::future::pending()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -536,3 +536,32 @@ fn fields(text: &str, name: &str) -> Vec<String> {
     }
     fields
 }
+
+#[test]
+fn every_example_about_lists_is_one_that_can_be_served() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lists.md");
+    let page = fs::read_to_string(page).unwrap();
+    let mut copy = Copy::new();
+    let mut examples = 0;
+    for example in page.split("```toml\n# ").skip(1) {
+        let (file, rest) = example.split_once('\n').unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        copy = copy.with_file(file, text);
+        examples += 1;
+    }
+    assert_eq!(examples, 2);
+    let shown = copy.shown();
+    assert!(!shown.contains("error"), "{shown}");
+    let broken = copy.with("campaigns/renewals.toml", "share = 40", "share = 50");
+    assert!(
+        broken.shown().contains("the shares add up to 110"),
+        "{}",
+        broken.shown()
+    );
+    let broken = broken.with("trunks.toml", "prefix = \"+1212\"", "prefix = \"1212\"");
+    assert!(
+        broken.shown().contains("trunks.toml:"),
+        "{}",
+        broken.shown()
+    );
+}

@@ -105,6 +105,11 @@ pub enum Command {
         outcome: AttemptOutcome,
         next: LeadNext,
     },
+    /// Keep what pacing has learned of a campaign, for the next start.
+    SaveLearned {
+        campaign: CampaignId,
+        state: Box<dialer::pacing::LearnedState>,
+    },
     /// Hand leads back.
     ReturnLeads {
         campaign: CampaignId,

@@ -103,8 +103,9 @@ impl Engine {
                 campaign,
                 number,
             }),
-            // Nobody keeps it yet: the next start learns anew.
-            dialer::Command::SaveLearned { .. } => {}
+            dialer::Command::SaveLearned { campaign, state } => {
+                self.floor.command(Command::SaveLearned { campaign, state });
+            }
             dialer::Command::Cancel { attempt } => {
                 self.forget_claim(attempt);
                 if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {

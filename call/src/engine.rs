@@ -227,7 +227,21 @@ impl Engine {
             } else {
                 acd::Input::PhoneLost { agent }
             }),
-            Input::TrunkChanged { trunk, up } => self.floor.fact(Fact::TrunkChanged { trunk, up }),
+            Input::TrunkChanged { trunk, up } => {
+                self.floor.fact(Fact::TrunkChanged { trunk, up });
+                self.floor
+                    .tell_dialer(dialer::Input::TrunkChanged { trunk, up });
+            }
+            Input::CallbacksSupplied {
+                campaign,
+                callbacks,
+            } => self.floor.tell_dialer(dialer::Input::CallbacksSupplied {
+                campaign,
+                callbacks,
+            }),
+            Input::CallerIdsShown { uses } => self
+                .floor
+                .tell_dialer(dialer::Input::CallerIdsShown { uses }),
             Input::LeadsSupplied {
                 campaign,
                 leads,
@@ -288,6 +302,9 @@ impl Engine {
                 numbers,
                 more,
             }),
+            Input::LearnedLoaded { campaign, state } => self
+                .floor
+                .tell_dialer(dialer::Input::LearnedLoaded { campaign, state }),
             Input::DialerHistory { answers, dials } => {
                 self.floor
                     .tell_dialer(dialer::Input::HistoryLoaded { answers, dials });

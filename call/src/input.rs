@@ -103,10 +103,25 @@ pub enum Input {
         more: bool,
     },
 
+    /// What pacing had learned of a campaign, at start.
+    LearnedLoaded {
+        campaign: CampaignId,
+        state: Box<dialer::pacing::LearnedState>,
+    },
     /// What the law counts of the days before, at start.
     DialerHistory {
         answers: Vec<dialer::input::PastAnswers>,
         dials: Vec<dialer::input::PastDial>,
+    },
+
+    /// Promised callbacks that are due within the hour.
+    CallbacksSupplied {
+        campaign: CampaignId,
+        callbacks: Vec<dialer::input::Callback>,
+    },
+    /// Calls of the last day by the number they showed, at start.
+    CallerIdsShown {
+        uses: Vec<dialer::caller_id::PastUse>,
     },
 
     /// Records cannot be put away fast enough, or can again: no new calls meanwhile.

@@ -224,6 +224,7 @@ impl Books {
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
+            | Command::SaveLearned { .. }
             | Command::StoreDisposition { .. }
             | Command::StoreDoNotCall { .. } => {}
         }
@@ -447,15 +448,7 @@ impl Day {
             time_zone: None,
             name: None,
             customer_key: None,
-            // Recorded voices need it.
-            fields: [
-                ("consent", "written"),
-                ("consent_at", "2026-06-01"),
-                ("rnd_answer", "no"),
-                ("rnd_at", "2026-06-20"),
-            ]
-            .map(|(name, value)| (name.into(), value.into()))
-            .into(),
+            fields: consent(),
             last_disposition: None,
             not_before: None,
         }
@@ -699,6 +692,14 @@ impl Day {
             assert_eq!(live, 0, "{what} still live in the books");
         }
     }
+}
+
+/// What recorded voices need, as columns of a lead.
+fn consent() -> BTreeMap<String, String> {
+    let words = "consent written consent_at 2026-06-01 rnd_answer no rnd_at 2026-06-20";
+    let words: Vec<&str> = words.split(' ').collect();
+    let pairs = words.chunks(2);
+    pairs.map(|pair| (pair[0].into(), pair[1].into())).collect()
 }
 
 fn modes() -> impl Strategy<Value = Mode> {

@@ -4,11 +4,12 @@
 use crate::abandon::AbandonBudget;
 use crate::config::{ABANDON_LIMIT_PCT_MAX, CampaignConfig, OnMachine};
 use crate::hopper::{Hopper, LEADS_PER_AGENT};
+use crate::input::Callback;
 use crate::pacing::{Asks, Decision, Governor, Learned};
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
 use model::event::{Mode, PacingLimit};
-use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId};
+use model::{AgentId, AttemptId, CampaignId, Lead, LeadId, Mono, PhoneNumber, TrunkId, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) struct Attempt {
     pub(crate) lead: Lead,
     pub(crate) number: PhoneNumber,
     pub(crate) trunk: Option<TrunkId>,
+    /// The number shown; chosen with the line.
+    pub(crate) caller_id: String,
     pub(crate) agent: Option<AgentId>,
     pub(crate) stage: Stage,
     pub(crate) dialled_at: Mono,
@@ -55,6 +58,15 @@ pub(crate) struct Attempt {
     pub(crate) in_flow: bool,
     /// An agent placed it: nothing is detected, no flow speaks, and nobody calls again by itself.
     pub(crate) by_hand: bool,
+}
+
+/// A callback that waits for its time or for its agent.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingCallback {
+    pub(crate) is: Callback,
+    /// It waits for its agent until then.
+    pub(crate) hold_until: Utc,
+    pub(crate) reminded: bool,
 }
 
 /// A call in flight: when it left, and since when the far end rings, as far as is known.
@@ -86,6 +98,7 @@ pub(crate) struct Campaign {
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
     pub(crate) bucket: Bucket,
+    pub(crate) callbacks: Vec<PendingCallback>,
     pub(crate) ringing: BTreeMap<AttemptId, Ringing>,
     /// One per agent, in the order of `config.agents`.
     pub(crate) seats: Vec<Seat>,
@@ -120,11 +133,12 @@ impl Campaign {
         Campaign {
             mode: config.mode,
             running: config.running,
-            hopper: Hopper::default(),
+            hopper: Hopper::new(&config.lists),
             budget: AbandonBudget::new(limit, config.false_positive_pct()),
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),
             bucket: Bucket::new(config.calls_per_second),
+            callbacks: Vec::new(),
             ringing: BTreeMap::new(),
             seats: vec![Seat::Empty; config.agents.len()],
             exhausted: false,
@@ -242,9 +256,11 @@ impl Campaign {
         self.decide_at = Some(self.decide_at.map_or(at, |planned| planned.min(at)));
     }
 
-    /// Empties the hopper.
+    /// Empties the hopper, and forgets callbacks that are not due.
     pub(crate) fn empty_hopper(&mut self) -> Vec<LeadId> {
-        self.hopper.sweep(|_| false)
+        let mut leads = self.hopper.sweep(|_| false);
+        leads.extend(self.callbacks.drain(..).map(|pending| pending.is.lead.id));
+        leads
     }
 }
 

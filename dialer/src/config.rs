@@ -1,10 +1,12 @@
 //! What an operator says about campaigns: `config/campaigns/NAME.toml`, one [`CampaignConfig`] each.
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
+use crate::caller_id::PoolConfig;
+use crate::mix::{self, ListShare};
 use crate::rules::RuleSet;
-use crate::trunk::TrunkLimits;
+use crate::trunk::{Block, TrunkLimits};
 use model::event::Mode;
-use model::{AgentId, AttemptOutcome, CampaignId, FlowId, ListId, PhoneNumber, TrunkId};
+use model::{AgentId, AttemptOutcome, CampaignId, FlowId, PhoneNumber, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -16,6 +18,8 @@ pub const POWER_LEVELS: RangeInclusive<f64> = 1.0..=10.0;
 pub const IN_FLIGHT: RangeInclusive<u32> = 1..=20_000;
 /// No country allows more abandoned calls per hundred live answers.
 pub const ABANDON_LIMIT_PCT_MAX: f64 = 5.0;
+/// Callbacks are known to the dialer so long before they are due; no reminder comes earlier.
+pub const CALLBACK_AHEAD_S: u32 = 3_600;
 
 /// Everything the dialer is built from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +29,10 @@ pub struct Config {
     pub campaigns: BTreeMap<CampaignId, CampaignConfig>,
     /// The carriers campaigns may use.
     pub trunks: BTreeMap<TrunkId, TrunkLimits>,
+    /// Blocks of numbers that a carrier takes more slowly.
+    pub blocks: BTreeMap<TrunkId, Vec<Block>>,
+    /// Numbers to show, by the name campaigns know them by.
+    pub pools: BTreeMap<String, PoolConfig>,
     /// Rule sets by id. Where empty, the embedded ones ([`crate::rules::embedded`]) are meant.
     pub rules: BTreeMap<String, RuleSet>,
 }
@@ -38,12 +46,17 @@ pub struct CampaignConfig {
     /// Whether it dials from the start.
     #[serde(default = "yes")]
     pub running: bool,
-    /// Its leads, best list first.
-    pub lists: Vec<ListId>,
+    /// Its leads: one list after the other, or mixed by shares.
+    pub lists: Vec<ListShare>,
     /// Its carriers, the first with room is used.
     pub trunks: Vec<TrunkId>,
-    /// The number shown; it must be one that can be called back (47 CFR 64.1601(e)).
+    /// The number shown; it must be one that can be called back (47 CFR 64.1601(e)). With
+    /// `caller_ids`, where no number of the pool may be shown.
+    #[serde(default)]
     pub caller_id: String,
+    /// The pool of numbers to show.
+    #[serde(default)]
+    pub caller_ids: Option<String>,
     /// Who takes its calls. Filled by the loader from the agents' file.
     #[serde(default)]
     pub agents: Vec<AgentId>,
@@ -103,8 +116,23 @@ pub struct CampaignConfig {
     /// An agent who neither accepts nor skips a preview gets the next lead after this. 0: never.
     #[serde(default = "preview_timeout")]
     pub preview_timeout_s: u32,
+    /// The agent and the supervisor are reminded of a promised callback so long before it is due.
+    #[serde(default = "callback_remind")]
+    pub callback_remind_s: u32,
+    /// A callback waits so long for the agent who promised it; then it is told again, and
+    #[serde(default = "callback_hold")]
+    pub callback_hold_s: u32,
+    /// falls to anyone, or waits on.
+    #[serde(default = "yes")]
+    pub callback_to_anyone: bool,
 }
 
+fn callback_hold() -> u32 {
+    600
+}
+fn callback_remind() -> u32 {
+    300
+}
 fn yes() -> bool {
     true
 }
@@ -145,6 +173,7 @@ impl CampaignConfig {
             lists: Vec::new(),
             trunks: Vec::new(),
             caller_id: caller_id.into(),
+            caller_ids: None,
             agents: Vec::new(),
             ring_timeout_ms: ring_timeout(),
             power_level: power_level(),
@@ -164,6 +193,9 @@ impl CampaignConfig {
             retry: BTreeMap::new(),
             max_attempts: max_attempts(),
             preview_timeout_s: preview_timeout(),
+            callback_remind_s: callback_remind(),
+            callback_hold_s: callback_hold(),
+            callback_to_anyone: true,
         }
     }
 
@@ -366,6 +398,11 @@ impl Config {
             .unwrap_or(0)
     }
 
+    /// The rule sets that bind a campaign.
+    pub fn rule_sets(&self, campaign: &CampaignConfig) -> Vec<RuleSet> {
+        crate::rules::resolve(&campaign.rules, &self.rules)
+    }
+
     /// Everything that is wrong, empty where nothing is. `Dialer::new` expects none.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
@@ -383,6 +420,29 @@ impl Config {
                     format!("{} is not a rate", trunk.calls_per_second),
                     "use more than 0 and at most 10000",
                 );
+            }
+        }
+        for (id, blocks) in &self.blocks {
+            for (index, block) in blocks.iter().enumerate() {
+                if !block.is_prefix() {
+                    say(
+                        format!("trunks.{id}.blocks.{index}.prefix"),
+                        format!("{:?} is not the beginning of a number", block.prefix),
+                        "write it with + and country code, as in \"+1212\"",
+                    );
+                }
+                if !(block.calls_per_second > 0.0 && block.calls_per_second <= 10_000.0) {
+                    say(
+                        format!("trunks.{id}.blocks.{index}.calls_per_second"),
+                        format!("{} is not a rate", block.calls_per_second),
+                        "use more than 0 and at most 10000",
+                    );
+                }
+            }
+        }
+        for (name, pool) in &self.pools {
+            for (key, message, remedy) in pool.problems() {
+                say(format!("pools.{name}.{key}"), message, remedy);
             }
         }
         let embedded = crate::rules::embedded();
@@ -410,6 +470,13 @@ impl Config {
                     "name at least one list",
                 );
             }
+            if let Some(wrong) = mix::problem(&campaign.lists) {
+                say(
+                    at("lists"),
+                    wrong,
+                    "give every list a share, 100 together, or none",
+                );
+            }
             if campaign.trunks.is_empty() {
                 say(
                     at("trunks"),
@@ -426,12 +493,18 @@ impl Config {
                     );
                 }
             }
-            if campaign.caller_id.is_empty() {
-                say(
+            match (&campaign.caller_ids, campaign.caller_id.as_str()) {
+                (None, "") => say(
                     at("caller_id"),
                     "no caller ID".into(),
                     "show a number that can be called back",
-                );
+                ),
+                (Some(pool), _) if !self.pools.contains_key(pool) => say(
+                    at("caller_ids"),
+                    format!("there is no pool \"{pool}\""),
+                    "add [pools.NAME] to trunks.toml",
+                ),
+                (Some(_) | None, _) => {}
             }
             if campaign.rules.is_empty() {
                 say(
@@ -524,6 +597,20 @@ impl Config {
                     "use at least 1",
                 );
             }
+            if !(60..=86_400).contains(&campaign.callback_hold_s) {
+                say(
+                    at("callback_hold_s"),
+                    format!("{} is not between 60 and 86400", campaign.callback_hold_s),
+                    "600 is usual",
+                );
+            }
+            if campaign.callback_remind_s > CALLBACK_AHEAD_S {
+                say(
+                    at("callback_remind_s"),
+                    format!("more than {CALLBACK_AHEAD_S} s"),
+                    "300 is usual",
+                );
+            }
             // Whether anybody can be abandoned by a flow is known to whoever knows the flow.
             let may_abandon = !matches!(campaign.mode, Mode::Preview | Mode::Agentless);
             if may_abandon && !campaign.has_last_words() {
@@ -568,7 +655,7 @@ mod tests {
         Config {
             campaigns: BTreeMap::from([("spring".parse().unwrap(), toml::from_str(text).unwrap())]),
             trunks: BTreeMap::from([("carrier".parse().unwrap(), TrunkLimits::default())]),
-            rules: BTreeMap::new(),
+            ..Config::default()
         }
     }
 
@@ -669,5 +756,30 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn numbers_to_show_are_international_and_pools_exist() {
+        let paths = |text: &str| -> Vec<String> {
+            let problems = config(text).validate();
+            problems.into_iter().map(|problem| problem.path).collect()
+        };
+        let with = |line: &str| SPRING.replace("caller_id = \"+4930123456\"", line);
+        assert_eq!(paths(&with("")), ["campaigns.spring.caller_id"]);
+        assert_eq!(
+            paths(&with("caller_id = \"030123456\"")),
+            ["campaigns.spring.caller_id"]
+        );
+        assert_eq!(
+            paths(&with("caller_ids = \"east\"")),
+            ["campaigns.spring.caller_ids"]
+        );
+        let mut pooled = config(&with("caller_ids = \"east\""));
+        let pool = "numbers = [\"+12125550100\"]\ncalls_per_number_per_day = 100";
+        pooled
+            .pools
+            .insert("east".into(), toml::from_str(pool).unwrap());
+        assert_eq!(pooled.validate(), []);
+        assert!(toml::from_str::<PoolConfig>("numbers = [\"212\"]").is_err());
     }
 }

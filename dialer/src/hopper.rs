@@ -1,8 +1,10 @@
 //! The hopper: leads of one campaign that the store has handed over and that are next to be dialled.
-//! Bounded; it asks for more before it is empty, with one question at a time.
+//! Bounded; it asks for more before it is empty, with one question at a time. Lists with shares take
+//! turns here, at the instant of dialling.
 
-use model::{Lead, LeadId, Mono};
-use std::collections::VecDeque;
+use crate::mix::{ListShare, Mix, SHARES};
+use model::{Lead, LeadId, ListId, Mono};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Leads held at most. Thirty seconds of dialling of 500 agents at ten dials per answer.
@@ -14,26 +16,95 @@ pub(crate) const HOPPER_MIN_LEADS: u32 = 20;
 /// When the store had no more, it is asked again after this.
 pub const EXHAUSTED_WAIT: Duration = Duration::from_secs(30);
 
+/// The least a hopper wants of a list with a share, so that its turn does not come in vain.
+const SHARE_MIN_LEADS: u32 = 2;
+
 /// Leads in the order they are dialled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hopper {
     leads: VecDeque<Lead>,
-    pub(crate) fetching: bool,
-    pub(crate) not_before: Option<Mono>,
+    /// Callbacks that are due: before everything else.
+    urgent: VecDeque<Lead>,
+    lists: Vec<ListShare>,
+    /// Whose lead is next, where the lists have shares.
+    mix: Option<Mix>,
+    /// The list the last question was about, where the lists have shares.
+    asked: Option<ListId>,
+    /// Lists with shares that had no more: asked again from then on.
+    empty_until: BTreeMap<ListId, Mono>,
+    fetching: bool,
+    not_before: Option<Mono>,
 }
 
 impl Hopper {
-    pub(crate) fn len(&self) -> u32 {
-        self.leads.len() as u32
+    pub(crate) fn new(lists: &[ListShare]) -> Hopper {
+        let shared = lists.iter().any(|list| list.share.is_some());
+        Hopper {
+            lists: lists.to_vec(),
+            mix: shared.then(|| Mix::new(lists)),
+            ..Hopper::default()
+        }
     }
 
-    /// How many to ask for now, where it is time to ask.
-    pub(crate) fn wants(&self, now: Mono, agents: u32) -> Option<u32> {
+    pub(crate) fn len(&self) -> u32 {
+        (self.leads.len() + self.urgent.len()) as u32
+    }
+
+    /// What to ask the store for now, where it is time to ask: of lists with shares the one that has
+    /// least of what it should have, else all of them.
+    pub(crate) fn ask(&mut self, now: Mono, agents: u32) -> Option<(Vec<ListId>, u32)> {
         let full = (agents * LEADS_PER_AGENT).clamp(HOPPER_MIN_LEADS, HOPPER_MAX_LEADS);
-        if self.fetching || self.not_before.is_some_and(|at| now < at) || self.len() > full / 2 {
+        if self.fetching || self.not_before.is_some_and(|at| now < at) {
             return None;
         }
-        Some(full - self.len())
+        let question = match self.mix {
+            None => {
+                let all = self.lists.iter().map(|list| list.name).collect();
+                (self.len() <= full / 2).then(|| (all, full - self.len()))
+            }
+            Some(_) => {
+                let short = |list: &ListShare| {
+                    let aim = (full * list.share.unwrap_or(0) / SHARES).max(SHARE_MIN_LEADS);
+                    let has = self.leads.iter().filter(|lead| lead.list == list.name);
+                    let has = has.count() as u32;
+                    let asks = has <= aim / 2
+                        && self.empty_until.get(&list.name).is_none_or(|at| *at <= now);
+                    asks.then(|| (has * 1_000 / aim, list.name, aim - has))
+                };
+                let shortest = self.lists.iter().filter_map(short).min();
+                shortest.map(|(_, list, count)| {
+                    self.asked = Some(list);
+                    (vec![list], count)
+                })
+            }
+        };
+        self.fetching = question.is_some();
+        question
+    }
+
+    /// The store has answered.
+    pub(crate) fn answered(&mut self, now: Mono, exhausted: bool) {
+        self.fetching = false;
+        self.not_before = None;
+        let again = now + EXHAUSTED_WAIT;
+        match (self.asked.take(), exhausted) {
+            (Some(list), true) => {
+                self.empty_until.insert(list, again);
+            }
+            (None, true) => self.not_before = Some(again),
+            (Some(_) | None, false) => {}
+        }
+    }
+
+    /// No question before `at`.
+    pub(crate) fn pause(&mut self, at: Mono) {
+        self.not_before = Some(at);
+    }
+
+    /// The store may have more again.
+    pub(crate) fn may_ask(&mut self) {
+        self.not_before = None;
+        self.empty_until.clear();
     }
 
     pub(crate) fn push(&mut self, lead: Lead) {
@@ -44,26 +115,46 @@ impl Hopper {
         self.leads.push_front(lead);
     }
 
+    /// A callback that is due.
+    pub(crate) fn push_urgent(&mut self, lead: Lead) {
+        self.urgent.push_back(lead);
+    }
+
     pub(crate) fn take(&mut self) -> Option<Lead> {
-        self.leads.pop_front()
+        if let Some(lead) = self.urgent.pop_front() {
+            return Some(lead);
+        }
+        let Some(mix) = &mut self.mix else {
+            return self.leads.pop_front();
+        };
+        let first = |list: ListId| self.leads.iter().position(|lead| lead.list == list);
+        // A lead of a list that is not the campaign's is a hand-back of the days before: it goes first.
+        let at = match mix.next(|list| first(list).is_some()) {
+            Some(list) => first(list)?,
+            None => 0,
+        };
+        self.leads.remove(at)
     }
 
     pub(crate) fn withdraw(&mut self, lead: LeadId) -> bool {
-        let before = self.leads.len();
+        let before = self.leads.len() + self.urgent.len();
         self.leads.retain(|held| held.id != lead);
-        self.leads.len() < before
+        self.urgent.retain(|held| held.id != lead);
+        self.leads.len() + self.urgent.len() < before
     }
 
     /// Takes out what `keep` does not keep.
     pub(crate) fn sweep(&mut self, keep: impl Fn(&Lead) -> bool) -> Vec<LeadId> {
         let mut out = Vec::new();
-        self.leads.retain(|lead| {
+        let mut stays = |lead: &Lead| {
             let stays = keep(lead);
             if !stays {
                 out.push(lead.id);
             }
             stays
-        });
+        };
+        self.urgent.retain(&mut stays);
+        self.leads.retain(&mut stays);
         out
     }
 }

@@ -4,7 +4,7 @@ use crate::pacing::LearnedState;
 use model::event::{DoNotCallKind, Mode, Verdict};
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
-    PhoneNumber, Utc,
+    PhoneNumber, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,17 @@ pub struct PastDial {
     /// The lead's column `debt`.
     #[serde(default)]
     pub debt: Option<String>,
+}
+
+/// A promised callback.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Callback {
+    /// Whom to call.
+    pub lead: Lead,
+    /// The agent who promised it; none: anyone may call.
+    pub agent: Option<AgentId>,
+    /// When it was promised for. Moved where the law says so.
+    pub at: Utc,
 }
 
 /// One thing the dialer is told. The time of it is the `now` beside it.
@@ -125,6 +136,17 @@ pub enum Input {
         answers: Vec<PastAnswers>,
         dials: Vec<PastDial>,
     },
+    /// Promised callbacks that are due within the hour. They count as handed over.
+    CallbacksSupplied {
+        campaign: CampaignId,
+        callbacks: Vec<Callback>,
+    },
+    /// Calls of the last day by the number they showed, at start.
+    CallerIdsShown {
+        uses: Vec<crate::caller_id::PastUse>,
+    },
+    /// A trunk began or stopped answering. One that was never heard of is believed to answer.
+    TrunkChanged { trunk: TrunkId, up: bool },
     /// What a campaign had learned when it was last saved, at start. A state of another version is
     /// ignored.
     LearnedLoaded {

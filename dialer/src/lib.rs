@@ -22,6 +22,7 @@
 
 pub mod abandon;
 pub mod abandon_rate;
+pub mod caller_id;
 pub mod calling_window;
 mod campaign;
 pub mod command;
@@ -33,7 +34,9 @@ pub mod input;
 mod law;
 mod law_facts;
 mod machine;
+pub mod mix;
 pub mod pacing;
+pub mod place;
 mod retry;
 pub mod rules;
 pub mod trunk;

@@ -10,24 +10,28 @@
 //! ```
 
 mod by_hand;
+mod callbacks;
 mod calls;
 mod law;
+mod lines;
 mod pace;
 mod previews;
 mod settings;
 
+use crate::caller_id::{PoolConfig, Shown};
 use crate::calling_window;
 use crate::campaign::{Attempt, Campaign, CampaignSnapshot, Ringing, Seat, Stage};
 use crate::command::{Command, Dial};
 use crate::config::Config;
 use crate::do_not_call::DoNotCall;
 use crate::frequency::Frequency;
-use crate::hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
+use crate::hopper::HOPPER_MAX_LEADS;
 use crate::input::Input;
 use crate::law_facts::LawFacts;
 use crate::pacing::Governor;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
+use lines::Line;
 use model::event::PacingLimit;
 use model::lead::LeadNext;
 use model::{
@@ -73,6 +77,8 @@ pub struct Dialer {
     campaigns: BTreeMap<CampaignId, Campaign>,
     agents: BTreeMap<AgentId, Agent>,
     trunks: BTreeMap<TrunkId, Trunk>,
+    pools: BTreeMap<String, PoolConfig>,
+    shown: Shown,
     attempts: BTreeMap<AttemptId, Attempt>,
     /// Leads in a hopper or an attempt: a lead is never in two.
     held: BTreeSet<LeadId>,
@@ -87,6 +93,8 @@ pub struct Dialer {
     /// No new dials: records cannot be put away fast enough.
     congested: bool,
     sweep_at: Option<Mono>,
+    /// When a callback is to be looked at.
+    callbacks_at: Option<Mono>,
     /// When previews run out; those that ended before are dropped when they come first.
     previews_until: BTreeSet<(Mono, AttemptId)>,
 }
@@ -137,8 +145,13 @@ impl Dialer {
             trunks: config
                 .trunks
                 .into_iter()
-                .map(|(id, limits)| (id, Trunk::new(limits)))
+                .map(|(id, limits)| {
+                    let blocks = config.blocks.get(&id).cloned().unwrap_or_default();
+                    (id, Trunk::new(limits, blocks))
+                })
                 .collect(),
+            pools: config.pools,
+            shown: Shown::default(),
             attempts: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
@@ -150,6 +163,7 @@ impl Dialer {
             draining: false,
             congested: false,
             sweep_at: None,
+            callbacks_at: None,
             previews_until: BTreeSet::new(),
         }
     }
@@ -257,6 +271,12 @@ impl Dialer {
                     self.frequency.load(past);
                 }
             }
+            Input::CallbacksSupplied {
+                campaign,
+                callbacks,
+            } => self.callbacks_supplied(now, campaign, callbacks, out),
+            Input::CallerIdsShown { uses } => uses.iter().for_each(|past| self.shown.load(past)),
+            Input::TrunkChanged { trunk, up } => self.trunk_changed(now, trunk, up),
             Input::LearnedLoaded { campaign, state } => {
                 // A campaign that is no longer configured has no use for it.
                 if let Some(campaign) = self.campaigns.get_mut(&campaign)
@@ -299,7 +319,7 @@ impl Dialer {
             }
             Input::LeadsMayBeReady { campaign } => {
                 if let Some(campaign) = self.campaigns.get_mut(&campaign) {
-                    campaign.hopper.not_before = None;
+                    campaign.hopper.may_ask();
                     campaign.decide_by(now.mono);
                 }
             }
@@ -320,7 +340,11 @@ impl Dialer {
             .iter()
             .find(|(_, id)| self.is_previewed(*id))
             .map(|(until, _)| *until);
-        decisions.chain(previews).chain(self.sweep_at).min()
+        decisions
+            .chain(previews)
+            .chain(self.sweep_at)
+            .chain(self.callbacks_at)
+            .min()
     }
 
     fn is_previewed(&self, id: AttemptId) -> bool {
@@ -364,6 +388,9 @@ impl Dialer {
             if self.is_previewed(id) {
                 self.end_preview(now, id, out);
             }
+        }
+        if self.callbacks_at.is_some_and(|at| at <= now.mono) {
+            self.look_at_callbacks(now, out);
         }
         let mut due: Vec<CampaignId> = self
             .campaigns
@@ -443,6 +470,9 @@ impl Dialer {
                 .campaigns
                 .get_mut(&campaign)
                 .expect("agents name campaigns that exist");
+            if state == AgentState::Available && !campaign.callbacks.is_empty() {
+                self.callbacks_at = Some(now.mono);
+            }
             campaign.seats[seat] = seat_of(&state, now.mono);
             if let Some(seconds) = talked {
                 campaign.learned.talked(seconds);
@@ -463,13 +493,6 @@ impl Dialer {
         );
     }
 
-    fn release_line(&mut self, trunk: TrunkId) {
-        self.trunks
-            .get_mut(&trunk)
-            .expect("lines are of trunks that exist")
-            .release();
-    }
-
     // Leads
 
     fn leads_supplied(
@@ -483,9 +506,8 @@ impl Dialer {
         let Some(campaign) = self.campaigns.get_mut(&id) else {
             return;
         };
-        campaign.hopper.fetching = false;
+        campaign.hopper.answered(now.mono, exhausted);
         campaign.exhausted = exhausted;
-        campaign.hopper.not_before = exhausted.then_some(now.mono + EXHAUSTED_WAIT);
         let dials = campaign.running && !self.draining;
         let mut returned = Vec::new();
         let mut taken = 0;
@@ -514,7 +536,7 @@ impl Dialer {
         }
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
         if taken == 0 && !exhausted {
-            campaign.hopper.not_before = Some(now.mono + FETCH_PAUSE);
+            campaign.hopper.pause(now.mono + FETCH_PAUSE);
         }
         if taken > 0 {
             campaign.decide_by(now.mono);
@@ -524,26 +546,6 @@ impl Dialer {
                 campaign: id,
                 leads: returned,
             });
-        }
-    }
-
-    fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
-        for campaign in self.campaigns.values_mut() {
-            if campaign.hopper.withdraw(lead) {
-                self.held.remove(&lead);
-            }
-        }
-        let looked_at: Vec<AttemptId> = self
-            .attempts
-            .iter_mut()
-            .filter(|(_, attempt)| attempt.lead.id == lead)
-            .filter_map(|(id, attempt)| {
-                attempt.withdrawn = true;
-                matches!(attempt.stage, Stage::Preview { .. }).then_some(*id)
-            })
-            .collect();
-        for id in looked_at {
-            self.drop_preview(id, out);
         }
     }
 
@@ -594,9 +596,7 @@ impl Dialer {
             .get_mut(&id)
             .expect("ids come from the campaigns");
         let agents = agents.max(campaign.hopper_agents());
-        if let Some(count) = campaign.hopper.wants(now.mono, agents) {
-            campaign.hopper.fetching = true;
-            let lists = campaign.config.lists.clone();
+        if let Some((lists, count)) = campaign.hopper.ask(now.mono, agents) {
             out.command(Command::FetchLeads {
                 campaign: id,
                 lists,
@@ -615,26 +615,13 @@ impl Dialer {
         {
             return Err(PacingLimit::Store);
         }
-        let trunk = self.trunk_with_room(now, id).ok_or(PacingLimit::Lines)?;
-        let lead = self.next_lead(now, id, out).ok_or(PacingLimit::Leads)?;
-        let attempt = AttemptId(self.mint.next());
-        self.claim(now, attempt, new_attempt(id, lead, None), trunk, out);
-        Ok(())
-    }
-
-    fn trunk_with_room(&mut self, now: Now, id: CampaignId) -> Option<TrunkId> {
-        let campaign = self.campaigns.get_mut(&id)?;
-        if campaign.in_flight() >= campaign.config.max_in_flight
-            || !campaign.bucket.has_token(now.mono)
-        {
-            return None;
+        if !self.has_line(now, id) {
+            return Err(PacingLimit::Lines);
         }
-        let trunks = &mut self.trunks;
-        campaign.config.trunks.iter().copied().find(|trunk| {
-            trunks
-                .get_mut(trunk)
-                .is_some_and(|trunk| trunk.has_room(now.mono))
-        })
+        let (lead, line) = self.next_lead_with_line(now, id, out)?;
+        let attempt = AttemptId(self.mint.next());
+        self.claim(now, attempt, new_attempt(id, lead, None), line, out);
+        Ok(())
     }
 
     fn next_lead(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Option<Lead> {
@@ -647,14 +634,7 @@ impl Dialer {
         }
     }
 
-    fn claim(
-        &mut self,
-        now: Now,
-        id: AttemptId,
-        mut attempt: Attempt,
-        trunk: TrunkId,
-        out: &mut Out,
-    ) {
+    fn claim(&mut self, now: Now, id: AttemptId, mut attempt: Attempt, line: Line, out: &mut Out) {
         let campaign = self
             .campaigns
             .get_mut(&attempt.campaign)
@@ -662,10 +642,11 @@ impl Dialer {
         campaign.bucket.take();
         campaign.claiming += 1;
         self.trunks
-            .get_mut(&trunk)
+            .get_mut(&line.trunk)
             .expect("chosen among the trunks")
-            .take();
-        attempt.trunk = Some(trunk);
+            .take(attempt.number);
+        attempt.trunk = Some(line.trunk);
+        attempt.caller_id = line.caller_id;
         attempt.stage = Stage::Claiming;
         attempt.dialled_at = now.mono;
         out.command(Command::Claim {
@@ -742,6 +723,9 @@ impl Dialer {
                 out,
             );
         }
+        if !self.keeps_line(now, id) {
+            return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
+        }
         let campaign = self
             .campaigns
             .get_mut(&campaign_id)
@@ -772,7 +756,7 @@ impl Dialer {
             campaign: campaign_id,
             trunk: attempt.trunk.expect("a claimed attempt has a line"),
             number: attempt.number,
-            caller_id: campaign.config.caller_id.clone(),
+            caller_id: attempt.caller_id.clone(),
             ring_timeout: campaign.config.ring_timeout(),
             ring_min: campaign.ring_min(),
             // The agent hears who answered.
@@ -826,6 +810,7 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         number: lead.number(),
         lead,
         trunk: None,
+        caller_id: String::new(),
         agent,
         stage: Stage::Claiming,
         dialled_at: Mono::ZERO,

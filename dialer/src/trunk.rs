@@ -1,6 +1,7 @@
-//! What a carrier allows: calls at once, and calls per second as a token bucket.
+//! What a carrier allows: calls at once, and calls per second as token buckets, for all numbers and
+//! for blocks of numbers. A carrier that does not answer gets no calls.
 
-use model::Mono;
+use model::{Mono, PhoneNumber};
 use serde::{Deserialize, Serialize};
 
 /// A carrier's limits.
@@ -19,6 +20,31 @@ impl Default for TrunkLimits {
             concurrent_calls: 100,
             calls_per_second: 10.0,
         }
+    }
+}
+
+/// A block of numbers that a carrier, or a country behind it, takes more slowly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// How its numbers begin: `+1212`.
+    pub prefix: String,
+    /// New calls per second to them. Where blocks overlap, each holds.
+    pub calls_per_second: f64,
+}
+
+impl Block {
+    /// Whether the prefix is `+` and digits.
+    pub fn is_prefix(&self) -> bool {
+        self.prefix
+            .strip_prefix('+')
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    }
+
+    fn has(&self, number: PhoneNumber) -> bool {
+        number
+            .digits()
+            .starts_with(self.prefix.trim_start_matches('+'))
     }
 }
 
@@ -59,23 +85,50 @@ pub(crate) struct Trunk {
     pub(crate) limits: TrunkLimits,
     pub(crate) bucket: Bucket,
     pub(crate) in_use: u32,
+    /// Whether it answers, as far as was heard.
+    pub(crate) is_up: bool,
+    blocks: Vec<(Block, Bucket)>,
 }
 
 impl Trunk {
-    pub(crate) fn new(limits: TrunkLimits) -> Trunk {
+    pub(crate) fn new(limits: TrunkLimits, blocks: Vec<Block>) -> Trunk {
         Trunk {
             limits,
             bucket: Bucket::new(limits.calls_per_second),
             in_use: 0,
+            is_up: true,
+            blocks: blocks
+                .into_iter()
+                .map(|block| {
+                    let bucket = Bucket::new(block.calls_per_second);
+                    (block, bucket)
+                })
+                .collect(),
         }
     }
 
+    /// Whether it takes one more call now, to some number.
     pub(crate) fn has_room(&mut self, now: Mono) -> bool {
-        self.in_use < self.limits.concurrent_calls && self.bucket.has_token(now)
+        self.is_up && self.in_use < self.limits.concurrent_calls && self.bucket.has_token(now)
     }
 
-    pub(crate) fn take(&mut self) {
+    /// Whether it takes one more call now, to this number.
+    pub(crate) fn has_room_for(&mut self, now: Mono, number: PhoneNumber) -> bool {
+        self.has_room(now)
+            && self
+                .blocks
+                .iter_mut()
+                .filter(|(block, _)| block.has(number))
+                .all(|(_, bucket)| bucket.has_token(now))
+    }
+
+    pub(crate) fn take(&mut self, number: PhoneNumber) {
         self.bucket.take();
+        for (block, bucket) in &mut self.blocks {
+            if block.has(number) {
+                bucket.take();
+            }
+        }
         self.in_use += 1;
     }
 
@@ -102,5 +155,46 @@ mod tests {
             now += Duration::from_millis(10);
         }
         assert!((50..=55).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn a_block_is_slower_than_its_carrier_and_others_do_not_wait_for_it() {
+        let block = |prefix: &str, calls_per_second| Block {
+            prefix: prefix.into(),
+            calls_per_second,
+        };
+        let limits = TrunkLimits {
+            concurrent_calls: 1_000,
+            calls_per_second: 100.0,
+        };
+        let mut trunk = Trunk::new(limits, vec![block("+1212", 2.0), block("+1", 10.0)]);
+        let (york, angeles, berlin) = (
+            "+12125550100".parse().unwrap(),
+            "+13105550100".parse().unwrap(),
+            "+4930123456".parse().unwrap(),
+        );
+        let mut now = Mono::ZERO;
+        let mut left = [0; 3];
+        for _ in 0..1_000 {
+            for (count, number) in left.iter_mut().zip([york, angeles, berlin]) {
+                if trunk.has_room_for(now, number) {
+                    trunk.take(number);
+                    trunk.release();
+                    *count += 1;
+                }
+            }
+            now += Duration::from_millis(10);
+        }
+        assert!((20..=22).contains(&left[0]), "{left:?}");
+        assert!((100..=110).contains(&(left[0] + left[1])), "{left:?}");
+        assert!((850..=1_000).contains(&left[2]), "{left:?}");
+    }
+
+    #[test]
+    fn a_carrier_that_does_not_answer_has_no_room() {
+        let mut trunk = Trunk::new(TrunkLimits::default(), Vec::new());
+        assert!(trunk.has_room(Mono::ZERO));
+        trunk.is_up = false;
+        assert!(!trunk.has_room(Mono::ZERO));
     }
 }

@@ -224,9 +224,15 @@ fn add(zones: &mut Vec<TimeZone>, more: &[TimeZone]) {
 }
 
 /// Columns of a lead in which an address's state may stand.
-const STATE_FIELDS: [&str; 3] = ["state", "province", "region"];
+pub const STATE_FIELDS: [&str; 3] = ["state", "province", "region"];
 
 impl ZoneBook {
+    /// The two letters of a state as the tables have them.
+    pub(crate) fn state(&self, letters: &str) -> Option<&'static str> {
+        let spots = self.0.spots.iter();
+        spots.map(|spot| spot.state).find(|state| *state == letters)
+    }
+
     /// The zone of that IANA name.
     pub fn zone(&self, name: &str) -> Option<TimeZone> {
         self.0.database.get(name).ok()

@@ -542,6 +542,7 @@ impl CdrFold {
             | Fact::CampaignChanged { .. }
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
+            | Fact::CallbackDue { .. }
             | Fact::CallMessageStarted { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }

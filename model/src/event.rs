@@ -506,6 +506,14 @@ pub enum Fact {
         why: String,
     },
 
+    /// A promised callback is due at `at`, soon or now; for the agent who promised it, or for anyone.
+    CallbackDue {
+        campaign: CampaignId,
+        lead: LeadId,
+        agent: Option<AgentId>,
+        at: Utc,
+    },
+
     /// A trunk began or stopped answering.
     TrunkChanged { trunk: TrunkId, up: bool },
     /// The engine began; `attempts_unknown` claims of the boot before had no end.
@@ -576,6 +584,7 @@ variants! {
     RecordingStarted = "recording.started",
     RecordingEnded = "recording.ended",
     RecordingFailed = "recording.failed",
+    CallbackDue = "callback.due",
     TrunkChanged = "trunk.changed",
     EngineStarted = "engine.started",
     EngineDraining = "engine.draining",
@@ -629,6 +638,7 @@ impl Fact {
             | Fact::CampaignChanged { .. }
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
+            | Fact::CallbackDue { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::TrunkChanged { .. }

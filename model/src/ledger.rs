@@ -453,7 +453,8 @@ impl Ledger {
                 }
             }
 
-            Fact::TrunkChanged { .. }
+            Fact::CallbackDue { .. }
+            | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }
             | Fact::EngineFaulted { .. } => {}

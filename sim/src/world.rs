@@ -103,7 +103,7 @@ impl World {
             .dialer
             .campaigns
             .values()
-            .find_map(|campaign| campaign.lists.first().copied())
+            .find_map(|campaign| campaign.lists.first().map(|list| list.name))
             .unwrap_or_else(|| name("all"));
         let agents: Vec<Agent> = setting
             .agents

@@ -146,7 +146,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallBridged { agent, .. }
         | Fact::CallUnbridged { agent, .. }
         | Fact::CallDisposed { agent, .. } => *agent == me,
-        Fact::CallClassified { agent, .. } => *agent == Some(me),
+        Fact::CallbackDue { agent, .. } | Fact::CallClassified { agent, .. } => *agent == Some(me),
         Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
         | Fact::CallHeld { .. }

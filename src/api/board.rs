@@ -306,7 +306,8 @@ impl Board {
                 self.trunks.insert(*trunk, *up);
             }
             Fact::EngineDraining { .. } => self.draining = true,
-            Fact::CallClassified { .. }
+            Fact::CallbackDue { .. }
+            | Fact::CallClassified { .. }
             | Fact::LegStarted { .. }
             | Fact::LegRinging { .. }
             | Fact::LegAnswered { .. }

@@ -8,6 +8,7 @@ mod agent_socket;
 pub mod auth;
 pub mod board;
 mod events;
+mod leads;
 pub mod problem;
 mod routes;
 
@@ -16,7 +17,7 @@ use crate::crm::sockets::AgentSockets;
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use board::Feed;
 use problem::Problem;
 use serde::Deserialize;
@@ -84,6 +85,8 @@ pub struct ApiParts {
     pub inbox: Inbox,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Where callbacks are kept. None: there are none.
+    pub store: Option<crate::store::StoreHandle>,
 }
 
 /// What every handler has.
@@ -138,6 +141,11 @@ fn router(state: ApiState) -> Router {
         .route("/v1/campaigns/{id}", post(routes::set_campaign))
         .route("/v1/calls", get(routes::calls))
         .route("/v1/do-not-call", post(routes::do_not_call))
+        .route(
+            "/v1/callbacks",
+            get(leads::callbacks).post(leads::set_callback),
+        )
+        .route("/v1/callbacks/{id}", delete(leads::cancel_callback))
         .route("/v1/events", get(events::stream))
         .fallback(|| async { Problem::not_found("path_unknown", "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { Problem::method() })

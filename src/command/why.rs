@@ -53,6 +53,14 @@ struct Decision {
     dialled: u32,
     in_flight: u32,
     agents_ready: u32,
+    /// Agents at work.
+    agents_busy: u32,
+    /// Share of dials that a person answers, as learned.
+    answer_share: f64,
+    /// The chance that one more call would be abandoned.
+    risk: f64,
+    /// Calls given up since the decision before, after they had rung as long as the law asks.
+    withdrawn: u32,
     /// Agents expected to be ready when a call dialled now is answered.
     expected_free: f64,
     /// Answers expected of the calls in flight.
@@ -264,6 +272,10 @@ fn decision(
         abandon_rate,
         budget_left,
         limited_by,
+        withdrawn,
+        busy,
+        answer_share,
+        risk,
     } = &event.fact
     else {
         return None;
@@ -274,6 +286,10 @@ fn decision(
         dialled: *dialled,
         in_flight: *in_flight,
         agents_ready: *available,
+        agents_busy: *busy,
+        answer_share: *answer_share,
+        risk: *risk,
+        withdrawn: *withdrawn,
         expected_free: *expected_free,
         expected_answers: *expected_answers,
         theta: *theta,
@@ -303,16 +319,22 @@ fn show(out: &mut Output, answer: &Answer) -> std::io::Result<()> {
     let rate = is.abandon_rate.map_or("no answer yet".into(), |rate| {
         format!("{:.2} %", rate * 100.0)
     });
-    writeln!(out, "  dialled           {}", is.dialled)?;
     writeln!(
         out,
-        "  agents            {} ready, {:.1} expected when the next call is answered",
-        is.agents_ready, is.expected_free
+        "  dialled           {}; {} given up after they had rung long",
+        is.dialled, is.withdrawn
     )?;
     writeln!(
         out,
-        "  calls in flight   {}, of which {:.1} will be answered",
-        is.in_flight, is.expected_answers
+        "  agents            {} ready, {} at work; {:.1} expected free when the next call is answered",
+        is.agents_ready, is.agents_busy, is.expected_free
+    )?;
+    writeln!(
+        out,
+        "  calls in flight   {}, of which {:.1} will be answered; {:.1} % of dials are",
+        is.in_flight,
+        is.expected_answers,
+        is.answer_share * 100.0
     )?;
     writeln!(
         out,
@@ -321,8 +343,8 @@ fn show(out: &mut Output, answer: &Answer) -> std::io::Result<()> {
     )?;
     writeln!(
         out,
-        "  θ                 {:.3}: the largest chance of being abandoned that one more call may have",
-        is.theta
+        "  θ                 {:.3} is the largest chance of being abandoned that a call may have; one more had {:.3}",
+        is.theta, is.risk
     )?;
     writeln!(out, "  why not more      {}", is.because)?;
     for (rule, dials) in &is.blocked {
@@ -383,6 +405,10 @@ mod tests {
             abandon_rate: Some(0.01),
             budget_left: 4.0,
             limited_by: PacingLimit::Risk,
+            withdrawn: 0,
+            busy: 3,
+            answer_share: 0.2,
+            risk: 0.03,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The shapes of the files.
 
 use call::config::{FeatureCode, Route, Treatment};
-use dialer::trunk::TrunkLimits;
+use dialer::caller_id::PoolConfig;
+use dialer::trunk::{Block, TrunkLimits};
 use model::{AgentId, QueueId, TrunkId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -167,6 +168,7 @@ pub type ApiFile = crate::api::ApiConfig;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TrunksFile {
     pub trunks: BTreeMap<TrunkId, TrunkFile>,
+    pub pools: BTreeMap<String, PoolConfig>,
 }
 
 /// One carrier.
@@ -202,6 +204,9 @@ pub struct TrunkFile {
     /// What it allows.
     #[serde(default)]
     pub limits: TrunkLimits,
+    /// Numbers it takes more slowly.
+    #[serde(default)]
+    pub blocks: Vec<Block>,
 }
 
 impl std::fmt::Debug for TrunkFile {

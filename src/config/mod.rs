@@ -112,6 +112,13 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .iter()
             .map(|(id, trunk)| (*id, trunk.limits))
             .collect(),
+        blocks: trunks
+            .trunks
+            .iter()
+            .filter(|(_, trunk)| !trunk.blocks.is_empty())
+            .map(|(id, trunk)| (*id, trunk.blocks.clone()))
+            .collect(),
+        pools: trunks.pools.clone(),
         ..dialer::Config::default()
     };
     let mut campaign_texts: BTreeMap<CampaignId, Text> = BTreeMap::new();
@@ -220,15 +227,24 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
             .parse::<CampaignId>()
             .ok()
             .and_then(|id| campaign_texts.get(&id));
+        let is_of_trunk_file = rest.contains(".blocks.") || kind == "pools";
         let (rule_set, at) = rest.split_once('.').unwrap_or((rest, ""));
         match (kind, campaign, rule_texts.get(rule_set)) {
             // campaigns.spring.rules is the key `rules` of its own file.
             ("campaigns", Some(text), _) => {
-                if trunks_whole || !problem.message.starts_with("there is no trunk") {
+                let is_of_trunks = problem.message.starts_with("there is no trunk")
+                    || problem.message.starts_with("there is no pool");
+                if trunks_whole || !is_of_trunks {
                     checked.say(text, key, &problem.message, &problem.remedy);
                 }
             }
             ("rules", _, Some(text)) => checked.say(text, at, &problem.message, &problem.remedy),
+            _ if is_of_trunk_file => checked.say(
+                &trunks_text,
+                &problem.path,
+                &problem.message,
+                &problem.remedy,
+            ),
             ("trunks", _, _) => {
                 checked.say(
                     &trunks_text,

@@ -63,6 +63,7 @@ pub fn subject(fact: &Fact) -> String {
         Fact::CampaignChanged { campaign, .. }
         | Fact::CampaignChangeRefused { campaign, .. }
         | Fact::PacingDecided { campaign, .. } => campaign.to_string(),
+        Fact::CallbackDue { lead, .. } => lead.to_string(),
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
         Fact::DoNotCallAdded { number } => number.masked().to_string(),
         Fact::DoNotCallLoaded { list, .. } => list.to_string(),

@@ -144,6 +144,7 @@ impl Exchange {
             | Command::Claim { .. }
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
+            | Command::SaveLearned { .. }
             | Command::StoreDisposition { .. }
             | Command::StoreDoNotCall { .. }) => self.turn.errands.push(errand),
         }

@@ -2,8 +2,10 @@
 //! within the longest window of a frequency cap.
 
 use super::StoreError;
+use dialer::caller_id::PastUse;
 use dialer::input::{PastAnswers, PastDial};
-use model::{AttemptOutcome, LeadId, Utc};
+use dialer::pacing::LearnedState;
+use model::{AttemptOutcome, CampaignId, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
@@ -13,12 +15,16 @@ const HOUR_US: i64 = 3_600_000_000;
 const ANSWERS_DAYS: i64 = 31;
 
 /// What the law counts of the days before, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// By campaign and hour.
     pub answers: Vec<PastAnswers>,
     /// One by one.
     pub dials: Vec<PastDial>,
+    /// Calls of the last day by the number they showed, and hour.
+    pub shown: Vec<PastUse>,
+    /// What pacing had learned, by campaign.
+    pub learned: Vec<(CampaignId, Box<LearnedState>)>,
 }
 
 /// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
@@ -52,10 +58,14 @@ pub(super) async fn load(
             })
         })
         .collect();
+    let shown = shown(connection, now).await?;
+    let learned = learned(connection).await?;
     if cap_window.is_zero() {
         return Ok(History {
             answers,
             dials: Vec::new(),
+            shown,
+            learned,
         });
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
@@ -86,5 +96,45 @@ pub(super) async fn load(
             })
         })
         .collect();
-    Ok(History { answers, dials })
+    Ok(History {
+        answers,
+        dials,
+        shown,
+        learned,
+    })
+}
+
+/// An outbound call's record has the number shown as the one called.
+/// A state that cannot be read, as of an older version, is left out: it is learned anew.
+async fn learned(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(CampaignId, Box<LearnedState>)>, StoreError> {
+    let rows = sqlx::query("SELECT campaign, state FROM learned ORDER BY campaign")
+        .fetch_all(&mut *connection)
+        .await?;
+    let one = |row: &sqlx::sqlite::SqliteRow| {
+        let campaign = row.get::<&str, _>(0).parse().ok()?;
+        let state = serde_json::from_str(row.get::<&str, _>(1)).ok()?;
+        Some((campaign, Box::new(state)))
+    };
+    Ok(rows.iter().filter_map(one).collect())
+}
+
+async fn shown(connection: &mut SqliteConnection, now: Utc) -> Result<Vec<PastUse>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT json_extract(record, '$.called') AS number, started_at / ? AS hour, COUNT(*) FROM calls \
+         WHERE started_at > ? AND direction = 'outbound' GROUP BY number, hour",
+    )
+    .bind(HOUR_US)
+    .bind(now.as_micros() - 24 * HOUR_US)
+    .fetch_all(connection)
+    .await?;
+    let past = |row: &sqlx::sqlite::SqliteRow| {
+        Some(PastUse {
+            number: row.get::<Option<String>, _>(0)?.parse().ok()?,
+            at: Utc::from_micros(row.get::<i64, _>(1) * HOUR_US),
+            calls: u32::try_from(row.get::<i64, _>(2)).unwrap_or(u32::MAX),
+        })
+    };
+    Ok(rows.iter().filter_map(past).collect())
 }

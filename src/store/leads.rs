@@ -1,13 +1,16 @@
 //! Finding, claiming and resolving leads, inside the transaction of a group.
 
+use super::places::PlaceBook;
+use super::shelf::{self, Shelf, Windows};
 use super::{LeadState, bits};
+use dialer::zone::Place;
 use model::lead::LeadNext;
 use model::{
     AttemptId, AttemptOutcome, CallId, CampaignId, Lead, LeadId, ListId, PhoneNumber, Utc,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Rounds of one fetch. A round that ends short has struck out at least one lead on the do-not-call
 /// list; more than this in a row and the rest waits for the next fetch.
@@ -16,13 +19,108 @@ const FETCH_ROUNDS_MAX: u32 = 32;
 /// Most leads of one fetch, whatever was asked for: a hopper is refilled often, in small bites.
 const FETCH_LEADS_MAX: u32 = 5_000;
 
+/// Most leads made ready by one fetch. A list that opens at nine becomes ready in bites, not in one
+/// transaction that a claim would wait for.
+const PROMOTE_MAX: i64 = 5_000;
+
 /// What the store knows in memory about leads. Hash maps: they are only looked up, never iterated.
-#[derive(Default)]
 pub(super) struct Held {
     /// Leads this process has handed out and not got back.
     pub handed_out: HashMap<LeadId, CampaignId>,
     /// Everyone who is never to be called.
     pub do_not_call: HashSet<PhoneNumber>,
+    /// The numbers of places.
+    pub book: PlaceBook,
+    /// The places themselves.
+    pub places: BTreeMap<i64, Place>,
+    /// Who dials a list: the first campaign that has it.
+    pub campaign_of: BTreeMap<ListId, CampaignId>,
+    /// Which of them each campaign may call.
+    pub windows: HashMap<CampaignId, Windows>,
+    /// The next leads.
+    pub shelves: HashMap<(CampaignId, ListId), Shelf>,
+    /// Counts what makes a shelf wrong: leads that became ready again.
+    pub returns: u64,
+    /// The last transaction failed: see [`Held::begin`].
+    pub is_doubtful: bool,
+}
+
+impl Held {
+    pub(super) async fn load(
+        connection: &mut SqliteConnection,
+        dialer: &dialer::Config,
+        do_not_call: &[PhoneNumber],
+    ) -> Result<Held, sqlx::Error> {
+        let mut held = Held {
+            handed_out: HashMap::new(),
+            do_not_call: do_not_call.iter().copied().collect(),
+            book: PlaceBook::load(connection).await?,
+            places: BTreeMap::new(),
+            campaign_of: campaign_of(dialer),
+            windows: dialer
+                .campaigns
+                .iter()
+                .map(|(id, campaign)| (*id, Windows::new(dialer.rule_sets(campaign))))
+                .collect(),
+            shelves: HashMap::new(),
+            returns: 0,
+            is_doubtful: false,
+        };
+        held.places = held.book.all();
+        Ok(held)
+    }
+
+    /// Places that an import has added.
+    pub(super) async fn learn_places(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        let new = self.book.refresh(connection).await?;
+        self.places.extend(new);
+        Ok(())
+    }
+
+    /// At the beginning of a transaction. Where the one before failed, the numbers of places it gave
+    /// are not in the database.
+    pub(super) async fn begin(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        if std::mem::take(&mut self.is_doubtful) {
+            self.shelves.clear();
+            self.book = PlaceBook::load(connection).await?;
+            self.places = self.book.all();
+        }
+        Ok(())
+    }
+
+    /// The number of the place of a lead's next number.
+    async fn place(
+        &mut self,
+        connection: &mut SqliteConnection,
+        lead: &Lead,
+    ) -> Result<i64, sqlx::Error> {
+        let slot = self.book.slot_of_lead(lead);
+        self.book.settle(connection).await?;
+        let (id, place) = self.book.placed(slot);
+        self.places.entry(id).or_insert(place);
+        Ok(id)
+    }
+
+    fn is_open(&mut self, campaign: CampaignId, place: i64, now: Utc) -> bool {
+        let windows = self.windows.entry(campaign).or_default();
+        windows.is_open(place, &self.places[&place], now)
+    }
+}
+
+fn campaign_of(dialer: &dialer::Config) -> BTreeMap<ListId, CampaignId> {
+    let mut lists = BTreeMap::new();
+    for (id, campaign) in &dialer.campaigns {
+        for list in &campaign.lists {
+            lists.entry(list.name).or_insert(*id);
+        }
+    }
+    lists
 }
 
 /// What a fetch found.
@@ -31,80 +129,131 @@ pub(super) struct Found {
     pub exhausted: bool,
 }
 
-/// Makes leads ready whose time has come.
+/// The statement of [`promote`]; by itself, so that a test sees its plan.
+pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0 WHERE lead IN \
+     (SELECT lead FROM leads WHERE state = 1 AND callback_for IS NULL AND not_before <= ? ORDER BY not_before LIMIT ?)";
+
+/// Makes leads ready whose time has come, those that wait longest first.
 pub(super) async fn promote(
     connection: &mut SqliteConnection,
+    held: &mut Held,
     now: Utc,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE leads SET state = 0 WHERE state = 1 AND not_before <= ?")
+    let done = sqlx::query(PROMOTE)
         .bind(now.as_micros())
+        .bind(PROMOTE_MAX)
         .execute(connection)
         .await?;
+    if done.rows_affected() > 0 {
+        // Those who have just become ready may belong before what was found earlier.
+        held.returns += 1;
+    }
     Ok(())
 }
 
-/// The best leads of these lists that nobody holds; they are handed out from now on.
+/// The best leads of these lists that nobody holds and whose place is open; the first list's before
+/// the second's. They are handed out from now on.
 pub(super) async fn fetch(
     connection: &mut SqliteConnection,
     held: &mut Held,
     campaign: CampaignId,
     lists: &[ListId],
     count: u32,
+    now: Utc,
 ) -> Result<Found, sqlx::Error> {
     let count = count.min(FETCH_LEADS_MAX) as usize;
-    let mut found: Vec<Lead> = Vec::new();
-    let mut more = false;
-    for _ in 0..FETCH_ROUNDS_MAX {
-        let mut struck_out = false;
-        more = false;
-        found.clear();
-        for list in lists {
-            // What is handed out is still at the head of the index: read past it.
-            let limit = (count + held.handed_out.len()) as i64;
-            let rows = sqlx::query(
-                "SELECT * FROM leads WHERE list = ? AND state = 0 ORDER BY priority DESC, not_before, lead LIMIT ?",
-            )
-            .bind(list.as_str())
-            .bind(limit)
-            .fetch_all(&mut *connection)
-            .await?;
-            more |= rows.len() as i64 == limit;
-            for row in &rows {
-                let id: i64 = row.get("lead");
-                if held.handed_out.contains_key(&LeadId(id.cast_unsigned())) {
-                    continue;
-                }
-                match read(row, held) {
-                    Some(lead) => found.push(lead),
-                    None => {
-                        struck_out = true;
-                        sqlx::query("UPDATE leads SET state = ? WHERE lead = ?")
-                            .bind(LeadState::Done as i64)
-                            .bind(id)
-                            .execute(&mut *connection)
-                            .await?;
-                    }
-                }
-            }
-        }
-        if found.len() >= count || !struck_out {
-            break;
-        }
+    let mut found: Vec<Lead> = Vec::with_capacity(count);
+    let mut exhausted = true;
+    for list in lists {
+        exhausted &= fetch_list(connection, held, campaign, *list, count, &mut found, now).await?;
     }
-    found.sort_by_key(|lead| (std::cmp::Reverse(lead.priority), lead.not_before, lead.id));
-    let exhausted = found.len() <= count && !more;
-    found.truncate(count);
-    for lead in &found {
-        held.handed_out.insert(lead.id, campaign);
-    }
+    exhausted &= found.len() < count;
     Ok(Found {
         leads: found,
         exhausted,
     })
 }
 
+/// Adds leads of one list until there are `until`; whether the list has no more.
+async fn fetch_list(
+    connection: &mut SqliteConnection,
+    held: &mut Held,
+    campaign: CampaignId,
+    list: ListId,
+    until: usize,
+    found: &mut Vec<Lead>,
+    now: Utc,
+) -> Result<bool, sqlx::Error> {
+    for _ in 0..FETCH_ROUNDS_MAX {
+        let missing = until - found.len();
+        if missing == 0 {
+            return Ok(false);
+        }
+        let (ids, is_all) = shelf::next(connection, held, campaign, list, missing, now).await?;
+        take(connection, held, campaign, &ids, found, now).await?;
+        if is_all {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads these leads in this order. Who has no number that may be called is done; who was not placed
+/// yet is, and is handed out only where the place is open.
+async fn take(
+    connection: &mut SqliteConnection,
+    held: &mut Held,
+    campaign: CampaignId,
+    ids: &[LeadId],
+    found: &mut Vec<Lead>,
+    now: Utc,
+) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<i64> = ids.iter().map(|id| bits(id.0)).collect();
+    let rows = sqlx::query(
+        "SELECT leads.* FROM json_each(?) w JOIN leads ON leads.lead = w.value WHERE leads.state = 0",
+    )
+    .bind(serde_json::to_string(&wanted).expect("numbers are JSON"))
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut placed: Vec<(i64, i64)> = Vec::new();
+    for row in &rows {
+        match read(row, held) {
+            Some(lead) => {
+                if row.get::<i64, _>("place") == 0 {
+                    let place = held.place(connection, &lead).await?;
+                    placed.push((bits(lead.id.0), place));
+                    if !held.is_open(campaign, place, now) {
+                        continue;
+                    }
+                }
+                held.handed_out.insert(lead.id, campaign);
+                found.push(lead);
+            }
+            None => {
+                sqlx::query("UPDATE leads SET state = ? WHERE lead = ?")
+                    .bind(LeadState::Done as i64)
+                    .bind(row.get::<i64, _>("lead"))
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+    }
+    if !placed.is_empty() {
+        sqlx::query(
+            "UPDATE leads SET place = p.value->>1 FROM json_each(?) p WHERE leads.lead = p.value->>0",
+        )
+        .bind(serde_json::to_string(&placed).expect("numbers are JSON"))
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
 /// The lead of a row, at a number that may be called; none where it has no such number.
-fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
+pub(super) fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
     let numbers: Vec<PhoneNumber> = row
         .get::<String, _>("numbers")
         .split(' ')
@@ -214,7 +363,7 @@ pub(super) async fn claim(
         return Ok(false);
     }
     let taken = sqlx::query(
-        "UPDATE leads SET state = 2, attempts = attempts + 1 WHERE lead = ? AND state = 0",
+        "UPDATE leads SET state = 2, attempts = attempts + 1 WHERE lead = ? AND (state = 0 OR (state = 1 AND callback_for IS NOT NULL))",
     )
     .bind(bits(claim.lead.0))
     .execute(&mut *connection)
@@ -240,6 +389,7 @@ pub(super) async fn claim(
 /// Takes a claim back whose call was never placed.
 pub(super) async fn unclaim(
     connection: &mut SqliteConnection,
+    held: &mut Held,
     attempt: AttemptId,
     lead: LeadId,
 ) -> Result<(), sqlx::Error> {
@@ -248,8 +398,9 @@ pub(super) async fn unclaim(
         .execute(&mut *connection)
         .await?;
     if gone.rows_affected() == 1 {
+        held.returns += 1;
         sqlx::query(
-            "UPDATE leads SET state = 0, attempts = attempts - 1 WHERE lead = ? AND state = 2",
+            "UPDATE leads SET state = (callback_for IS NOT NULL), attempts = attempts - 1 WHERE lead = ? AND state = 2",
         )
         .bind(bits(lead.0))
         .execute(connection)
@@ -284,14 +435,34 @@ pub(super) async fn resolve(
     // Not if another attempt holds the lead: that one will say what becomes of it.
     sqlx::query(
         "UPDATE leads SET state = CASE WHEN callback_at IS NULL THEN ? ELSE 1 END, not_before = COALESCE(callback_at, ?), \
+         place = CASE WHEN next_number = COALESCE(?, next_number) THEN place ELSE 0 END, \
+         callback_for = CASE WHEN ? OR callback_at IS NOT NULL THEN callback_for ELSE NULL END, \
          next_number = COALESCE(?, next_number), callback_at = NULL \
          WHERE lead = ? AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.lead = leads.lead AND outcome IS NULL)",
     )
     .bind(state as i64)
     .bind(at)
     .bind(number)
+    .bind(keeps_callback(outcome))
+    .bind(number)
     .bind(bits(lead.0))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A call that never left keeps a promised callback.
+fn keeps_callback(outcome: AttemptOutcome) -> bool {
+    match outcome {
+        AttemptOutcome::Blocked | AttemptOutcome::Cancelled => true,
+        AttemptOutcome::AnsweredAgent
+        | AttemptOutcome::Messaged
+        | AttemptOutcome::Abandoned
+        | AttemptOutcome::Machine
+        | AttemptOutcome::NoAnswer
+        | AttemptOutcome::Busy
+        | AttemptOutcome::Failed
+        | AttemptOutcome::DisconnectedNumber
+        | AttemptOutcome::UnknownRestart => false,
+    }
 }

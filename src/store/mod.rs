@@ -5,23 +5,36 @@
 //! answered, as inputs of the engine. A claim is durable before its `ClaimStored` is sent, and a
 //! record that cannot be written now is kept and written in order later.
 
+mod callbacks;
+mod do_not_call;
 mod history;
 mod import;
 mod last_boot;
 mod leads;
+#[cfg(test)]
+mod list_tests;
+mod lists;
 mod lock;
 pub mod outbox;
+mod places;
 mod records;
 mod recovery;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod work;
 
+pub use callbacks::{CallbackError, CallbackTime, Promise};
+pub use do_not_call::{
+    DoNotCallError, DoNotCallList, DoNotCallReport, do_not_call_kind, import_do_not_call,
+};
 pub use history::History;
 pub use import::{
-    ImportError, ImportOptions, ImportReport, Progress, Rejection, import_csv, import_csv_with,
+    Dedupe, ImportError, ImportOptions, ImportReport, OnProgress, OnRejected, Progress,
+    RejectedLine, Rejection, import_csv, import_leads,
 };
 pub use last_boot::settle;
+pub use lists::{ListCounts, Lists};
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
 use model::cdr::Cdr;
@@ -58,6 +71,9 @@ pub struct StoreConfig {
     /// Campaigns with rules of their own for the two above: wait in seconds, and most attempts.
     #[serde(skip)]
     pub unknown_of: BTreeMap<CampaignId, (u32, u16)>,
+    /// What campaigns dial by: their lists, their rules. Leads that these close now are not handed out.
+    #[serde(skip)]
+    pub dialer: dialer::Config,
     /// Wait this long for another writer (an import) before a write counts as failed, in ms.
     #[serde(default = "default_busy_ms")]
     pub busy_timeout_ms: u32,
@@ -84,6 +100,7 @@ impl StoreConfig {
             unknown_retry_s: default_unknown_retry_s(),
             unknown_attempts_max: default_attempts_max(),
             unknown_of: BTreeMap::new(),
+            dialer: dialer::Config::default(),
             busy_timeout_ms: default_busy_ms(),
         }
     }
@@ -174,6 +191,11 @@ pub enum StoreRequest {
         campaign: CampaignId,
         leads: Vec<LeadId>,
     },
+    /// What pacing has learned of a campaign; replaces what it had learned before.
+    SaveLearned {
+        campaign: CampaignId,
+        state: Box<dialer::pacing::LearnedState>,
+    },
     /// What a call came to, and a promised callback.
     StoreDisposition {
         call: CallId,
@@ -201,6 +223,22 @@ pub enum StoreRequest {
     Enqueue(Vec<OutboxMessage>),
     /// Undo a claim whose commit was in doubt and whose call was never placed.
     Unclaim { attempt: AttemptId, lead: LeadId },
+    /// Promise a callback, or another time for one. Answered once it is durable.
+    SetCallback {
+        lead: LeadId,
+        at: CallbackTime,
+        agent: Option<AgentId>,
+        answer: crossbeam_channel::Sender<Result<Promise, CallbackError>>,
+    },
+    /// Take a callback back. Answered once it is durable.
+    CancelCallback {
+        lead: LeadId,
+        answer: crossbeam_channel::Sender<Result<Promise, CallbackError>>,
+    },
+    /// What is promised.
+    ListCallbacks {
+        answer: crossbeam_channel::Sender<Result<Vec<Promise>, CallbackError>>,
+    },
     /// Say so once everything before is durable.
     Sync(crossbeam_channel::Sender<()>),
 }
@@ -262,6 +300,12 @@ impl Store {
             },
             boot,
         ))
+    }
+
+    /// The do-not-call lists of others, as the engine takes them.
+    pub fn do_not_call_lists(&mut self) -> Result<Vec<call::Input>, StoreError> {
+        self.runtime
+            .block_on(do_not_call::inputs(&mut self.connection))
     }
 
     /// What the law counts of the days before; dials within `cap_window`.

@@ -3,7 +3,7 @@
 use super::{LeadState, OutboxMessage, bits};
 use model::cdr::Cdr;
 use model::screen_pop::Direction;
-use model::{AgentId, CallId, DispositionId, LeadId, PhoneNumber, Utc};
+use model::{AgentId, CallId, CampaignId, DispositionId, LeadId, PhoneNumber, Utc};
 use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
@@ -78,6 +78,23 @@ fn row(cdr: &Cdr) -> Row {
     )
 }
 
+/// Keeps what pacing has learned of a campaign.
+pub(super) async fn save_learned(
+    connection: &mut SqliteConnection,
+    campaign: CampaignId,
+    state: &dialer::pacing::LearnedState,
+    now: Utc,
+) -> Result<(), sqlx::Error> {
+    let state = serde_json::to_string(state).expect("numbers are JSON");
+    sqlx::query("INSERT OR REPLACE INTO learned (campaign, saved_at, state) VALUES (?, ?, ?)")
+        .bind(campaign.as_str())
+        .bind(now.as_micros())
+        .bind(state)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Every call of that boot has its record.
 pub(super) async fn save_folded(
     connection: &mut SqliteConnection,
@@ -100,7 +117,7 @@ pub(super) struct Disposed {
     pub callback_at: Option<Utc>,
 }
 
-/// A promised callback schedules the lead, or waits for the live attempt to be resolved.
+/// A promised callback is the agent's who promised it: it schedules the lead, or waits for the live attempt to be resolved.
 pub(super) async fn save_disposition(
     connection: &mut SqliteConnection,
     disposed: &Disposed,
@@ -121,12 +138,16 @@ pub(super) async fn save_disposition(
     let Some(lead) = disposed.lead else {
         return Ok(());
     };
-    sqlx::query("UPDATE leads SET last_disposition = ?, callback_at = COALESCE(?, callback_at) WHERE lead = ?")
-        .bind(disposed.disposition.as_str())
-        .bind(disposed.callback_at.map(Utc::as_micros))
-        .bind(bits(lead.0))
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "UPDATE leads SET last_disposition = ?1, callback_at = COALESCE(?2, callback_at), \
+         callback_for = CASE WHEN ?2 IS NULL THEN callback_for ELSE ?3 END WHERE lead = ?4",
+    )
+    .bind(disposed.disposition.as_str())
+    .bind(disposed.callback_at.map(Utc::as_micros))
+    .bind(disposed.agent.as_str())
+    .bind(bits(lead.0))
+    .execute(&mut *connection)
+    .await?;
     sqlx::query(
         "UPDATE leads SET state = ?, not_before = callback_at, callback_at = NULL WHERE lead = ? AND state <> ? AND callback_at IS NOT NULL",
     )

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How long a test waits for the store's thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Desk {
+pub(super) struct Desk {
     config: StoreConfig,
-    time: Arc<AtomicU64>,
-    handle: StoreHandle,
+    pub(super) time: Arc<AtomicU64>,
+    pub(super) handle: StoreHandle,
     thread: StoreThread,
-    inputs: Receiver<Input>,
+    pub(super) inputs: Receiver<Input>,
     boot: Boot,
     ids: u64,
 }
@@ -27,15 +27,15 @@ fn clock_of(time: &Arc<AtomicU64>) -> Clock {
     Arc::new(move || Now::default().plus(Duration::from_micros(time.load(Ordering::Relaxed))))
 }
 
-fn campaign() -> CampaignId {
+pub(super) fn campaign() -> CampaignId {
     "spring".parse().unwrap()
 }
-fn list() -> ListId {
+pub(super) fn list() -> ListId {
     "a".parse().unwrap()
 }
 
 impl Desk {
-    fn open(config: StoreConfig, time: Arc<AtomicU64>) -> Desk {
+    pub(super) fn open(config: StoreConfig, time: Arc<AtomicU64>) -> Desk {
         let (store, boot) = Store::open(&config, clock_of(&time), "test").unwrap();
         let (sender, inputs) = unbounded();
         let (handle, thread) = store.start(Inbox::new(sender, Arc::new(|| ()))).unwrap();
@@ -52,7 +52,10 @@ impl Desk {
     }
 
     fn with_leads(dir: &std::path::Path, count: u32) -> Desk {
-        let config = StoreConfig::at(dir.join("tandem.db"));
+        let mut config = StoreConfig::at(dir.join("tandem.db"));
+        let mut settings = dialer::CampaignConfig::new(model::event::Mode::Power, "+12125550100");
+        settings.lists = vec![list().into()];
+        config.dialer.campaigns.insert(campaign(), settings);
         let mut csv = String::from("phone,name,priority\n");
         for n in 0..count {
             csv += &format!("+4930{:07},Person {n},{}\n", 1_000_000 + n, n % 3);
@@ -92,13 +95,13 @@ impl Desk {
         self.ids
     }
 
-    fn answer(&self) -> Input {
+    pub(super) fn answer(&self) -> Input {
         self.inputs
             .recv_timeout(PATIENCE)
             .expect("the store answers")
     }
 
-    fn fetch(&self, count: u32) -> Vec<model::Lead> {
+    pub(super) fn fetch(&self, count: u32) -> Vec<model::Lead> {
         self.handle.request(StoreRequest::FetchLeads {
             campaign: campaign(),
             lists: vec![list()],
@@ -110,7 +113,7 @@ impl Desk {
         }
     }
 
-    fn claim(&mut self, lead: &model::Lead) -> AttemptId {
+    pub(super) fn claim(&mut self, lead: &model::Lead) -> AttemptId {
         let attempt = AttemptId(self.next());
         let call = CallId(self.next());
         let (campaign, list, number) = (campaign(), list(), lead.number());
@@ -126,13 +129,19 @@ impl Desk {
         attempt
     }
 
-    fn claimed(&mut self, lead: &model::Lead) -> AttemptId {
+    pub(super) fn claimed(&mut self, lead: &model::Lead) -> AttemptId {
         let attempt = self.claim(lead);
         assert_eq!(self.answer(), Input::ClaimStored { attempt });
         attempt
     }
 
-    fn resolve(&self, attempt: AttemptId, lead: LeadId, outcome: AttemptOutcome, next: LeadNext) {
+    pub(super) fn resolve(
+        &self,
+        attempt: AttemptId,
+        lead: LeadId,
+        outcome: AttemptOutcome,
+        next: LeadNext,
+    ) {
         self.handle.request(StoreRequest::Resolve {
             attempt,
             campaign: campaign(),
@@ -142,36 +151,65 @@ impl Desk {
         });
     }
 
-    /// One number out of the database, after everything asked is written.
-    fn count(&self, sql: &str) -> i64 {
-        self.row(sql).get(0)
-    }
-
     /// What the database says it will do.
     fn text(&self, sql: &str) -> String {
-        self.row(sql).get("detail")
+        assert!(self.handle.sync(PATIENCE));
+        self.beside(|mut connection| async move {
+            let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+            row.get("detail")
+        })
     }
 
-    fn row(&self, sql: &str) -> sqlx::sqlite::SqliteRow {
+    /// Ends the store's thread.
+    pub(super) fn end(self) {
+        drop(self.handle);
+        self.thread.join();
+    }
+
+    /// Changes the database beside the store.
+    pub(super) fn write(&self, sql: &str) {
         assert!(self.handle.sync(PATIENCE));
+        self.beside(|mut connection| async move {
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        });
+    }
+
+    /// How SQLite would go about a statement.
+    pub(super) fn plan(&self, sql: &str) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        self.beside(|mut connection| async move {
+            let steps = sqlx::query(&sql).fetch_all(&mut connection).await.unwrap();
+            let text = |row: &sqlx::sqlite::SqliteRow| row.get::<String, _>(3);
+            steps.iter().map(text).collect::<Vec<_>>().join("\n")
+        })
+    }
+
+    fn beside<T, F: Future<Output = T>>(
+        &self,
+        work: impl FnOnce(sqlx::SqliteConnection) -> F,
+    ) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(async {
-            let mut connection = connect(&self.config).await.unwrap();
-            sqlx::query(sql).fetch_one(&mut connection).await.unwrap()
+        runtime.block_on(async { work(connect(&self.config).await.unwrap()).await })
+    }
+
+    /// One number out of the database, after everything asked is written.
+    pub(super) fn count(&self, sql: &str) -> i64 {
+        assert!(self.handle.sync(PATIENCE));
+        self.beside(|mut connection| async move {
+            let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+            row.get(0)
         })
     }
 }
 
 fn options(dry_run: bool) -> ImportOptions {
-    let (mapping, default_country) = (Default::default(), Some("49".to_string()));
     ImportOptions {
-        list: list(),
-        mapping,
-        default_country,
+        default_country: Some("49".to_string()),
         dry_run,
+        ..ImportOptions::of(list())
     }
 }
 
@@ -321,12 +359,18 @@ fn a_retry_comes_back_at_its_time_with_its_number_and_a_promised_callback_goes_f
     );
     assert_eq!(desk.fetch(5), []);
     desk.time.fetch_add(30_000_000, Ordering::Relaxed);
-    let callback = desk.fetch(5);
+    assert!(desk.handle.sync(PATIENCE));
+    let Input::CallbacksSupplied { callbacks, .. } = desk.answer() else {
+        panic!("a callback is handed over by itself")
+    };
+    assert_eq!(callbacks.len(), 1);
+    assert_eq!(callbacks[0].lead.id, leads[1].id);
+    assert_eq!(Some(callbacks[0].at), callback_at);
+    assert_eq!(callbacks[0].agent, Some("anna".parse().unwrap()));
     assert_eq!(
-        callback.iter().map(|l| l.id).collect::<Vec<_>>(),
-        [leads[1].id]
+        callbacks[0].lead.last_disposition.unwrap().as_str(),
+        "callback"
     );
-    assert_eq!(callback[0].last_disposition.unwrap().as_str(), "callback");
     desk.time.fetch_add(30_000_000, Ordering::Relaxed);
     assert_eq!(
         desk.fetch(5).iter().map(|l| l.id).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! The store's thread: takes what waits, commits it in one transaction, and then answers.
 
+use super::callbacks::{self, CallbackError, Promise};
 use super::leads::{self, Claim, Held};
 use super::lock::Lock;
 use super::records::{self, Disposed, Replace};
@@ -8,7 +9,7 @@ use crate::bus::Inbox;
 use crate::doorbell::{self, Disconnected};
 use call::Input;
 use crossbeam_channel::{Sender, TryRecvError};
-use model::{CampaignId, LeadId};
+use model::{CampaignId, LeadId, Utc};
 use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +30,9 @@ const RECORDS_LINGER: Duration = Duration::from_millis(250);
 /// Claims and fetches are refused while this much waits: the store is stalled, and dialling into a
 /// stalled store is not allowed. Records are always taken.
 pub const REQUESTS_MAX: usize = 16_384;
+
+/// Promised callbacks are looked for this often; reminders come minutes before they are due.
+const CALLBACK_POLL: Duration = Duration::from_secs(5);
 
 /// Waits between tries while the database fails: the first, and the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -120,7 +124,7 @@ impl StoreThread {
 
 impl Store {
     /// Starts the thread. Answers go to `inbox`.
-    pub fn start(self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
+    pub fn start(mut self, inbox: Inbox) -> Result<(StoreHandle, StoreThread), StoreError> {
         let (requests, receiver) = doorbell::channel(None);
         let counters = Arc::new(StoreCounters::default());
         let outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>> = Arc::default();
@@ -130,10 +134,11 @@ impl Store {
             counters: counters.clone(),
             outbox_grew: outbox_grew.clone(),
         };
-        let held = Held {
-            do_not_call: self.do_not_call.iter().copied().collect(),
-            ..Held::default()
-        };
+        let held = self.runtime.block_on(Held::load(
+            &mut self.connection,
+            &self.config.dialer,
+            &self.do_not_call,
+        ))?;
         let mut worker = Worker {
             clock: self.clock,
             connection: self.connection,
@@ -144,6 +149,7 @@ impl Store {
             _lock: self.lock,
             spool: VecDeque::new(),
             starved: Vec::new(),
+            callbacks_at: Utc::from_micros(i64::MIN),
         };
         let runtime = self.runtime;
         let name = self.config.path.display().to_string();
@@ -165,6 +171,7 @@ fn is_record(request: &StoreRequest) -> bool {
         | StoreRequest::Claim { .. } => false,
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::SaveLearned { .. }
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
@@ -173,6 +180,9 @@ fn is_record(request: &StoreRequest) -> bool {
         | StoreRequest::SaveAgent { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
+        | StoreRequest::SetCallback { .. }
+        | StoreRequest::CancelCallback { .. }
+        | StoreRequest::ListCallbacks { .. }
         | StoreRequest::Sync(_) => true,
     }
 }
@@ -180,7 +190,9 @@ fn is_record(request: &StoreRequest) -> bool {
 /// Whether nobody waits for a request to be durable.
 fn may_linger(request: &StoreRequest) -> bool {
     match request {
-        StoreRequest::SaveCdr(_) | StoreRequest::SaveAgent { .. } => true,
+        StoreRequest::SaveCdr(_)
+        | StoreRequest::SaveAgent { .. }
+        | StoreRequest::SaveLearned { .. } => true,
         StoreRequest::FetchLeads { .. }
         | StoreRequest::AddLead { .. }
         | StoreRequest::Claim { .. }
@@ -192,6 +204,9 @@ fn may_linger(request: &StoreRequest) -> bool {
         | StoreRequest::BootFolded { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
+        | StoreRequest::SetCallback { .. }
+        | StoreRequest::CancelCallback { .. }
+        | StoreRequest::ListCallbacks { .. }
         | StoreRequest::Sync(_) => false,
     }
 }
@@ -220,6 +235,7 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         }),
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
+        | StoreRequest::SaveLearned { .. }
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
@@ -228,6 +244,9 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         | StoreRequest::SaveAgent { .. }
         | StoreRequest::Enqueue(_)
         | StoreRequest::Unclaim { .. }
+        | StoreRequest::SetCallback { .. }
+        | StoreRequest::CancelCallback { .. }
+        | StoreRequest::ListCallbacks { .. }
         | StoreRequest::Sync(_) => None,
     }
 }
@@ -245,6 +264,8 @@ struct Worker {
     spool: VecDeque<StoreRequest>,
     /// Campaigns whose fetch failed: told that leads may be ready once the database is back.
     starved: Vec<CampaignId>,
+    /// When callbacks are looked for again.
+    callbacks_at: Utc,
 }
 
 /// What a committed group leads to.
@@ -256,8 +277,33 @@ struct Done {
     /// Leads of refused claims: no longer handed out.
     dropped: Vec<LeadId>,
     outbox_grew: bool,
+    promises: Vec<(Sender<Promised>, Promised)>,
+    listed: Vec<(Sender<Listed>, Vec<Promise>)>,
     claims: u64,
     refused: u64,
+}
+
+/// All callbacks, or why there is no saying.
+type Listed = Result<Vec<Promise>, CallbackError>;
+
+/// What came of a wish about a callback.
+type Promised = Result<Promise, CallbackError>;
+
+impl Done {
+    /// A lead whose callback has changed is forgotten by the dialer, and handed over again in its time.
+    fn withdraw(&mut self, held: &Held, lead: LeadId, changed: bool) {
+        if changed && held.handed_out.contains_key(&lead) {
+            self.answers.push(Input::LeadWithdrawn { lead });
+            self.dropped.push(lead);
+        }
+    }
+}
+
+/// Answers somebody who waits, or has lost patience.
+fn tell<T>(answer: &Sender<T>, is: T) {
+    if answer.send(is).is_err() {
+        tracing::debug!("whoever asked about a callback has lost patience");
+    }
 }
 
 impl Worker {
@@ -269,7 +315,7 @@ impl Worker {
         let mut pause = RETRY_FIRST;
         loop {
             let first = match self.spool.is_empty() && self.starved.is_empty() {
-                true => receiver.recv().map(Some),
+                true => receiver.recv_until(Instant::now() + CALLBACK_POLL),
                 false => receiver.recv_until(Instant::now() + pause),
             };
             let gone = matches!(first, Err(Disconnected));
@@ -291,10 +337,15 @@ impl Worker {
                     Err(TryRecvError::Empty) => receiver.gather_until(until),
                 }
             }
+            if group.is_empty() && self.starved.is_empty() {
+                runtime.block_on(self.hand_over_callbacks());
+                continue;
+            }
             match runtime.block_on(self.commit(&group)) {
                 Ok(done) => {
                     pause = RETRY_FIRST;
                     self.answer(done);
+                    runtime.block_on(self.hand_over_callbacks());
                 }
                 Err(error) => {
                     self.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -314,6 +365,23 @@ impl Worker {
         }
     }
 
+    /// Callbacks that are due before long go to the dialer, every few seconds.
+    async fn hand_over_callbacks(&mut self) {
+        let now = (self.clock)().utc;
+        let next = self.callbacks_at.as_micros();
+        if now.as_micros() < next {
+            return;
+        }
+        let poll_us = i64::try_from(CALLBACK_POLL.as_micros()).unwrap_or(i64::MAX);
+        self.callbacks_at = now.plus_micros(poll_us);
+        match callbacks::due(&mut self.connection, &mut self.held, now).await {
+            Ok(inputs) => inputs.into_iter().for_each(|input| {
+                self.inbox.send(input);
+            }),
+            Err(error) => tracing::warn!(%error, "callbacks could not be read; tried again soon"),
+        }
+    }
+
     /// One transaction. Whatever it changed in memory is taken back where it fails.
     async fn commit(&mut self, group: &[StoreRequest]) -> Result<Done, sqlx::Error> {
         let began = (self.clock)();
@@ -322,6 +390,7 @@ impl Worker {
             .await?;
         let mut done = Done::default();
         let result = async {
+            self.held.begin(&mut self.connection).await?;
             // Every statement is two thread switches: rows of one kind go in one.
             let (mut calls, mut agents) = (Vec::new(), BTreeMap::new());
             for request in group {
@@ -350,6 +419,7 @@ impl Worker {
             if let Err(rollback) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
                 tracing::debug!(%rollback, "there was nothing to roll back");
             }
+            self.held.is_doubtful = true;
             return Err(error);
         }
         let took = (self.clock)().mono.since(began.mono);
@@ -370,9 +440,9 @@ impl Worker {
                 lists,
                 count,
             } => {
-                leads::promote(connection, now).await?;
+                leads::promote(connection, &mut self.held, now).await?;
                 let found =
-                    leads::fetch(connection, &mut self.held, *campaign, lists, *count).await?;
+                    leads::fetch(connection, &mut self.held, *campaign, lists, *count, now).await?;
                 done.handed_out
                     .extend(found.leads.iter().map(|lead| lead.id));
                 let (leads, exhausted) = (found.leads, found.exhausted);
@@ -445,10 +515,14 @@ impl Worker {
                 )
                 .await?;
             }
+            StoreRequest::SaveLearned { campaign, state } => {
+                records::save_learned(connection, *campaign, state, now).await?;
+            }
             StoreRequest::ReturnLeads { leads, .. } => {
                 for lead in leads {
                     self.held.handed_out.remove(lead);
                 }
+                self.held.returns += 1;
             }
             StoreRequest::StoreDisposition {
                 call,
@@ -487,7 +561,26 @@ impl Worker {
                 done.outbox_grew = true;
             }
             StoreRequest::Unclaim { attempt, lead } => {
-                leads::unclaim(connection, *attempt, *lead).await?;
+                leads::unclaim(connection, &mut self.held, *attempt, *lead).await?;
+            }
+            StoreRequest::SetCallback {
+                lead,
+                at,
+                agent,
+                answer,
+            } => {
+                let set = callbacks::set(connection, &mut self.held, *lead, *at, *agent).await?;
+                done.withdraw(&self.held, *lead, set.is_ok());
+                done.promises.push((answer.clone(), set));
+            }
+            StoreRequest::CancelCallback { lead, answer } => {
+                let cancelled = callbacks::cancel(connection, *lead).await?;
+                done.withdraw(&self.held, *lead, cancelled.is_ok());
+                done.promises.push((answer.clone(), cancelled));
+            }
+            StoreRequest::ListCallbacks { answer } => {
+                let all = callbacks::all(connection).await?;
+                done.listed.push((answer.clone(), all));
             }
             StoreRequest::Sync(done_sender) => done.synced.push(done_sender.clone()),
         }
@@ -503,9 +596,16 @@ impl Worker {
             .fetch_add(done.refused, Ordering::Relaxed);
         for lead in &done.dropped {
             self.held.handed_out.remove(lead);
+            self.held.returns += 1;
         }
         for answer in done.answers {
             self.inbox.send(answer);
+        }
+        for (answer, promised) in done.promises {
+            tell(&answer, promised);
+        }
+        for (answer, listed) in done.listed {
+            tell(&answer, Ok(listed));
         }
         for campaign in self.starved.drain(..) {
             self.inbox.send(Input::LeadsMayBeReady { campaign });
@@ -546,6 +646,7 @@ impl Worker {
                 StoreRequest::AddLead { .. } => {}
                 StoreRequest::Resolve { .. }
                 | StoreRequest::ReturnLeads { .. }
+                | StoreRequest::SaveLearned { .. }
                 | StoreRequest::StoreDisposition { .. }
                 | StoreRequest::StoreDoNotCall { .. }
                 | StoreRequest::SaveCdr(_)
@@ -555,6 +656,14 @@ impl Worker {
                 | StoreRequest::Enqueue(_)
                 | StoreRequest::Unclaim { .. }
                 | StoreRequest::Sync(_) => self.spool.push_back(request),
+                // Somebody waits for these, and may ask again.
+                StoreRequest::SetCallback { answer, .. }
+                | StoreRequest::CancelCallback { answer, .. } => {
+                    tell(&answer, Err(CallbackError::StoreFailed));
+                }
+                StoreRequest::ListCallbacks { answer } => {
+                    tell(&answer, Err(CallbackError::StoreFailed));
+                }
             }
         }
     }

@@ -12,7 +12,6 @@ pub mod wire;
 use model::event::Fact;
 use model::ledger::Ledger;
 use model::{AgentId, AgentState, Event};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -303,12 +302,7 @@ prompt = [{ silence_ms = 100 }]
 "#;
 
 fn import(folder: &Path, list: &str, csv: &str) {
-    let options = tandem::store::ImportOptions {
-        list: list.parse().expect("a name"),
-        mapping: BTreeMap::new(),
-        default_country: None,
-        dry_run: false,
-    };
+    let options = tandem::store::ImportOptions::of(list.parse().expect("a name"));
     let store = tandem::store::StoreConfig::at(folder.join("data/tandem.db"));
     let report = tandem::store::import_csv(
         &store,

@@ -111,12 +111,7 @@ impl House {
             let (exchange, line, digit) = (200 + n / 1_000, n % 1_000, last_digit(n));
             csv.push_str(&format!("+1201{exchange}{line:03}{digit}\n"));
         });
-        let options = ImportOptions {
-            list: "spring".parse().expect("a name"),
-            mapping: Default::default(),
-            default_country: None,
-            dry_run: false,
-        };
+        let options = ImportOptions::of("spring".parse().expect("a name"));
         let now = tandem::clock::Clock::new().now().utc;
         let report = import_csv(
             &StoreConfig::at(self.database()),

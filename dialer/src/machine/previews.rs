@@ -5,7 +5,7 @@ use super::{Dialer, GATHER_INTERVAL, Out, new_attempt};
 use crate::campaign::Stage;
 use crate::command::Command;
 use model::lead::LeadNext;
-use model::{AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Now};
+use model::{AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Lead, LeadId, Now};
 use std::time::Duration;
 
 impl Dialer {
@@ -24,26 +24,38 @@ impl Dialer {
             let Some(lead) = self.next_lead(now, id, out) else {
                 return;
             };
-            let attempt_id = AttemptId(self.mint.next());
-            let mut attempt = new_attempt(id, lead, Some(agent));
-            let wait_s = self.campaigns[&id].config.preview_timeout_s;
-            let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
-            attempt.stage = Stage::Preview { until };
-            out.command(Command::OfferPreview {
-                agent,
-                attempt: attempt_id,
-                campaign: id,
-                lead: Box::new(attempt.lead.clone()),
-                by_hand: false,
-            });
-            self.agents
-                .get_mut(&agent)
-                .expect("chosen among the agents")
-                .preview = Some(attempt_id);
-            self.attempts.insert(attempt_id, attempt);
-            self.previews_until
-                .extend(until.map(|until| (until, attempt_id)));
+            self.offer_preview(now, id, agent, lead, out);
         }
+    }
+
+    /// Shows one lead to one available agent.
+    pub(super) fn offer_preview(
+        &mut self,
+        now: Now,
+        id: CampaignId,
+        agent: AgentId,
+        lead: Lead,
+        out: &mut Out,
+    ) {
+        let attempt_id = AttemptId(self.mint.next());
+        let mut attempt = new_attempt(id, lead, Some(agent));
+        let wait_s = self.campaigns[&id].config.preview_timeout_s;
+        let until = (wait_s > 0).then(|| now.mono + Duration::from_secs(wait_s.into()));
+        attempt.stage = Stage::Preview { until };
+        out.command(Command::OfferPreview {
+            agent,
+            attempt: attempt_id,
+            campaign: id,
+            lead: Box::new(attempt.lead.clone()),
+            by_hand: false,
+        });
+        self.agents
+            .get_mut(&agent)
+            .expect("chosen among the agents")
+            .preview = Some(attempt_id);
+        self.attempts.insert(attempt_id, attempt);
+        self.previews_until
+            .extend(until.map(|until| (until, attempt_id)));
     }
 
     pub(super) fn preview_answered(
@@ -88,8 +100,12 @@ impl Dialer {
                 .expect("looked up above")
                 .decide_by(now.mono + GATHER_INTERVAL);
         }
-        match self.trunk_with_room(now, campaign_id).filter(|_| !stopped) {
-            Some(trunk) => self.claim(now, id, attempt, trunk, out),
+        let line = match stopped {
+            true => None,
+            false => self.line_for(now, campaign_id, attempt.number),
+        };
+        match line {
+            Some(line) => self.claim(now, id, attempt, line, out),
             None => {
                 // The agent is told by the attempt's end; the lead comes again.
                 self.forget_place(&attempt);
@@ -139,5 +155,30 @@ impl Dialer {
         self.forget_place(&attempt);
         self.held.remove(&attempt.lead.id);
         out.command(Command::Cancel { attempt: id });
+    }
+
+    /// A lead that is not to be called: it leaves the hopper, the callbacks and the screens.
+    pub(super) fn withdraw(&mut self, lead: LeadId, out: &mut Out) {
+        for campaign in self.campaigns.values_mut() {
+            let before = campaign.callbacks.len();
+            campaign
+                .callbacks
+                .retain(|pending| pending.is.lead.id != lead);
+            if campaign.hopper.withdraw(lead) || campaign.callbacks.len() < before {
+                self.held.remove(&lead);
+            }
+        }
+        let looked_at: Vec<AttemptId> = self
+            .attempts
+            .iter_mut()
+            .filter(|(_, attempt)| attempt.lead.id == lead)
+            .filter_map(|(id, attempt)| {
+                attempt.withdrawn = true;
+                matches!(attempt.stage, Stage::Preview { .. }).then_some(*id)
+            })
+            .collect();
+        for id in looked_at {
+            self.drop_preview(id, out);
+        }
     }
 }

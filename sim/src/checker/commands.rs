@@ -150,6 +150,7 @@ impl Checker {
             | Command::FetchLeads { .. }
             | Command::AddLead { .. }
             | Command::ReturnLeads { .. }
+            | Command::SaveLearned { .. }
             | Command::StoreDisposition { .. } => {}
             Command::Claim { attempt, .. } => {
                 if self.resolved.contains(attempt) {

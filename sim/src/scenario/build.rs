@@ -113,6 +113,7 @@ impl Scenario {
                     },
                 )]),
                 rules: BTreeMap::new(),
+                ..dialer::Config::default()
             },
             flows: Vec::new(),
             routes: vec![call::config::Route {

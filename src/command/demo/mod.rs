@@ -306,12 +306,7 @@ fn import_leads(configuration: &Configuration, agents: u32, seconds: u64) -> any
         csv.push('\n');
     }
     let list: ListId = CAMPAIGN.parse().expect("a valid name");
-    let options = ImportOptions {
-        list,
-        mapping: Default::default(),
-        default_country: None,
-        dry_run: false,
-    };
+    let options = ImportOptions::of(list);
     let now = crate::clock::Clock::new().now().utc;
     let report = import_csv(
         &StoreConfig::at(folder.join("tandem.db")),
