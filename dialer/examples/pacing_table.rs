@@ -73,11 +73,7 @@ fn main() {
                 .fold(0.0, f64::max);
             println!(
                 "| {agents} | {share:.1} | {utilisation:.2} | {floor:.1} | {} | {:.2} | {legal} of {} | {:.1} | {:.1} |",
-                if (utilisation * 100.0).round() >= (floor * 100.0).round() {
-                    "✓"
-                } else {
-                    "✗"
-                },
+                if utilisation >= floor { "✓" } else { "✗" },
                 100.0 * abandoned as f64 / live as f64,
                 runs.len(),
                 worst * 100.0,
