@@ -32,7 +32,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(500);
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
 /// Events and inputs are handed on together, at most so late: waking the bus and the journal for each
 /// costs more than deciding. Screen pops are errands and leave at once.
-const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// Or when so many events wait.
 const PUBLISH_EVENTS: usize = 512;
 

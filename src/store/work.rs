@@ -23,9 +23,9 @@ use tokio::sync::Notify;
 /// few enough that the first of them does not wait noticeably for the last.
 pub const GROUP_MAX: usize = 1_024;
 
-/// Records alone wait this long for more of them, so that a busy engine pays for four transactions a
+/// Records alone wait this long for more of them, so that a busy engine pays for two transactions a
 /// second and not for one per event. A claim, a fetch or a `Sync` is never kept waiting.
-const RECORDS_LINGER: Duration = Duration::from_millis(250);
+const RECORDS_LINGER: Duration = Duration::from_millis(500);
 
 /// Claims and fetches are refused while this much waits: the store is stalled, and dialling into a
 /// stalled store is not allowed. Records are always taken.

@@ -199,7 +199,8 @@ impl Scenario {
             answer_delay_s: self.answer_delay_s.clone(),
             quick_fail_share: self.quick_fail_share,
             no_answer: self.no_answer,
-            rings_after_s: None,
+            // At once: how long a call has rung is known, as in the worlds of docs/pacing.md.
+            rings_after_s: Some(0.0),
             machine_share: self.machine_share,
             false_positive_share: self.false_positive_share,
             false_negative_share: self.false_negative_share,
