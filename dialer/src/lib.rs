@@ -21,7 +21,6 @@
 #![forbid(unsafe_code)]
 
 pub mod abandon;
-pub mod abandon_rate;
 pub mod caller_id;
 pub mod calling_window;
 mod campaign;

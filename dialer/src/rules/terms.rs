@@ -211,7 +211,7 @@ pub enum AbandonFormula {
     /// Abandoned ÷ answered by a live person.
     #[default]
     LiveAnswers,
-    /// Ofcom's, with the detector's estimated mistakes: [`crate::abandon_rate::ofcom`].
+    /// Ofcom's, with the detector's estimated mistakes; recounted by the audit, not yet kept by the budget.
     Ofcom,
 }
 
