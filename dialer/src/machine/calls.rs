@@ -9,7 +9,7 @@ use crate::law_facts::LawFacts;
 use crate::retry;
 use model::event::Verdict;
 use model::lead::LeadNext;
-use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now};
+use model::{AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now};
 use std::time::Duration;
 
 impl Dialer {
@@ -103,20 +103,11 @@ impl Dialer {
         true
     }
 
-    pub(super) fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
+    pub(super) fn connected(&mut self, now: Now, id: AttemptId, out: &mut Out) {
         if !self.person_for_sure(now, id, out) {
             return;
         }
-        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
-        let campaign = attempt.campaign;
-        let line = attempt.trunk.take();
-        let old = match self.agents.get_mut(&agent) {
-            Some(agent) => std::mem::replace(&mut agent.line, line),
-            None => line,
-        };
-        if let Some(old) = old {
-            self.release_line(old);
-        }
+        let campaign = self.attempts[&id].campaign;
         self.count(now, campaign, false);
         self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
     }
@@ -230,8 +221,8 @@ impl Dialer {
         }
         campaign.in_flow -= u32::from(attempt.in_flow);
         campaign.asks.over(attempt.dial_number);
-        if let Some(trunk) = attempt.trunk {
-            self.release_line(trunk);
+        if attempt.stage == Stage::Claiming {
+            self.give_line_back(attempt);
         }
         if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
             agent.preview = None;
