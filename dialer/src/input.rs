@@ -19,6 +19,9 @@ pub struct PastAnswers {
     pub answers: u64,
     /// The abandoned ones.
     pub abandons: u64,
+    /// Those who heard a flow and asked for nobody.
+    #[serde(default)]
+    pub messaged: u64,
 }
 
 /// One dial of the days before, for the caps and locks.

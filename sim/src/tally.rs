@@ -155,6 +155,7 @@ impl Tally {
                 at: Utc::from_micros(hour * HOUR_US),
                 answers: *answers,
                 abandons: *abandons,
+                messaged: 0,
             })
     }
 

@@ -37,7 +37,9 @@ pub(super) async fn load(
     let rows = sqlx::query(
         "SELECT a.campaign, a.ended_at / ? AS hour, COUNT(*), \
          SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL \
-         AND (json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0))) \
+         AND (json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0))), \
+         SUM(a.outcome = 'messaged' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL \
+         AND json_extract(c.record, '$.flow') IS NOT NULL AND COALESCE(json_array_length(c.record, '$.visits'), 0) = 0)) \
          FROM attempts a LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
          WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'messaged', 'abandoned') \
          OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL)) \
@@ -55,6 +57,7 @@ pub(super) async fn load(
                 at: Utc::from_micros(row.get::<i64, _>(1) * HOUR_US),
                 answers: row.get::<i64, _>(2).cast_unsigned(),
                 abandons: row.get::<i64, _>(3).cast_unsigned(),
+                messaged: row.get::<i64, _>(4).cast_unsigned(),
             })
         })
         .collect();

@@ -169,6 +169,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
                 at: Utc::from_micros(at_us(*hour)),
                 answers: *answers,
                 abandons: *abandons,
+                messaged: 0,
             }),
     );
     carried.day += 1;

@@ -101,6 +101,7 @@ impl Log {
                     .collect(),
                 agent_reserved: lead.reserved,
                 prerecorded: lead.prerecorded,
+                ..DialBasis::default()
             })),
         });
         attempt
