@@ -5,7 +5,8 @@
 //! It counts in buckets of a minute or an hour. The bucket in which a period begins is reckoned at its
 //! worst: its abandonments are inside, its other answers are not.
 
-use crate::rules::{AbandonFormula, Period, Rule, RuleSet};
+use crate::config::Config;
+use crate::rules::{self, AbandonFormula, Period, Rule, RuleSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use model::Utc;
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 const MINUTE_US: i64 = 60_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
 /// Periods up to this are counted by the minute: an hour of a day would be too much to give away.
-const FINE_HOURS: i64 = 48;
+pub const FINE_HOURS: i64 = 48;
 /// The longest month with the bucket it begins in, and an hour for the end of summer time.
 const MONTH_HOURS: i64 = 31 * 24 + 2;
 /// A shift is looked for within so many hours: the one under way and the 24 before it.
@@ -108,14 +109,11 @@ impl Ring {
         is_new
     }
 
-    /// Adds to a bucket: the one under way, or one of the hour under way that was loaded.
-    fn add(&mut self, number: i64, more: Counts) {
-        let later = self.buckets.iter().rev();
-        let later = later.take_while(|bucket| bucket.0 > number).count();
-        let place = self.buckets.len() - later;
-        match place.checked_sub(1).map(|last| &mut self.buckets[last]) {
-            Some(bucket) if bucket.0 == number => bucket.1 += more,
-            Some(_) | None => self.buckets.insert(place, (number, more)),
+    /// Adds to the bucket under way.
+    fn add(&mut self, more: Counts) {
+        match self.buckets.back_mut() {
+            Some(newest) if newest.0 == self.number => newest.1 += more,
+            Some(_) | None => self.buckets.push_back((self.number, more)),
         }
     }
 }
@@ -225,8 +223,8 @@ impl Window {
         }
     }
 
-    fn add(&mut self, number: i64, more: Counts, ring: &Ring) {
-        match self.lies(number, ring) {
+    fn add(&mut self, more: Counts, ring: &Ring) {
+        match self.lies(ring.number, ring) {
             Lies::Within => self.within += more,
             Lies::OnTheEdge => self.edge += more,
             Lies::Before => {}
@@ -312,6 +310,33 @@ fn windows(rule: &Rule, limit_pct: f64) -> Vec<Window> {
     windows
 }
 
+/// All windows of these sets; over the campaign's own limit alone where no set has one.
+fn windows_of(sets: &[RuleSet]) -> Vec<Window> {
+    let rules = sets.iter().flat_map(|set| &set.rules);
+    let mut kept: Vec<Window> = rules
+        .filter_map(|rule| Some(windows(rule, rule.abandon_limit_pct?)))
+        .flatten()
+        .collect();
+    if kept.is_empty() {
+        kept = windows(&Rule::default(), 100.0);
+    }
+    kept
+}
+
+/// Hours that the budgets of all campaigns look back.
+pub fn hours_of(config: &Config) -> i64 {
+    config
+        .campaigns
+        .values()
+        .map(|campaign| hours(&rules::resolve(&campaign.rules, &config.rules)))
+        .fold(hours(&[]), i64::max)
+}
+
+/// Hours that a budget bound by these sets looks back.
+fn hours(sets: &[RuleSet]) -> i64 {
+    windows_of(sets).iter().map(Window::hours).fold(0, i64::max)
+}
+
 /// Live answers and abandonments of one campaign.
 #[derive(Clone, Debug)]
 pub struct AbandonBudget {
@@ -332,24 +357,15 @@ impl AbandonBudget {
     /// Bound by every set of these, and by `limit_pct`, in per cent, which the campaign names itself:
     /// no window has a higher one. Where no set has a limit, that one holds over 30 days.
     pub fn new(sets: &[RuleSet], limit_pct: f64, mistakes: Mistakes) -> AbandonBudget {
-        let rules = sets.iter().flat_map(|set| &set.rules);
-        let mut kept: Vec<Window> = rules
-            .filter_map(|rule| Some(windows(rule, rule.abandon_limit_pct?)))
-            .flatten()
-            .collect();
-        if kept.is_empty() {
-            kept = windows(&Rule::default(), 100.0);
-        }
-        let hours = kept.iter().map(Window::hours).max();
         let is_estimated = mistakes.false_positive_pct > 0.0;
         AbandonBudget {
             limit: limit_pct / 100.0,
             unseen: mistakes.false_positive_pct / (100.0 - mistakes.false_positive_pct),
             let_through: if is_estimated { LET_THROUGH } else { 0.0 },
             machines: mistakes.abandoned_machines_pct / 100.0,
-            windows: kept,
+            windows: windows_of(sets),
             minutes: Ring::new(MINUTE_US, FINE_HOURS * 60),
-            hours: Ring::new(HOUR_US, hours.unwrap_or(0)),
+            hours: Ring::new(HOUR_US, hours(sets)),
         }
     }
 
@@ -367,7 +383,7 @@ impl AbandonBudget {
             messaged: 0,
         };
         self.roll(at);
-        self.add(None, one);
+        self.add(one);
     }
 
     /// A live person heard a flow and asked for nobody: an answer, though none that was passed to an
@@ -379,27 +395,20 @@ impl AbandonBudget {
             messaged: 1,
         };
         self.roll(at);
-        self.add(None, one);
+        self.add(one);
     }
 
-    /// Live answers of the hour of `at`, oldest hour first: what was counted before a restart. When in
-    /// the hour is not known: the abandoned are taken to its end, from which they leave last.
+    /// Live answers of the minute of `at`, or of its hour where that was more than two days ago; oldest
+    /// first: what was counted before a restart.
     pub fn load(&mut self, at: Utc, answers: u64, abandons: u64, messaged: u64) {
-        let begin = at.as_micros().div_euclid(HOUR_US) * HOUR_US;
         let abandons = abandons.min(answers);
-        let answered = Counts {
-            answers: answers - abandons,
-            abandons: 0,
+        let past = Counts {
+            answers,
+            abandons,
             messaged: messaged.min(answers - abandons),
         };
-        let abandoned = Counts {
-            answers: abandons,
-            abandons,
-            messaged: 0,
-        };
-        self.roll(Utc::from_micros(begin));
-        self.add(Some(begin), answered);
-        self.add(Some(begin + HOUR_US - 1), abandoned);
+        self.roll(at);
+        self.add(past);
     }
 
     /// Time passed: old buckets leave.
@@ -416,20 +425,14 @@ impl AbandonBudget {
         }
     }
 
-    /// Adds to the buckets under way, or to those of an instant that is not before them.
-    fn add(&mut self, at_us: Option<i64>, more: Counts) {
-        let number = |ring: &Ring| {
-            at_us.map_or(ring.number, |at_us| {
-                at_us.div_euclid(ring.bucket_us).max(ring.number)
-            })
-        };
-        let (minute, hour) = (number(&self.minutes), number(&self.hours));
-        self.minutes.add(minute, more);
-        self.hours.add(hour, more);
+    /// Adds to the buckets under way.
+    fn add(&mut self, more: Counts) {
+        self.minutes.add(more);
+        self.hours.add(more);
         for window in &mut self.windows {
             match window.is_fine() {
-                true => window.add(minute, more, &self.minutes),
-                false => window.add(hour, more, &self.hours),
+                true => window.add(more, &self.minutes),
+                false => window.add(more, &self.hours),
             }
         }
     }

@@ -8,12 +8,13 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Live answers of one campaign within one hour, as the store has them.
+/// Live answers of one campaign within one minute, as the store has them; within one hour where that
+/// was more than two days ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastAnswers {
     /// Whose.
     pub campaign: CampaignId,
-    /// An instant of that hour.
+    /// When it began.
     pub at: Utc,
     /// Live persons who answered, the abandoned ones among them.
     pub answers: u64,
