@@ -12,8 +12,64 @@ const FEW: f64 = 1.0;
 /// Of what the detector is assumed to have done a rounding error may be over.
 const CLOSE: f64 = 1e-6;
 
+/// What the answered calls of one campaign came to.
+#[derive(Debug, Default)]
+pub(super) struct Persons {
+    /// By the rule that limits the abandoned, as it was when they were dialled.
+    of_rule: Vec<(Rule, Vec<Answer>)>,
+}
+
+impl Persons {
+    /// One that counts under this rule.
+    pub(super) fn push(&mut self, rule: &Rule, answer: Answer) {
+        match self.of_rule.iter_mut().find(|(known, _)| known == rule) {
+            Some((_, answers)) => answers.push(answer),
+            None => self.of_rule.push((rule.clone(), vec![answer])),
+        }
+    }
+
+    /// The limits that were passed: where the worst stretch ends, and what is to be said of it.
+    pub(super) fn broken(self, last: Utc) -> Vec<(Rule, Utc, String)> {
+        let mut broken = Vec::new();
+        for (rule, answers) in self.of_rule {
+            let answers = Answers::new(answers);
+            let Some(limit) = rule.abandon_limit_pct else {
+                continue;
+            };
+            for period in periods(&rule) {
+                let Some((at, tally)) = answers.worst(&rule, period, limit, last) else {
+                    continue;
+                };
+                let about = format!(
+                    "{} in {} that end here, more than {limit} %",
+                    told(&tally, rule.abandon_formula),
+                    shown(period)
+                );
+                broken.push((rule.clone(), at, about));
+            }
+        }
+        broken
+    }
+}
+
+/// A rate in words.
+fn told(tally: &Tally, formula: AbandonFormula) -> String {
+    let (wrong, whole) = tally.shares(formula);
+    match formula {
+        AbandonFormula::LiveAnswers => format!("{wrong} of {whole} live answers were abandoned"),
+        AbandonFormula::Ofcom => format!(
+            "{} abandoned, {:.1} persons assumed to be taken for machines, {:.1} machines assumed among the \
+             abandoned: {:.2} % of {whole:.1}, they and the calls passed to agents together, were abandoned",
+            tally.abandoned,
+            tally.unseen,
+            tally.machines,
+            100.0 * wrong / whole
+        ),
+    }
+}
+
 /// A period in words.
-pub(super) fn shown(period: Period) -> String {
+fn shown(period: Period) -> String {
     match period {
         Period::Days(days) => format!("the {days} days"),
         Period::Hours(hours) => format!("the {hours} hours"),
@@ -22,7 +78,7 @@ pub(super) fn shown(period: Period) -> String {
 }
 
 /// The periods of a rule that limits abandoned calls.
-pub(super) fn periods(rule: &Rule) -> Vec<Period> {
+fn periods(rule: &Rule) -> Vec<Period> {
     match rule.abandon_over.is_empty() {
         true => vec![Period::Days(30)],
         false => rule.abandon_over.clone(),
@@ -53,14 +109,14 @@ pub(super) struct Answer {
 
 /// The answers of a stretch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Tally {
-    pub(super) answers: f64,
-    pub(super) abandoned: f64,
+struct Tally {
+    answers: f64,
+    abandoned: f64,
     talks: f64,
     /// Persons taken for machines, as was assumed.
-    pub(super) unseen: f64,
+    unseen: f64,
     /// Machines among the abandoned, as was assumed.
-    pub(super) machines: f64,
+    machines: f64,
 }
 
 impl Tally {
@@ -88,7 +144,7 @@ impl Tally {
     }
 
     /// What a formula divides, and by what.
-    pub(super) fn shares(self, formula: AbandonFormula) -> (f64, f64) {
+    fn shares(self, formula: AbandonFormula) -> (f64, f64) {
         match formula {
             AbandonFormula::LiveAnswers => (self.abandoned, self.answers),
             AbandonFormula::Ofcom => {
@@ -99,7 +155,7 @@ impl Tally {
     }
 
     /// Whether a limit of the rule is passed.
-    pub(super) fn breaks(self, rule: &Rule, period: Period, limit_pct: f64) -> bool {
+    fn breaks(self, rule: &Rule, period: Period, limit_pct: f64) -> bool {
         let (wrong, whole) = self.shares(rule.abandon_formula);
         let spared = match period {
             Period::Hours(_) if self.abandoned <= FEW => self.abandoned,
@@ -111,13 +167,13 @@ impl Tally {
 
 /// All answers of a campaign, oldest first, with their sums.
 #[derive(Debug)]
-pub(super) struct Answers {
+struct Answers {
     at_us: Vec<i64>,
     sums: Vec<Tally>,
 }
 
 impl Answers {
-    pub(super) fn new(mut answers: Vec<Answer>) -> Answers {
+    fn new(mut answers: Vec<Answer>) -> Answers {
         answers.sort_by_key(|answer| answer.at);
         let mut sums = vec![Tally::default()];
         for answer in &answers {
@@ -128,7 +184,7 @@ impl Answers {
     }
 
     /// From `from`, included, to `to`, excluded, in µs since 1970.
-    pub(super) fn between(&self, from: i64, to: i64) -> Tally {
+    fn between(&self, from: i64, to: i64) -> Tally {
         let begin = self.at_us.partition_point(|at| *at < from);
         let end = self.at_us.partition_point(|at| *at < to).max(begin);
         self.sums[end].minus(self.sums[begin])
@@ -136,7 +192,7 @@ impl Answers {
 
     /// The stretch in which a limit of the rule is passed by most, and where it ends. Stretches that the
     /// log holds wholly; all of it where it is shorter.
-    pub(super) fn worst(
+    fn worst(
         &self,
         rule: &Rule,
         period: Period,
@@ -155,6 +211,18 @@ impl Answers {
                 };
                 rate(one).total_cmp(&rate(other))
             })
+    }
+
+    /// The answers of the stretch that ends with this instant.
+    #[cfg(test)]
+    fn ends(&self, rule: &Rule, period: Period, now: Utc) -> Tally {
+        let to = now.as_micros() + 1;
+        let from = match period {
+            Period::Days(days) => to - i64::from(days) * DAY_US,
+            Period::Hours(hours) => to - i64::from(hours) * HOUR_US,
+            Period::CalendarMonth => months(&zone(rule), to - 1, to)[0].0,
+        };
+        self.between(from, to)
     }
 
     fn stretches(
@@ -217,3 +285,7 @@ fn months(zone: &TimeZone, begin_us: i64, end_us: i64) -> Vec<(i64, i64)> {
         month = next;
     }
 }
+
+#[cfg(test)]
+#[path = "rate_tests.rs"]
+mod tests;

@@ -3,8 +3,8 @@
 //! shares no check with the dialer: what the dialer got wrong is to be seen here.
 
 use super::place::{Atlas, closed};
-use super::rates::{Answer, Answers, Fate, Tally, periods, shown};
-use dialer::rules::{AbandonFormula, Calls, Cap, Column, Lock, Rule, RuleSet, Scope};
+use super::rates::{Answer, Fate, Persons};
+use dialer::rules::{Calls, Cap, Column, Lock, Rule, RuleSet, Scope};
 use model::event::{DialBasis, DoNotCallKind, FlowEnd, Party};
 use model::{
     AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Event, Fact, LeadId, LegId, ListId, Mono,
@@ -56,13 +56,6 @@ impl Attempt {
     fn waits_since(&self) -> Option<Mono> {
         self.asked.or(self.answered)
     }
-}
-
-/// What the answered calls of one campaign came to.
-#[derive(Debug, Default)]
-struct Persons {
-    rules: BTreeSet<String>,
-    answers: Vec<Answer>,
 }
 
 #[derive(Debug)]
@@ -117,6 +110,11 @@ impl Recount {
             unchecked_dials: 0,
             breaches: Vec::new(),
         }
+    }
+
+    /// From now on the sets have these texts.
+    pub(super) fn bind(&mut self, sets: BTreeMap<String, RuleSet>) {
+        self.sets = sets;
     }
 
     /// Takes the next event.
@@ -328,8 +326,6 @@ impl Recount {
             None => self.unchecked_dials += 1,
             Some(basis) => {
                 let rules = self.rules(basis.rules.iter());
-                let persons = self.campaigns.entry(attempt.campaign).or_default();
-                persons.rules.extend(basis.rules.iter().cloned());
                 self.check_dial(&attempt, &basis, &rules, at);
                 self.remember(id, &attempt, &basis, at);
             }
@@ -600,11 +596,10 @@ impl Recount {
                 false_positive_pct: basis.map_or(0.0, |basis| basis.false_positive_pct),
                 abandoned_machines_pct: basis.map_or(0.0, |basis| basis.abandoned_machines_pct),
             };
-            self.campaigns
-                .entry(campaign)
-                .or_default()
-                .answers
-                .push(answer);
+            let persons = self.campaigns.entry(campaign).or_default();
+            for rule in rules.iter().filter(|rule| rule.abandon_limit_pct.is_some()) {
+                persons.push(rule, answer);
+            }
         }
         self.close_if_over(id);
     }
@@ -682,49 +677,18 @@ impl Recount {
         let Some(last) = self.last else {
             return;
         };
-        let campaigns = std::mem::take(&mut self.campaigns);
-        for (campaign, persons) in campaigns {
-            let answers = Answers::new(persons.answers);
-            for rule in self.rules(persons.rules.iter()) {
-                let Some(limit) = rule.abandon_limit_pct else {
-                    continue;
-                };
-                for period in periods(&rule) {
-                    let Some((at, tally)) = answers.worst(&rule, period, limit, last) else {
-                        continue;
-                    };
-                    let about = format!(
-                        "{} in {} that end here, more than {limit} %",
-                        told(&tally, rule.abandon_formula),
-                        shown(period)
-                    );
-                    self.say(Breach {
-                        rule: rule.id.clone(),
-                        campaign: Some(campaign),
-                        call: None,
-                        at,
-                        about,
-                        text: rule.text.clone(),
-                    });
-                }
+        for (campaign, persons) in std::mem::take(&mut self.campaigns) {
+            for (rule, at, about) in persons.broken(last) {
+                self.say(Breach {
+                    rule: rule.id,
+                    campaign: Some(campaign),
+                    call: None,
+                    at,
+                    about,
+                    text: rule.text,
+                });
             }
         }
-    }
-}
-
-/// A rate in words.
-fn told(tally: &Tally, formula: AbandonFormula) -> String {
-    let (wrong, whole) = tally.shares(formula);
-    match formula {
-        AbandonFormula::LiveAnswers => format!("{wrong} of {whole} live answers were abandoned"),
-        AbandonFormula::Ofcom => format!(
-            "{} abandoned, {:.1} persons assumed to be taken for machines and {:.1} machines assumed among \
-             the abandoned are {:.2} % of what was passed to agents and they together",
-            tally.abandoned,
-            tally.unseen,
-            tally.machines,
-            100.0 * wrong / whole
-        ),
     }
 }
 
@@ -782,4 +746,4 @@ fn is_consent(basis: &DialBasis, kinds: &[&str], at: Utc) -> Option<i64> {
 
 #[cfg(test)]
 #[path = "recount_tests.rs"]
-mod tests;
+pub(super) mod tests;
