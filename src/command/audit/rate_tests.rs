@@ -136,26 +136,26 @@ fn a_rule_that_changed_between_two_starts_binds_each_with_its_own_text() {
     for rule in &mut lax.get_mut("us").unwrap().rules {
         rule.abandon_limit_pct = rule.abandon_limit_pct.map(|_| 5.0);
     }
-    // The same day under a law that allows it: nothing of it is left for the stricter one.
-    let day = |first: &BTreeMap<String, RuleSet>, second: &BTreeMap<String, RuleSet>| {
+    // A hundred calls under one text of the law, then a hundred under another.
+    let day = |first: &BTreeMap<String, RuleSet>, second: &BTreeMap<String, RuleSet>, abandoned| {
         let mut log = Log::at("us", "2026-06-03T16:00:00Z");
-        log.recount.bind(first.clone());
-        (0..4).for_each(|_| {
-            log.abandon(NEW_YORK, &ANYONE, Some(SECOND_US));
-        });
-        (0..96).for_each(|_| {
-            log.talk(NEW_YORK, &ANYONE, SECOND_US);
-        });
-        log.recount.bind(second.clone());
-        log.seq = 0;
-        (0..100).for_each(|_| {
-            log.talk(NEW_YORK, &ANYONE, SECOND_US);
-        });
+        for (sets, abandoned) in [first, second].into_iter().zip(abandoned) {
+            log.recount.bind(sets.clone());
+            log.seq = 0;
+            (0..abandoned).for_each(|_| {
+                log.abandon(NEW_YORK, &ANYONE, Some(SECOND_US));
+            });
+            (abandoned..100).for_each(|_| {
+                log.talk(NEW_YORK, &ANYONE, SECOND_US);
+            });
+        }
         log.broken_at_the_end()
     };
     assert_eq!(log.broken_at_the_end(), ["US-1", "US-1"]);
-    assert_eq!(day(&lax, &strict), [""; 0]);
-    assert_eq!(day(&strict, &lax), ["US-1", "US-1"]);
+    assert_eq!(day(&lax, &strict, [4, 0]), [""; 0]);
+    assert_eq!(day(&lax, &strict, [4, 2]), ["US-1", "US-1"]);
+    assert_eq!(day(&strict, &lax, [0, 4]), [""; 0]);
+    assert_eq!(day(&strict, &lax, [2, 4]), ["US-1", "US-1"]);
 }
 
 #[test]
@@ -195,6 +195,12 @@ fn what_the_budget_has_left_the_audit_allows_as_well() {
             for _ in 0..rng.below(120) {
                 budget.count(now, false);
                 answers.push(answer(now, Fate::Talk));
+            }
+            if rng.chance(0.2) {
+                for _ in 0..rng.below(300) {
+                    budget.count_messaged(now);
+                    answers.push(answer(now, Fate::Messaged));
+                }
             }
             if rng.chance(0.1) {
                 budget.count(now, true);
