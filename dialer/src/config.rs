@@ -1,6 +1,7 @@
 //! What an operator says about campaigns: `config/campaigns/NAME.toml`, one [`CampaignConfig`] each.
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
+use crate::abandon::Mistakes;
 use crate::caller_id::PoolConfig;
 use crate::mix::{self, ListShare};
 use crate::rules::RuleSet;
@@ -100,6 +101,10 @@ pub struct CampaignConfig {
     /// abandoned too, and spend the same budget (UK-1). Counts where machines are detected, 0 to 5.
     #[serde(default = "detector_false_positive")]
     pub detector_false_positive_pct: f64,
+    /// Per cent of the abandoned calls that were machines taken for persons; Ofcom's formula takes
+    /// them off (UK-1). Counts where machines are detected, 0 to 10.
+    #[serde(default)]
+    pub abandoned_machines_pct: f64,
     /// Calls that ring or wait for an agent at once.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: u32,
@@ -188,6 +193,7 @@ impl CampaignConfig {
             rules: Vec::new(),
             detect_machines: false,
             detector_false_positive_pct: detector_false_positive(),
+            abandoned_machines_pct: 0.0,
             max_in_flight: max_in_flight(),
             calls_per_second: calls_per_second(),
             retry: BTreeMap::new(),
@@ -203,13 +209,13 @@ impl CampaignConfig {
         Duration::from_millis(self.ring_timeout_ms.into())
     }
 
-    /// Per cent of the live persons whom nobody counts: taken for machines.
-    pub(crate) fn false_positive_pct(&self) -> f64 {
-        if self.detect_machines {
-            self.detector_false_positive_pct
-        } else {
-            0.0
-        }
+    /// What is assumed about the detector, where there is one.
+    pub(crate) fn mistakes(&self) -> Mistakes {
+        let assumed = self.detect_machines.then_some(Mistakes {
+            false_positive_pct: self.detector_false_positive_pct,
+            abandoned_machines_pct: self.abandoned_machines_pct,
+        });
+        assumed.unwrap_or_default()
     }
 
     /// What its rule sets forbid about it, beyond the bounds that hold for every campaign: the key,
@@ -559,15 +565,19 @@ impl Config {
                     "use 3.0 or what your country allows",
                 );
             }
-            if !(0.0..=5.0).contains(&campaign.detector_false_positive_pct) {
-                say(
-                    at("detector_false_positive_pct"),
-                    format!(
-                        "{} is not between 0 and 5",
-                        campaign.detector_false_positive_pct
-                    ),
-                    "use what was measured, 0.3 where nothing was",
-                );
+            let (taken, machines) = ("detector_false_positive_pct", "abandoned_machines_pct");
+            for (key, pct, most, usual) in [
+                (taken, campaign.detector_false_positive_pct, 5.0, "0.3"),
+                (machines, campaign.abandoned_machines_pct, 10.0, "0"),
+            ] {
+                if !(0.0..=most).contains(&pct) {
+                    let remedy = format!("use what was measured, {usual} where nothing was");
+                    say(
+                        at(key),
+                        format!("{pct} is not between 0 and {most}"),
+                        &remedy,
+                    );
+                }
             }
             if !POWER_LEVELS.contains(&campaign.power_level) {
                 say(

@@ -8,17 +8,21 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Live answers of one campaign within one hour, as the store has them.
+/// Live answers of one campaign within one minute, as the store has them; within one hour where that
+/// was more than two days ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastAnswers {
     /// Whose.
     pub campaign: CampaignId,
-    /// An instant of that hour.
+    /// When it began.
     pub at: Utc,
     /// Live persons who answered, the abandoned ones among them.
     pub answers: u64,
     /// The abandoned ones.
     pub abandons: u64,
+    /// Those who heard a flow and asked for nobody.
+    #[serde(default)]
+    pub messaged: u64,
 }
 
 /// One dial of the days before, for the caps and locks.

@@ -263,7 +263,8 @@ impl Dialer {
                 for past in answers {
                     // A campaign that is no longer configured dials nobody.
                     if let Some(campaign) = self.campaigns.get_mut(&past.campaign) {
-                        campaign.budget.load(past.at, past.answers, past.abandons);
+                        let budget = &mut campaign.budget;
+                        budget.load(past.at, past.answers, past.abandons, past.messaged);
                     }
                 }
                 for past in dials {

@@ -393,6 +393,7 @@ fn a_supervisor_moves_the_limits_within_the_law_and_never_beyond() {
             at: floor.now.utc,
             answers: 100,
             abandons: 0,
+            messaged: 0,
         }],
         dials: Vec::new(),
     });

@@ -574,6 +574,7 @@ fn a_restart_does_not_forget_the_abandoned_calls_of_the_days_before() {
         at: utc(&format!("2026-07-{day:02}T13:00:00Z")),
         answers,
         abandons,
+        messaged: 0,
     };
     floor.tell(Input::HistoryLoaded {
         answers: vec![past(1, 500, 20), past(19, 500, 20)],

@@ -2,6 +2,7 @@
 //! ends in one place, once.
 
 use super::{Dialer, GATHER_INTERVAL, Out};
+use crate::abandon::AbandonBudget;
 use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
 use crate::config::OnMachine;
@@ -9,7 +10,7 @@ use crate::law_facts::LawFacts;
 use crate::retry;
 use model::event::Verdict;
 use model::lead::LeadNext;
-use model::{AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now};
+use model::{AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now, Utc};
 use std::time::Duration;
 
 impl Dialer {
@@ -108,7 +109,7 @@ impl Dialer {
             return;
         }
         let campaign = self.attempts[&id].campaign;
-        self.count(now, campaign, false);
+        self.count(now, campaign, |budget, at| budget.count(at, false));
         self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
     }
 
@@ -117,7 +118,7 @@ impl Dialer {
             return;
         }
         let campaign = self.attempts[&id].campaign;
-        self.count(now, campaign, true);
+        self.count(now, campaign, |budget, at| budget.count(at, true));
         self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
     }
 
@@ -152,18 +153,18 @@ impl Dialer {
             Stage::Answered { .. } => {
                 let campaign = attempt.campaign;
                 self.person_for_sure(now, id, out);
-                self.count(now, campaign, false);
+                self.count(now, campaign, AbandonBudget::count_messaged);
                 self.end(now, id, AttemptOutcome::Messaged, None, None, out);
             }
         }
     }
 
-    pub(super) fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
+    fn count(&mut self, now: Now, id: CampaignId, into: impl Fn(&mut AbandonBudget, Utc)) {
         let campaign = self
             .campaigns
             .get_mut(&id)
             .expect("attempts are of campaigns that exist");
-        campaign.budget.count(now.utc, abandoned);
+        into(&mut campaign.budget, now.utc);
         let (signed_in, advance) = (campaign.signed_in(), campaign.advance());
         campaign
             .governor
