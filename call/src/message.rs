@@ -123,6 +123,10 @@ fn tell(call: &Call, verdict: Verdict, agent: Option<AgentId>, floor: &mut Floor
         call: call.id,
         verdict,
         agent,
+        tone: None,
+        greeting_began_ms: None,
+        greeting_ended_ms: None,
+        evidence: None,
     });
 }
 

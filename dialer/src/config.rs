@@ -351,7 +351,7 @@ impl RetryRule {
             AttemptOutcome::Busy => (10 * 60, 8, false),
             AttemptOutcome::NoAnswer => (3 * 3_600, 8, true),
             AttemptOutcome::Failed => (30 * 60, 5, true),
-            AttemptOutcome::Machine => (24 * 3_600, 5, true),
+            AttemptOutcome::Machine | AttemptOutcome::Fax => (24 * 3_600, 5, true),
             AttemptOutcome::Abandoned => (72 * 3_600, 8, false),
             AttemptOutcome::Cancelled | AttemptOutcome::Blocked => (60, u16::MAX, false),
             AttemptOutcome::DisconnectedNumber => (60, u16::MAX, true),

@@ -288,6 +288,7 @@ impl World {
             }
             (
                 AttemptOutcome::Messaged
+                | AttemptOutcome::Fax
                 | AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed
