@@ -2,6 +2,7 @@
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
 use crate::caller_id::PoolConfig;
+use crate::detection::{classify_wait, detector_false_positive};
 use crate::mix::{self, ListShare};
 use crate::rules::RuleSet;
 use crate::trunk::{Block, TrunkLimits};
@@ -20,6 +21,8 @@ pub const IN_FLIGHT: RangeInclusive<u32> = 1..=20_000;
 pub const ABANDON_LIMIT_PCT_MAX: f64 = 5.0;
 /// Callbacks are known to the dialer so long before they are due; no reminder comes earlier.
 pub const CALLBACK_AHEAD_S: u32 = 3_600;
+
+pub use crate::detection::{MachineAfterConnect, OnMachine};
 
 /// Everything the dialer is built from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -100,6 +103,12 @@ pub struct CampaignConfig {
     /// abandoned too, and spend the same budget (UK-1). Counts where machines are detected, 0 to 5.
     #[serde(default = "detector_false_positive")]
     pub detector_false_positive_pct: f64,
+    /// Whoever still speaks so long after the answer, without a verdict, is treated as a person.
+    #[serde(default = "classify_wait")]
+    pub classify_wait_ms: u32,
+    /// What becomes of a call that turns out to be a machine's when an agent has it already.
+    #[serde(default)]
+    pub machine_after_connect: MachineAfterConnect,
     /// Calls that ring or wait for an agent at once.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: u32,
@@ -148,9 +157,6 @@ fn abandon_limit() -> f64 {
 fn connect_within() -> u32 {
     2_000
 }
-fn detector_false_positive() -> f64 {
-    0.3
-}
 fn max_in_flight() -> u32 {
     5_000
 }
@@ -188,6 +194,8 @@ impl CampaignConfig {
             rules: Vec::new(),
             detect_machines: false,
             detector_false_positive_pct: detector_false_positive(),
+            classify_wait_ms: classify_wait(),
+            machine_after_connect: MachineAfterConnect::default(),
             max_in_flight: max_in_flight(),
             calls_per_second: calls_per_second(),
             retry: BTreeMap::new(),
@@ -316,19 +324,6 @@ impl CampaignConfig {
             .copied()
             .unwrap_or_else(|| RetryRule::of(outcome))
     }
-}
-
-/// What becomes of a call that a machine answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnMachine {
-    /// It is hung up.
-    #[default]
-    HangUp,
-    /// A message is left after its beep.
-    LeaveMessage,
-    /// An agent takes it like a person's.
-    Agent,
 }
 
 /// Dialling again after an outcome.
@@ -559,15 +554,8 @@ impl Config {
                     "use 3.0 or what your country allows",
                 );
             }
-            if !(0.0..=5.0).contains(&campaign.detector_false_positive_pct) {
-                say(
-                    at("detector_false_positive_pct"),
-                    format!(
-                        "{} is not between 0 and 5",
-                        campaign.detector_false_positive_pct
-                    ),
-                    "use what was measured, 0.3 where nothing was",
-                );
+            for (field, message, remedy) in campaign.detection_problems() {
+                say(at(field), message, remedy);
             }
             if !POWER_LEVELS.contains(&campaign.power_level) {
                 say(
