@@ -1,6 +1,7 @@
 //! What the engine is told: facts seen on the wire, answers of the store, wishes of people.
 
 use model::event::{DoNotCallKind, Mode, Verdict};
+use model::heard::{Evidence, Tone};
 use model::{
     AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, ListId, LookupId,
     OfferId, PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId, Utc,
@@ -36,8 +37,19 @@ pub enum Input {
     DigitPressed { leg: LegId, digit: char },
     /// A play came to its end.
     PromptFinished { leg: LegId, play: PlayId },
-    /// Person or machine.
-    LegClassified { leg: LegId, verdict: Verdict },
+    /// Who answered; a machine may come after a person, if it was one after all.
+    LegClassified {
+        leg: LegId,
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
+    },
+    /// Whoever answered speaks, since `at_ms` after the answer; for the first time, or still after all.
+    GreetingBegan { leg: LegId, at_ms: u32 },
+    /// Whoever answered has been silent since `at_ms` after the answer, when their greeting ended.
+    GreetingEnded { leg: LegId, at_ms: u32 },
+    /// A tone of the network or of a fax machine, in early media or after the answer.
+    ToneHeard { leg: LegId, tone: Tone },
     /// The beep of a machine has ended: it records now.
     BeepEnded { leg: LegId },
     /// No RTP for as long as the configuration allows.

@@ -241,8 +241,8 @@ pub enum Fact {
     /// A person or machine was recognised, or a tone was heard, before the answer or after it. `agent` is
     /// who talks with it by then: too late to keep it from them. The law's two seconds (47 CFR
     /// 64.1200(a)(7)) begin `greeting_ended_ms` after the customer's leg was answered, as the first of
-    /// these events says that treats the call as a person (`person` or `unsure`); with the answer where
-    /// it has none. `greeting_began_ms` is the first sound of a voice, after the answer.
+    /// these events after the answer says; with the answer where it says nothing of that, or there is
+    /// none. `greeting_began_ms` is the first sound of a voice, after the answer too.
     CallClassified {
         call: CallId,
         verdict: Verdict,
