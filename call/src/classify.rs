@@ -40,21 +40,31 @@ pub const TONE_WAIT: Duration = Duration::from_secs(2);
 pub(crate) enum Heard {
     /// Who answered, and why that is believed.
     Who(Verdict, Option<Box<Evidence>>),
-    /// Somebody speaks, since so long after the answer; for the first time, or still.
-    GreetingBegan(Duration),
-    /// They have paused, since so long after the answer.
-    GreetingEnded(Duration),
+    /// The first utterance, as far as it is known now.
+    Greeting(Greeting),
     /// A tone of the network or of a fax machine.
     Tone(Tone),
     /// A machine's beep has ended.
     BeepEnded,
 }
 
-/// The first utterance of whom we called: places after the answer.
+/// The first utterance of whom we called, in time after the answer. One that has begun and not ended
+/// goes on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Greeting {
     pub began: Option<Duration>,
     pub ended: Option<Duration>,
+}
+
+impl Greeting {
+    /// What ended has begun.
+    pub fn of(began_ms: Option<u32>, ended_ms: Option<u32>) -> Greeting {
+        let after = |ms: u32| Duration::from_millis(ms.into());
+        Greeting {
+            began: began_ms.or(ended_ms).map(after),
+            ended: ended_ms.map(after),
+        }
+    }
 }
 
 /// Until when a call is asked who answered, by what is known of the greeting.
@@ -138,7 +148,7 @@ impl Finding {
                 ..Finding::of(tone.verdict())
             }),
             Heard::BeepEnded => Some(Finding::of(Verdict::Machine)),
-            Heard::GreetingBegan(_) | Heard::GreetingEnded(_) => None,
+            Heard::Greeting(_) => None,
         }
     }
 }
@@ -148,15 +158,13 @@ fn heard_early(call: &mut Call, stay: Stage, heard: Heard, floor: &mut Floor) ->
     let answered = call.answered.expect("only answered calls are classified");
     let so_far = floor.now.mono - answered;
     match heard {
-        Heard::GreetingBegan(at) => {
-            call.greeting.began.get_or_insert(at.min(so_far));
-            call.greeting.ended = None;
-            begin(call)
-        }
-        Heard::GreetingEnded(at) => {
-            let at = at.min(so_far);
-            call.greeting.began.get_or_insert(at);
-            call.greeting.ended = Some(at);
+        Heard::Greeting(Greeting { began, ended }) => {
+            // Nothing was said later than now: whose clock is fast must not take time off the law.
+            call.greeting.began = began.map(|at| at.min(so_far));
+            call.greeting.ended = ended.map(|at| at.min(so_far));
+            if floor.now.mono >= wait_until(call) {
+                return hand_over(call, Finding::of(Verdict::Unsure), floor);
+            }
             begin(call)
         }
         heard @ (Heard::Who(..) | Heard::Tone(_) | Heard::BeepEnded) => {
@@ -194,10 +202,7 @@ pub(crate) fn heard(call: &mut Call, stage: Stage, heard: Heard, floor: &mut Flo
     let is_settled = call.keyed.is_some() || call.abandoned || !call.detects();
     let heard = match heard {
         Heard::BeepEnded => return stage,
-        heard @ (Heard::Who(..)
-        | Heard::Tone(_)
-        | Heard::GreetingBegan(_)
-        | Heard::GreetingEnded(_)) => heard,
+        heard @ (Heard::Who(..) | Heard::Tone(_) | Heard::Greeting(_)) => heard,
     };
     match Finding::from(heard) {
         Some(finding) if !finding.verdict.is_person() && !is_settled => {
@@ -262,10 +267,7 @@ pub(crate) fn heard_too_late(
 ) -> Stage {
     let finding = match heard {
         Heard::BeepEnded => None,
-        heard @ (Heard::Who(..)
-        | Heard::Tone(_)
-        | Heard::GreetingBegan(_)
-        | Heard::GreetingEnded(_)) => Finding::from(heard),
+        heard @ (Heard::Who(..) | Heard::Tone(_) | Heard::Greeting(_)) => Finding::from(heard),
     };
     let Some(finding) = finding.filter(|found| !found.verdict.is_person() && call.detects()) else {
         return stage;
@@ -293,7 +295,7 @@ pub(crate) fn heard_too_late(
 /// A machine was recognised when last words were said: it is told.
 pub(crate) fn heard_at_the_end(call: &Call, heard: Heard, floor: &mut Floor) {
     match heard {
-        Heard::BeepEnded | Heard::GreetingBegan(_) | Heard::GreetingEnded(_) => {}
+        Heard::BeepEnded | Heard::Greeting(_) => {}
         heard @ (Heard::Who(..) | Heard::Tone(_)) => {
             if let Some(finding) = Finding::from(heard)
                 && !finding.verdict.is_person()

@@ -4,7 +4,7 @@
 //! and dialer want done, first in first out, until nothing is left.
 
 use crate::call::Call;
-use crate::classify::Heard;
+use crate::classify::{Greeting, Heard};
 use crate::command::Command;
 use crate::config::FeatureCode;
 use crate::config::{Config, ConfigError};
@@ -19,7 +19,6 @@ use model::screen_pop::Direction;
 use model::{AgentId, CallId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most commands of acd and dialer that one input may cause. A closing queue with 10,000 waiting
 /// calls causes a few for each; an endless exchange between the two is a bug.
@@ -191,13 +190,13 @@ impl Engine {
                 verdict,
                 evidence,
             } => self.on_customer(leg, Seen::Heard(Heard::Who(verdict, evidence))),
-            Input::GreetingBegan { leg, at_ms } => {
-                let at = Duration::from_millis(at_ms.into());
-                self.on_customer(leg, Seen::Heard(Heard::GreetingBegan(at)));
-            }
-            Input::GreetingEnded { leg, at_ms } => {
-                let at = Duration::from_millis(at_ms.into());
-                self.on_customer(leg, Seen::Heard(Heard::GreetingEnded(at)));
+            Input::GreetingHeard {
+                leg,
+                began_ms,
+                ended_ms,
+            } => {
+                let greeting = Greeting::of(began_ms, ended_ms);
+                self.on_customer(leg, Seen::Heard(Heard::Greeting(greeting)));
             }
             Input::ToneHeard { leg, tone } => {
                 self.on_customer(leg, Seen::Heard(Heard::Tone(tone)));

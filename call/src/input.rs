@@ -44,10 +44,14 @@ pub enum Input {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         evidence: Option<Box<Evidence>>,
     },
-    /// Whoever answered speaks, since `at_ms` after the answer; for the first time, or still after all.
-    GreetingBegan { leg: LegId, at_ms: u32 },
-    /// Whoever answered has been silent since `at_ms` after the answer, when their greeting ended.
-    GreetingEnded { leg: LegId, at_ms: u32 },
+    /// The first utterance of whoever answered, as far as it is known now, in ms after the answer: from
+    /// when to when, or still. Each takes the place of the one before: a pause may have been none, and
+    /// what began may have been no speech.
+    GreetingHeard {
+        leg: LegId,
+        began_ms: Option<u32>,
+        ended_ms: Option<u32>,
+    },
     /// A tone of the network or of a fax machine, in early media or after the answer.
     ToneHeard { leg: LegId, tone: Tone },
     /// The beep of a machine has ended: it records now.

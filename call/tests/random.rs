@@ -554,10 +554,13 @@ impl Day {
             }
             9 => {
                 let verdicts = [Verdict::Person, Verdict::Machine, Verdict::Fax];
-                let at_ms = self.rng.below(4_000) as u32;
+                let began_ms = Some(self.rng.below(4_000) as u32).filter(|ms| ms % 4 > 0);
                 match self.rng.below(6) {
-                    0 | 1 => Input::GreetingBegan { leg, at_ms },
-                    2 => Input::GreetingEnded { leg, at_ms },
+                    0..=2 => Input::GreetingHeard {
+                        leg,
+                        began_ms,
+                        ended_ms: began_ms.filter(|ms| ms % 2 > 0).map(|ms| ms + 300),
+                    },
                     3 => Input::ToneHeard {
                         leg,
                         tone: Tone::ALL[self.rng.below(Tone::ALL.len() as u64) as usize],

@@ -202,13 +202,20 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
             },
             evidence: None,
         },
-        ["speaks", "since", at_ms] => Input::GreetingBegan {
+        ["speaks", "since", began_ms] => Input::GreetingHeard {
             leg,
-            at_ms: at_ms.parse().unwrap(),
+            began_ms: began_ms.parse().ok(),
+            ended_ms: None,
         },
-        ["is", "silent", "since", at_ms] => Input::GreetingEnded {
+        ["spoke", "from", began_ms, "to", ended_ms] => Input::GreetingHeard {
             leg,
-            at_ms: at_ms.parse().unwrap(),
+            began_ms: began_ms.parse().ok(),
+            ended_ms: ended_ms.parse().ok(),
+        },
+        ["has", "said", "nothing"] => Input::GreetingHeard {
+            leg,
+            began_ms: None,
+            ended_ms: None,
         },
         ["plays", tone] => Input::ToneHeard {
             leg,
