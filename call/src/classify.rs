@@ -31,6 +31,9 @@ pub const SILENT_WAIT: Duration = Duration::from_millis(1_500);
 /// Whoever has paused for so long behind a greeting is treated as a person, verdict or not: longer than
 /// most greetings pause between sentences, and so that an agent is there within the two seconds.
 pub const GREETING_MARGIN: Duration = Duration::from_millis(800);
+/// The end of a word is known so much later: 100 ms of silence, and the way of its packets. Whoever seems to
+/// speak has not greeted to the end before.
+pub const PAUSE_KNOWN_AFTER: Duration = Duration::from_millis(200);
 /// A tone before the answer explains the call if SIP has not by then: networks that know a cause send
 /// it with the tone, and others play on for a minute while the line is taken.
 pub const TONE_WAIT: Duration = Duration::from_secs(2);
@@ -178,11 +181,12 @@ fn heard_early(call: &mut Call, stay: Stage, heard: Heard, floor: &mut Floor) ->
 }
 
 /// From here on the greeting stays where it is. One who still speaks has not greeted to the end before
-/// now.
+/// now, as far as that can be known.
 fn close_greeting(call: &mut Call, floor: &Floor) {
     let answered = call.answered.expect("only answered calls are classified");
-    if call.greeting.began.is_some() {
-        call.greeting.ended.get_or_insert(floor.now.mono - answered);
+    if let Some(began) = call.greeting.began {
+        let known = (floor.now.mono - answered).saturating_sub(PAUSE_KNOWN_AFTER);
+        call.greeting.ended.get_or_insert(known.max(began));
     }
 }
 

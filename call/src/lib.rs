@@ -58,7 +58,7 @@ mod engine;
 mod floor;
 pub mod input;
 
-pub use classify::{GREETING_MARGIN, SILENT_WAIT, TONE_WAIT};
+pub use classify::{GREETING_MARGIN, PAUSE_KNOWN_AFTER, SILENT_WAIT, TONE_WAIT};
 pub use command::Command;
 pub use config::{Config, ConfigError};
 pub use engine::{COMMANDS_PER_INPUT_MAX, Engine, Reason};
