@@ -2,6 +2,7 @@
 
 use crate::pacing::LearnedState;
 use model::event::{DoNotCallKind, Mode, Verdict};
+use model::heard::Tone;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
     PhoneNumber, TrunkId, Utc,
@@ -87,6 +88,8 @@ pub enum Input {
         attempt: AttemptId,
         verdict: Verdict,
     },
+    /// A tone says why nobody was reached, before the answer or after it: the attempt is over.
+    AttemptHeardTone { attempt: AttemptId, tone: Tone },
     /// Bridged to an agent within the time.
     AttemptConnected { attempt: AttemptId },
     /// A live person got no agent in time; the message plays.

@@ -209,6 +209,9 @@ impl Dialer {
             }
             Input::AttemptConnected { attempt } => self.connected(now, attempt, out),
             Input::AttemptLegEnded { attempt } => self.line_freed(now, attempt),
+            Input::AttemptHeardTone { attempt, tone } => {
+                self.heard_tone(now, attempt, tone, out);
+            }
             Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
                 self.abandoned(now, attempt, out);
             }
@@ -753,11 +756,13 @@ impl Dialer {
             ring_min: campaign.ring_min(),
             // The agent hears who answered.
             classify: campaign.config.detect_machines && !by_hand,
+            classify_wait: Duration::from_millis(campaign.config.classify_wait_ms.into()),
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),
             abandon_flow: campaign.config.abandon_flow,
             flow: campaign.config.flow.filter(|_| !by_hand),
             on_machine: campaign.config.on_machine,
+            machine_after_connect: campaign.config.machine_after_connect,
             machine_prompt: campaign.config.machine_prompt.clone(),
             prerecorded: campaign.prerecorded() && !by_hand,
             agent,

@@ -5,6 +5,7 @@ use dialer::input::{PastAnswers, PastDial};
 use dialer::trunk::TrunkLimits;
 use dialer::{Command, Config, Dialer, GATHER_INTERVAL, Input, PACE_INTERVAL, STORE_BACKOFF};
 use model::event::{Mode, PacingLimit, Verdict};
+use model::heard::Tone;
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId,
@@ -446,6 +447,34 @@ fn a_machine_ends_the_attempt_and_counts_as_no_live_answer() {
         Some(AttemptOutcome::Machine)
     );
     assert_eq!(floor.dialer.snapshot(floor.campaign).unwrap().answers, 0);
+}
+
+#[test]
+fn a_tone_ends_the_attempt_with_its_own_outcome_before_the_answer_and_after_it() {
+    for (tone, outcome) in [
+        (Tone::Busy, AttemptOutcome::Busy),
+        (Tone::SitVacantCode, AttemptOutcome::DisconnectedNumber),
+        (Tone::SitNoCircuitLocal, AttemptOutcome::Failed),
+        (Tone::FaxAnswering, AttemptOutcome::Fax),
+    ] {
+        for answers in [false, true] {
+            let mut floor = Floor::with(Mode::Progressive, "demo", 1, NOON, |config| {
+                let campaign = config.campaigns.values_mut().next().unwrap();
+                campaign.detect_machines = true;
+            });
+            let attempt = floor.claimed(lead(1, NEW_YORK));
+            floor.tell(Input::ClaimStored { attempt });
+            if answers {
+                floor.tell(Input::AttemptAnswered { attempt });
+                let verdict = Verdict::Unsure;
+                floor.tell(Input::AttemptClassified { attempt, verdict });
+            }
+            let commands = floor.tell(Input::AttemptHeardTone { attempt, tone });
+            let resolved = resolved(&commands).map(|next| next.0);
+            assert_eq!(resolved, Some(outcome), "{tone:?}, answers: {answers}");
+            assert_eq!(floor.dialer.snapshot(floor.campaign).unwrap().answers, 0);
+        }
+    }
 }
 
 #[test]
