@@ -27,6 +27,7 @@ mod campaign;
 pub mod command;
 pub mod config;
 pub mod do_not_call;
+pub mod filter;
 mod frequency;
 mod hopper;
 pub mod input;
