@@ -6,6 +6,7 @@ use crate::config::{ABANDON_LIMIT_PCT_MAX, CampaignConfig, OnMachine};
 use crate::hopper::{Hopper, LEADS_PER_AGENT};
 use crate::input::Callback;
 use crate::pacing::{Asks, Decision, Governor, Learned};
+use crate::quota::Quotas;
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
 use model::event::{Mode, PacingLimit};
@@ -94,6 +95,7 @@ pub(crate) struct Campaign {
     /// Other campaigns, with the share of their agents who are also this one's.
     pub(crate) sharing: Vec<(CampaignId, f64)>,
     pub(crate) hopper: Hopper,
+    pub(crate) quotas: Quotas,
     pub(crate) budget: AbandonBudget,
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
@@ -134,6 +136,7 @@ impl Campaign {
             mode: config.mode,
             running: config.running,
             hopper: Hopper::new(&config.lists),
+            quotas: Quotas::new(&config.quotas, config.time_zone.as_deref()),
             budget: AbandonBudget::new(limit, config.false_positive_pct()),
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),

@@ -37,6 +37,7 @@ mod machine;
 pub mod mix;
 pub mod pacing;
 pub mod place;
+pub mod quota;
 mod retry;
 pub mod rules;
 pub mod trunk;
