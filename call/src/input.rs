@@ -119,9 +119,7 @@ pub enum Input {
         quotas: Vec<dialer::quota::QuotaCount>,
     },
     /// What happened to leads that are supplied next.
-    LeadsPast {
-        pasts: Vec<dialer::input::LeadPast>,
-    },
+    LeadsPast { pasts: Vec<dialer::input::LeadPast> },
 
     /// Promised callbacks that are due within the hour.
     CallbacksSupplied {

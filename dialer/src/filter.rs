@@ -340,9 +340,9 @@ impl Test {
             Test::Empty if opposite => Some(" is not empty".into()),
             Test::Empty => Some(" is empty".into()),
             Test::TextIn(values) => Some(among(values.iter().map(|value| quoted(value)).collect())),
-            Test::NumberIn(values) => {
-                Some(among(values.iter().map(|value| value.to_string()).collect()))
-            }
+            Test::NumberIn(values) => Some(among(
+                values.iter().map(|value| value.to_string()).collect(),
+            )),
             Test::DayIn(values) => Some(among(
                 values.iter().map(|value| value.to_string()).collect(),
             )),

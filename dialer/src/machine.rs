@@ -33,13 +33,13 @@ use crate::pacing::Governor;
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
 use lines::Line;
-use people::People;
 use model::event::PacingLimit;
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
     Now, Outbox, Rng, TrunkId,
 };
+use people::People;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -143,7 +143,9 @@ impl Dialer {
                 .filter(|(_, share)| *share > 0.0)
                 .collect();
         }
-        let has_quotas = campaigns.values().any(|campaign| !campaign.quotas.are_none());
+        let has_quotas = campaigns
+            .values()
+            .any(|campaign| !campaign.quotas.are_none());
         Dialer {
             campaigns,
             agents,

@@ -174,7 +174,10 @@ impl Again<'_> {
         for _ in 0..JUMPS_MAX {
             let full = zones.iter().find_map(|zone| {
                 let day = local(zone, at).date();
-                let had = self.tried.iter().filter(|dial| local(zone, **dial).date() == day);
+                let had = self
+                    .tried
+                    .iter()
+                    .filter(|dial| local(zone, **dial).date() == day);
                 (had.count() >= usize::from(most)).then(|| next_day(zone, day))?
             });
             match full {

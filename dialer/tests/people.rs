@@ -179,7 +179,10 @@ fn a_lead_of_a_full_quota_is_given_back_and_those_that_wait_as_well() {
     let dialled: Vec<LeadId> = claims(&commands).iter().map(|(_, lead)| *lead).collect();
     assert_eq!(dialled, [LeadId(4)], "the south is not full");
     // The agent has erred: there is room for one again.
-    assert_eq!(saved(&floor.disposes(LeadId(2), "no_interest")), [(1, false)]);
+    assert_eq!(
+        saved(&floor.disposes(LeadId(2), "no_interest")),
+        [(1, false)]
+    );
     assert_eq!(returned(&floor.supply(vec![lead(7, "north")])), []);
 }
 
@@ -197,9 +200,19 @@ fn a_claim_that_is_stored_after_its_quota_is_full_is_not_dialled() {
     let (attempt, _) = claims(&commands)[0];
     floor.disposes(LeadId(1), "sale");
     let commands = floor.tell(Input::ClaimStored { attempt });
-    assert!(!commands.iter().any(|command| matches!(command, Command::Dial(_))));
+    assert!(
+        !commands
+            .iter()
+            .any(|command| matches!(command, Command::Dial(_)))
+    );
     let again = |command: &Command| {
-        matches!(command, Command::Resolve { next: LeadNext::Again { .. }, .. })
+        matches!(
+            command,
+            Command::Resolve {
+                next: LeadNext::Again { .. },
+                ..
+            }
+        )
     };
     assert!(commands.iter().any(again), "it is not lost");
 }
@@ -228,7 +241,12 @@ fn a_quota_of_the_day_is_open_again_at_midnight_where_the_campaign_is() {
     // Midnight in Los Angeles is fifteen hours after noon in New York.
     floor.wait(Duration::from_secs(15 * 3_600 - 1));
     assert_eq!(returned(&floor.supply(vec![lead(2, "north")])), [LeadId(2)]);
-    assert!(floor.dialer.next_deadline().is_some_and(|at| at <= floor.now.mono + Duration::from_secs(1)));
+    assert!(
+        floor
+            .dialer
+            .next_deadline()
+            .is_some_and(|at| at <= floor.now.mono + Duration::from_secs(1))
+    );
     assert_eq!(saved(&floor.wait(Duration::from_secs(1))), [(0, false)]);
     assert_eq!(returned(&floor.supply(vec![lead(2, "north")])), []);
     // What was counted yesterday is not taken back from today.
@@ -255,10 +273,19 @@ fn a_restart_remembers_what_was_counted_and_forgets_what_was_of_another_day() {
     };
     assert_eq!(loaded(Period::Campaign, "", 5, 5, true), (vec![], 1));
     assert_eq!(loaded(Period::Day, "2026-01-07", 5, 5, true), (vec![], 1));
-    assert_eq!(loaded(Period::Day, "2026-01-06", 5, 5, true), (vec![(0, false)], 0));
+    assert_eq!(
+        loaded(Period::Day, "2026-01-06", 5, 5, true),
+        (vec![(0, false)], 0)
+    );
     // The bound was moved meanwhile.
-    assert_eq!(loaded(Period::Campaign, "", 6, 5, true), (vec![(5, false)], 0));
-    assert_eq!(loaded(Period::Campaign, "", 4, 5, false), (vec![(5, true)], 1));
+    assert_eq!(
+        loaded(Period::Campaign, "", 6, 5, true),
+        (vec![(5, false)], 0)
+    );
+    assert_eq!(
+        loaded(Period::Campaign, "", 4, 5, false),
+        (vec![(5, true)], 1)
+    );
 }
 
 #[test]
@@ -277,9 +304,13 @@ fn a_callback_of_a_full_quota_waits_for_the_next_day_and_is_told() {
         callbacks: vec![callback],
     });
     assert_eq!(claims(&commands), []);
-    assert!(floor.out.facts.iter().any(
-        |fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "QUOTA-FULL")
-    ));
+    assert!(
+        floor
+            .out
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "QUOTA-FULL"))
+    );
 }
 
 #[test]
@@ -303,9 +334,11 @@ fn a_person_who_had_the_attempts_of_the_day_is_left_alone_unless_a_callback_was_
     // Midnight in New York.
     let at = Utc::from_micros(NOON_US + 12 * 3_600_000_000);
     let next = LeadNext::Again { at, number: 0 };
-    assert!(commands.iter().any(
-        |command| matches!(command, Command::Resolve { next: is, .. } if *is == next)
-    ));
+    assert!(
+        commands
+            .iter()
+            .any(|command| matches!(command, Command::Resolve { next: is, .. } if *is == next))
+    );
     assert!(full.out.facts.iter().any(
         |fact| matches!(fact, Fact::AttemptBlocked { rule, .. } if rule == "ATTEMPTS-PER-DAY")
     ));

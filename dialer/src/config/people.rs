@@ -37,7 +37,8 @@ impl CampaignConfig {
                 let error = FilterError {
                     at,
                     message: format!("{word} changes while people are dialled"),
-                    remedy: "a quota is of people: use columns, state, area_code and the like".into(),
+                    remedy: "a quota is of people: use columns, state, area_code and the like"
+                        .into(),
                 };
                 mistakes.push((key, error));
             }
@@ -59,7 +60,10 @@ impl CampaignConfig {
             if quota.name.trim().is_empty() {
                 say("name", "a quota without a name", "name it after its people");
             }
-            if self.quotas[..at].iter().any(|other| other.name == quota.name) {
+            if self.quotas[..at]
+                .iter()
+                .any(|other| other.name == quota.name)
+            {
                 say("name", "two quotas of one name", "give each its own");
             }
             if quota.at_most == 0 {

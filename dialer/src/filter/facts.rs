@@ -60,9 +60,8 @@ impl Filter {
     /// When time alone may change the answer next.
     pub fn changes_at(&self, subject: &Subject<'_>) -> Option<Utc> {
         let mut first: Option<Utc> = None;
-        self.node()
-            .into_iter()
-            .for_each(|node| thresholds(node, &mut |days| {
+        self.node().into_iter().for_each(|node| {
+            thresholds(node, &mut |days| {
                 for day in [days.ceil(), days.floor() + 1.0] {
                     // Beyond these nobody waits for it.
                     if !(0.0..100_000.0).contains(&day) {
@@ -73,7 +72,8 @@ impl Filter {
                         first = Some(at);
                     }
                 }
-            }));
+            })
+        });
         first
     }
 }
@@ -173,11 +173,7 @@ fn is(test: &Test, cell: &str) -> Answer {
     }
 }
 
-fn read_as<T>(
-    cell: &str,
-    read: impl Fn(&str) -> Option<T>,
-    holds: impl Fn(&T) -> bool,
-) -> Answer {
+fn read_as<T>(cell: &str, read: impl Fn(&str) -> Option<T>, holds: impl Fn(&T) -> bool) -> Answer {
     if cell.is_empty() {
         return Answer::Nothing;
     }
@@ -251,14 +247,22 @@ fn cell<'a>(word: &Word, subject: &Subject<'a>) -> Cow<'a, str> {
             Known::CustomerKey => borrowed(lead.customer_key.as_ref()),
             Known::Priority => Cow::Owned(lead.priority.to_string()),
             Known::Attempts => Cow::Owned(lead.attempts.to_string()),
-            Known::LastOutcome => {
-                Cow::Borrowed(subject.past.last_outcome.map_or("", |outcome| outcome.name()))
-            }
+            Known::LastOutcome => Cow::Borrowed(
+                subject
+                    .past
+                    .last_outcome
+                    .map_or("", |outcome| outcome.name()),
+            ),
             Known::LastDisposition => lead
                 .last_disposition
-                .map_or(Cow::Borrowed(""), |disposition| Cow::Owned(disposition.to_string())),
+                .map_or(Cow::Borrowed(""), |disposition| {
+                    Cow::Owned(disposition.to_string())
+                }),
             Known::DaysInList => {
-                let us = subject.now.as_micros().saturating_sub(subject.past.added_at.as_micros());
+                let us = subject
+                    .now
+                    .as_micros()
+                    .saturating_sub(subject.past.added_at.as_micros());
                 Cow::Owned(us.div_euclid(DAY_US).to_string())
             }
         },

@@ -10,7 +10,9 @@
 //! value  = "text" | 250 | -1.5 | 2026-01-31 | yes | no
 //! ```
 
-use super::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FilterError, Kind, Known, Node, Order, Test, Word};
+use super::{
+    FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FilterError, Kind, Known, Node, Order, Test, Word,
+};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,7 +27,9 @@ const RESERVED: [&str; 12] = [
 /// Whether a column's name needs no backticks.
 pub(super) fn is_plain(name: &str) -> bool {
     let mut letters = name.chars();
-    letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+    letters
+        .next()
+        .is_some_and(|c| c.is_alphabetic() || c == '_')
         && letters.all(is_word)
         && !RESERVED.contains(&name.to_ascii_lowercase().as_str())
         && Known::ALL.iter().all(|known| known.name() != name)
@@ -75,7 +79,11 @@ pub(super) fn read(text: &str) -> Read<Node> {
     match reader.peek() {
         (Mark::End, _) => Ok(node),
         (Mark::Sign(")"), at) => mistake(at, "there is no ( for this", "remove it"),
-        (_, at) => mistake(at, "here the filter should end", "join the parts by and, or by or"),
+        (_, at) => mistake(
+            at,
+            "here the filter should end",
+            "join the parts by and, or by or",
+        ),
     }
 }
 
@@ -179,8 +187,9 @@ fn figure(rest: &str, at: usize) -> Read<(Mark, usize)> {
     }
     let digits = written.strip_prefix('-').unwrap_or(written);
     let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-    let is_digits =
-        |text: &str| (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let is_digits = |text: &str| {
+        (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
     match written.parse::<f64>() {
         Ok(number) if is_digits(whole) && is_digits(part) => Ok((Mark::Number(number), length)),
         Ok(_) | Err(_) => mistake(
@@ -346,9 +355,11 @@ impl Reader {
             let (value, at) = self.value(word)?;
             return match value {
                 Value::Text(text) => Ok((Test::Starts(text), false)),
-                Value::Number(_) | Value::Day(_) | Value::YesNo(_) => {
-                    mistake(at, "only a text starts with something", "put it in double quotes")
-                }
+                Value::Number(_) | Value::Day(_) | Value::YesNo(_) => mistake(
+                    at,
+                    "only a text starts with something",
+                    "put it in double quotes",
+                ),
             };
         }
         if self.is_next("in") || self.is_next("not") {
@@ -370,7 +381,10 @@ impl Reader {
                     Value::Day(day) => Ok((Test::Day(order, day), false)),
                     Value::Text(_) | Value::YesNo(_) => mistake(
                         at,
-                        format!("{sign} compares numbers and days, this is {}", value.kind().said()),
+                        format!(
+                            "{sign} compares numbers and days, this is {}",
+                            value.kind().said()
+                        ),
                         "use =, !=, in or starts with",
                     ),
                 };
@@ -444,7 +458,11 @@ impl Reader {
                 }
             },
             Mark::Column(_) | Mark::Sign(_) | Mark::End => {
-                return mistake(at, "here should stand a value", "write \"NY\", 250 or 2026-01-31");
+                return mistake(
+                    at,
+                    "here should stand a value",
+                    "write \"NY\", 250 or 2026-01-31",
+                );
             }
         };
         Ok((value, at))
@@ -466,7 +484,11 @@ impl Reader {
         };
         let (message, remedy) = match word {
             Word::Known(_) => (
-                format!("{name} is {}, and is used as {}", before.said(), kind.said()),
+                format!(
+                    "{name} is {}, and is used as {}",
+                    before.said(),
+                    kind.said()
+                ),
                 match before {
                     Kind::Text => "write the value in double quotes".to_string(),
                     Kind::Number | Kind::Day | Kind::YesNo => {
@@ -475,7 +497,11 @@ impl Reader {
                 },
             ),
             Word::Column(_) => (
-                format!("{name} was used as {}, and here as {}", before.said(), kind.said()),
+                format!(
+                    "{name} was used as {}, and here as {}",
+                    before.said(),
+                    kind.said()
+                ),
                 "use a column as one type".to_string(),
             ),
         };

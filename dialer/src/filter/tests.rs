@@ -88,7 +88,10 @@ fn a_lead_is_asked_by_its_columns_and_by_what_every_lead_has() {
 #[test]
 fn a_state_is_the_address_s_or_else_the_number_s() {
     let state = |columns: &[(&str, &str)], state: &str| {
-        matches(&format!("state = \"{state}\""), &lead("+12125550100", columns))
+        matches(
+            &format!("state = \"{state}\""),
+            &lead("+12125550100", columns),
+        )
     };
     assert!(state(&[], "NY"));
     assert!(state(&[("state", "New Jersey")], "nj"));
@@ -103,7 +106,10 @@ fn a_state_is_the_address_s_or_else_the_number_s() {
 
 #[test]
 fn what_cannot_be_read_neither_matches_nor_its_opposite_and_is_told() {
-    let ada = lead("+12125550100", &[("balance", "1.250,00"), ("vip", "perhaps")]);
+    let ada = lead(
+        "+12125550100",
+        &[("balance", "1.250,00"), ("vip", "perhaps")],
+    );
     for filter in ["balance > 1", "not balance > 1", "vip", "not vip"] {
         let (is, unreadable) = explained(filter, &ada);
         assert!(!is, "{filter}");
@@ -125,26 +131,65 @@ fn a_mistake_has_its_place_and_a_remedy() {
         ("", 0..0, "here should stand a comparison"),
         ("state = 'NY'", 8..9, "'\\'' means nothing here"),
         ("state == \"NY\"", 6..8, "no such sign"),
-        ("balance >= 25o", 11..14, "25o is neither a number nor a day"),
+        (
+            "balance >= 25o",
+            11..14,
+            "25o is neither a number nor a day",
+        ),
         ("born < 2026-02-30", 7..17, "2026-02-30 is no day"),
         ("state = NY", 8..10, "NY is no value"),
         ("state = \"NY", 8..11, "this \" is not closed"),
         ("(vip", 4..4, "here should stand )"),
         ("vip)", 3..4, "there is no ( for this"),
         ("vip balance", 4..11, "here the filter should end"),
-        ("attempts < \"3\"", 11..14, "< compares numbers and days, this is a text"),
-        ("attempts = \"3\"", 0..8, "attempts is a number, and is used as a text"),
-        ("priority", 0..8, "priority is a number, and is used as yes or no"),
-        ("a > 1 and a = \"x\"", 10..11, "a was used as a number, and here as a text"),
-        ("last_outcome = \"asleep\"", 15..23, "there is no outcome \"asleep\""),
-        ("a in (1, \"x\")", 12..13, "values of several types in one list"),
+        (
+            "attempts < \"3\"",
+            11..14,
+            "< compares numbers and days, this is a text",
+        ),
+        (
+            "attempts = \"3\"",
+            0..8,
+            "attempts is a number, and is used as a text",
+        ),
+        (
+            "priority",
+            0..8,
+            "priority is a number, and is used as yes or no",
+        ),
+        (
+            "a > 1 and a = \"x\"",
+            10..11,
+            "a was used as a number, and here as a text",
+        ),
+        (
+            "last_outcome = \"asleep\"",
+            15..23,
+            "there is no outcome \"asleep\"",
+        ),
+        (
+            "a in (1, \"x\")",
+            12..13,
+            "values of several types in one list",
+        ),
         ("and", 0..3, "and is no column"),
         ("a is full", 5..9, "here should stand empty"),
-        ("a = 1234567890123456", 4..20, "1234567890123456 is neither a number nor a day"),
+        (
+            "a = 1234567890123456",
+            4..20,
+            "1234567890123456 is neither a number nor a day",
+        ),
     ] {
         let filter = Filter::new(filter);
-        let error = filter.error().unwrap_or_else(|| panic!("{}", filter.text()));
-        assert_eq!((&error.message[..], &error.at), (message, &at), "{}", filter.text());
+        let error = filter
+            .error()
+            .unwrap_or_else(|| panic!("{}", filter.text()));
+        assert_eq!(
+            (&error.message[..], &error.at),
+            (message, &at),
+            "{}",
+            filter.text()
+        );
         assert!(!error.remedy.is_empty());
     }
 }
@@ -155,14 +200,21 @@ fn length_and_depth_are_bounded() {
     assert_eq!(Filter::new(&deep(FILTER_DEPTH_MAX)).error(), None);
     assert!(Filter::new(&deep(FILTER_DEPTH_MAX + 1)).error().is_some());
     assert!(Filter::new(&"not ".repeat(900)).error().is_some());
-    assert!(Filter::new(&format!("{}vip", " ".repeat(FILTER_BYTES_MAX))).error().is_some());
+    assert!(
+        Filter::new(&format!("{}vip", " ".repeat(FILTER_BYTES_MAX)))
+            .error()
+            .is_some()
+    );
 }
 
 #[test]
 fn the_words_of_a_filter_are_known() {
     let filter = Filter::new("vip and `last purchase` is empty and vip and attempts < 3");
     let columns = filter.columns();
-    assert_eq!(columns, [("vip".into(), 0..3), ("last purchase".into(), 8..23)]);
+    assert_eq!(
+        columns,
+        [("vip".into(), 0..3), ("last purchase".into(), 8..23)]
+    );
     assert_eq!(filter.changing(), Some(("attempts", 45..53)));
 }
 
@@ -191,7 +243,10 @@ fn the_day_on_which_time_changes_the_answer_is_known_before() {
     };
     assert_eq!(at("days_in_list < 30", 0), Some(30 * DAY_US));
     assert_eq!(at("days_in_list <= 30", 30 * DAY_US), Some(31 * DAY_US));
-    assert_eq!(at("days_in_list in (2, 5) or vip", 3 * DAY_US), Some(5 * DAY_US));
+    assert_eq!(
+        at("days_in_list in (2, 5) or vip", 3 * DAY_US),
+        Some(5 * DAY_US)
+    );
     assert_eq!(at("not days_in_list > 2.5", 0), Some(3 * DAY_US));
     assert_eq!(at("days_in_list < 30", 40 * DAY_US), None);
     assert_eq!(at("vip", 0), None);

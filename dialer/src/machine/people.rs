@@ -10,9 +10,7 @@ use crate::input::LeadPast;
 use crate::quota::{Cells, QuotaCount};
 use crate::retry::Again;
 use model::lead::LeadNext;
-use model::{
-    AttemptId, CampaignId, DispositionId, Fact, Lead, LeadId, Mono, Now, Utc,
-};
+use model::{AttemptId, CampaignId, DispositionId, Fact, Lead, LeadId, Mono, Now, Utc};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 

@@ -11,7 +11,10 @@ fn lead(numbers: &[&str], zone: Option<&str>) -> Lead {
     Lead {
         id: LeadId(1),
         list: "l".parse().unwrap(),
-        numbers: numbers.iter().map(|number| number.parse().unwrap()).collect(),
+        numbers: numbers
+            .iter()
+            .map(|number| number.parse().unwrap())
+            .collect(),
         next_number: 0,
         attempts: 0,
         priority: 0,
@@ -61,7 +64,10 @@ fn us() -> Vec<RuleSet> {
 
 #[test]
 fn an_outcome_has_its_wait_its_attempts_and_its_other_number() {
-    let (book, ada) = (ZoneBook::default(), lead(&["+12125550100", "+12125550101"], None));
+    let (book, ada) = (
+        ZoneBook::default(),
+        lead(&["+12125550100", "+12125550101"], None),
+    );
     let mut campaign = campaign(|_| ());
     let rule = RetryRule {
         wait_s: 120,
@@ -110,8 +116,20 @@ fn who_did_not_answer_is_tried_in_one_band_after_the_other_and_weekends_last() {
     let mut heard = Vec::new();
     for _ in 0..6 {
         let now = tried.last().unwrap().plus_micros(26_000_000);
-        let at = again_at(&campaign, &sets, &ada, &tried, AttemptOutcome::NoAnswer, now).unwrap();
-        heard.push(Timestamp::from_microsecond(at.as_micros()).unwrap().to_string());
+        let at = again_at(
+            &campaign,
+            &sets,
+            &ada,
+            &tried,
+            AttemptOutcome::NoAnswer,
+            now,
+        )
+        .unwrap();
+        heard.push(
+            Timestamp::from_microsecond(at.as_micros())
+                .unwrap()
+                .to_string(),
+        );
         tried.push(at);
     }
     assert_eq!(
@@ -127,7 +145,14 @@ fn who_did_not_answer_is_tried_in_one_band_after_the_other_and_weekends_last() {
     );
     // Somebody was there: the band was right.
     let now = utc("2026-01-07T13:31:00Z");
-    let at = again_at(&campaign, &sets, &ada, &tried[..1], AttemptOutcome::Busy, now);
+    let at = again_at(
+        &campaign,
+        &sets,
+        &ada,
+        &tried[..1],
+        AttemptOutcome::Busy,
+        now,
+    );
     assert_eq!(at, Some(now.plus_micros(600_000_000)));
 }
 
@@ -145,7 +170,14 @@ hours = [{ days = ["mon", "tue", "wed", "thu", "fri"], from = "09:00", to = "14:
     let tried = [utc("2026-01-07T16:30:00Z")];
     let now = tried[0].plus_micros(26_000_000);
     // Noon was tried; afternoon, evening and weekend never open: the next morning.
-    let at = again_at(&campaign, &sets, &ada, &tried, AttemptOutcome::NoAnswer, now);
+    let at = again_at(
+        &campaign,
+        &sets,
+        &ada,
+        &tried,
+        AttemptOutcome::NoAnswer,
+        now,
+    );
     assert_eq!(at, Some(utc("2026-01-08T14:00:00Z")));
 }
 
@@ -156,10 +188,18 @@ fn the_day_of_a_person_of_two_zones_is_over_when_it_is_over_in_both() {
     let tried = [utc("2026-01-07T20:00:00Z")];
     let now = utc("2026-01-08T02:00:00Z");
     let at = again_at(&campaign, &[], &ada, &tried, AttemptOutcome::Busy, now);
-    assert_eq!(at, Some(utc("2026-01-08T08:00:00Z")), "midnight in Los Angeles");
+    assert_eq!(
+        at,
+        Some(utc("2026-01-08T08:00:00Z")),
+        "midnight in Los Angeles"
+    );
     let here = lead(&["+12125550100", "+13105550100"], Some("America/New_York"));
     let at = again_at(&campaign, &[], &here, &tried, AttemptOutcome::Busy, now);
-    assert_eq!(at, Some(utc("2026-01-08T05:00:00Z")), "the address knows better");
+    assert_eq!(
+        at,
+        Some(utc("2026-01-08T05:00:00Z")),
+        "the address knows better"
+    );
 }
 
 proptest! {

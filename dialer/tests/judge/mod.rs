@@ -413,9 +413,7 @@ impl Run<'_> {
                     self.later(at, CANCEL_TAKES_S, Happens::Cancelled(attempt));
                 }
                 Command::SaveLearned { state, .. } => self.learned = Some(*state),
-                Command::Resolve { .. }
-                | Command::ReturnLeads { .. }
-                | Command::SaveQuota(_) => {}
+                Command::Resolve { .. } | Command::ReturnLeads { .. } | Command::SaveQuota(_) => {}
                 Command::OfferPreview { .. } | Command::AddLead { .. } => {
                     unreachable!("the judge previews nothing")
                 }
