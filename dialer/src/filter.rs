@@ -399,6 +399,11 @@ impl fmt::Display for Node {
     }
 }
 
+/// The words that every lead has.
+pub fn known_words() -> impl Iterator<Item = &'static str> {
+    Known::ALL.into_iter().map(Known::name)
+}
+
 /// Every outcome a lead's last attempt can have, as filters write them.
 fn outcomes() -> impl Iterator<Item = &'static str> {
     AttemptOutcome::ALL.iter().map(|outcome| outcome.name())

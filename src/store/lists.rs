@@ -72,6 +72,10 @@ impl Lists {
         })
     }
 
+    pub(super) fn parts(&mut self) -> (&tokio::runtime::Runtime, &mut SqliteConnection) {
+        (&self.runtime, &mut self.connection)
+    }
+
     /// The do-not-call lists that are not our own.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 mod callbacks;
 mod cells;
 mod do_not_call;
+mod dry_run;
 mod history;
 mod import;
 mod last_boot;
@@ -32,6 +33,7 @@ pub use callbacks::{CallbackError, CallbackTime, Promise};
 pub use do_not_call::{
     DoNotCallError, DoNotCallList, DoNotCallReport, do_not_call_kind, import_do_not_call,
 };
+pub use dry_run::{FilterCount, UnreadableCell, UnreadableColumn, list_columns};
 pub use history::History;
 pub use import::{
     Dedupe, ImportError, ImportOptions, ImportReport, OnProgress, OnRejected, Progress,
