@@ -133,7 +133,8 @@ impl Desk {
     }
 
     async fn promise(&self, token: &str, body: Value) -> (StatusCode, Value) {
-        self.ask(Method::POST, "/v1/callbacks", token, Some(body)).await
+        self.ask(Method::POST, "/v1/callbacks", token, Some(body))
+            .await
     }
 
     async fn promised(&self, token: &str) -> Vec<Value> {
@@ -169,13 +170,19 @@ async fn a_callback_is_promised_shown_moved_and_taken_back() {
     );
     let wish = json!({ "lead": 1, "at": "2026-01-08T03:00:00-05:00", "agent": "bert" });
     let (status, promise) = desk.promise("boss", wish).await;
-    assert_eq!((status, &promise["at"]), (StatusCode::CREATED, &json!("2026-01-08T08:00:00Z")));
+    assert_eq!(
+        (status, &promise["at"]),
+        (StatusCode::CREATED, &json!("2026-01-08T08:00:00Z"))
+    );
     assert_eq!(desk.promised("boss").await.len(), 2, "moved, not doubled");
     let (status, gone) = desk.takes_back("boss", "1").await;
     assert_eq!((status, &gone["lead"]), (StatusCode::OK, &json!(1)));
     assert_eq!(desk.promised("boss").await.len(), 1);
     let (status, problem) = desk.takes_back("boss", "1").await;
-    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("callback_unknown")));
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::NOT_FOUND, &json!("callback_unknown"))
+    );
 }
 
 #[tokio::test]
@@ -183,20 +190,55 @@ async fn what_is_wrong_with_a_callback_has_a_stable_code_and_changes_nothing() {
     let desk = Desk::open().await;
     for (wish, status, code) in [
         (json!({ "lead": 1, "at": "tomorrow" }), 400, "time_invalid"),
-        (json!({ "lead": 1, "at": "2026-02-30T10:00" }), 400, "time_invalid"),
+        (
+            json!({ "lead": 1, "at": "2026-02-30T10:00" }),
+            400,
+            "time_invalid",
+        ),
         (json!({ "lead": 1 }), 400, "body_invalid"),
-        (json!({ "lead": "ada", "at": "2026-01-08T10:00" }), 400, "body_invalid"),
-        (json!({ "lead": 1, "at": "2026-01-08T10:00", "who": "anna" }), 400, "body_invalid"),
-        (json!({ "lead": 4711, "at": "2026-01-08T10:00" }), 404, "lead_unknown"),
-        (json!({ "lead": 1, "at": "2026-01-08T10:00", "agent": "nobody" }), 404, "agent_unknown"),
-        (json!({ "lead": 2, "at": "2026-01-08T10:00" }), 400, "time_zone_unknown"),
-        (json!({ "lead": 3, "at": "2026-01-08T10:00" }), 400, "do_not_call"),
+        (
+            json!({ "lead": "ada", "at": "2026-01-08T10:00" }),
+            400,
+            "body_invalid",
+        ),
+        (
+            json!({ "lead": 1, "at": "2026-01-08T10:00", "who": "anna" }),
+            400,
+            "body_invalid",
+        ),
+        (
+            json!({ "lead": 4711, "at": "2026-01-08T10:00" }),
+            404,
+            "lead_unknown",
+        ),
+        (
+            json!({ "lead": 1, "at": "2026-01-08T10:00", "agent": "nobody" }),
+            404,
+            "agent_unknown",
+        ),
+        (
+            json!({ "lead": 2, "at": "2026-01-08T10:00" }),
+            400,
+            "time_zone_unknown",
+        ),
+        (
+            json!({ "lead": 3, "at": "2026-01-08T10:00" }),
+            400,
+            "do_not_call",
+        ),
     ] {
         let (is, problem) = desk.promise("boss", wish.clone()).await;
-        assert_eq!((is.as_u16(), &problem["code"]), (status, &json!(code)), "{wish}: {problem}");
+        assert_eq!(
+            (is.as_u16(), &problem["code"]),
+            (status, &json!(code)),
+            "{wish}: {problem}"
+        );
     }
     let (status, problem) = desk.takes_back("boss", "ada").await;
-    assert_eq!((status.as_u16(), &problem["code"]), (400, &json!("id_invalid")));
+    assert_eq!(
+        (status.as_u16(), &problem["code"]),
+        (400, &json!("id_invalid"))
+    );
     assert_eq!(desk.promised("boss").await, [Value::Null; 0]);
 }
 
@@ -224,7 +266,10 @@ async fn an_agent_promises_and_takes_back_for_itself_only() {
     let mine = desk.promised("anna-token").await;
     assert_eq!(mine.len(), 1);
     assert_eq!(mine[0]["lead"], 1);
-    assert_eq!(desk.takes_back("anna-token", "2").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(
+        desk.takes_back("anna-token", "2").await.0,
+        StatusCode::FORBIDDEN
+    );
     assert_eq!(desk.takes_back("", "1").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(desk.takes_back("anna-token", "1").await.0, StatusCode::OK);
     assert_eq!(desk.promised("boss").await.len(), 1, "bert's stays");
@@ -250,6 +295,11 @@ async fn quotas_are_listed_with_what_was_counted_for_supervisors_only() {
     assert_eq!(value, expected);
     let (status, _) = desk.ask(Method::GET, path, "anna-token", None).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let (status, problem) = desk.ask(Method::GET, "/v1/campaigns/none/quotas", "boss", None).await;
-    assert_eq!((status.as_u16(), &problem["code"]), (404, &json!("campaign_unknown")));
+    let (status, problem) = desk
+        .ask(Method::GET, "/v1/campaigns/none/quotas", "boss", None)
+        .await;
+    assert_eq!(
+        (status.as_u16(), &problem["code"]),
+        (404, &json!("campaign_unknown"))
+    );
 }

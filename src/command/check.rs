@@ -72,7 +72,12 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
 fn unknown_columns(source: &Source, configuration: &Configuration) -> anyhow::Result<Vec<Problem>> {
     let filtered = configuration.call.dialer.campaigns.values();
     let database = configuration.tandem.data.folder.join("tandem.db");
-    if filtered.flat_map(|campaign| campaign.filters()).next().is_none() || !database.exists() {
+    if filtered
+        .flat_map(|campaign| campaign.filters())
+        .next()
+        .is_none()
+        || !database.exists()
+    {
         return Ok(Vec::new());
     }
     let columns = list_columns(&StoreConfig::at(&database))

@@ -519,7 +519,9 @@ pub fn unknown_columns(
     for (id, campaign) in &configuration.call.dialer.campaigns {
         let text = checked.read(source, &format!("campaigns/{id}.toml"));
         for (key, filter) in campaign.filters() {
-            let of_list = key.strip_prefix("lists[").and_then(|rest| rest.split_once(']'));
+            let of_list = key
+                .strip_prefix("lists[")
+                .and_then(|rest| rest.split_once(']'));
             let of_list = of_list.and_then(|(at, _)| at.parse::<usize>().ok());
             let lists = campaign.lists.iter().enumerate();
             let loaded: Vec<(ListId, &BTreeSet<String>)> = lists
@@ -546,7 +548,9 @@ pub fn unknown_columns(
             }
         }
     }
-    checked.finish(()).map_or_else(|rejected| rejected.problems, |((), warnings)| warnings)
+    checked
+        .finish(())
+        .map_or_else(|rejected| rejected.problems, |((), warnings)| warnings)
 }
 
 const NO_AGENT: &str = "no agent takes the calls of this campaign";

@@ -217,7 +217,13 @@ impl Checked {
             Some(value) => span_within(&text.text, value, within),
             None => span_of(&text.text, path),
         };
-        self.at(text, span, false, format!("{path}: {message}"), remedy.to_string());
+        self.at(
+            text,
+            span,
+            false,
+            format!("{path}: {message}"),
+            remedy.to_string(),
+        );
     }
 
     /// What was found in flows.
@@ -330,7 +336,12 @@ fn span_within(text: &str, value: Range<usize>, within: &Range<usize>) -> Range<
     let mut at = if is_long { 3 } else { 1 };
     if is_long {
         let rest = raw.get(at..).unwrap_or("");
-        at += rest.len() - rest.strip_prefix("\r\n").or(rest.strip_prefix('\n')).unwrap_or(rest).len();
+        at += rest.len()
+            - rest
+                .strip_prefix("\r\n")
+                .or(rest.strip_prefix('\n'))
+                .unwrap_or(rest)
+                .len();
     }
     let has_escapes = raw.starts_with('"');
     let (mut read, mut start, mut end) = (0, None, None);
@@ -354,7 +365,10 @@ fn span_within(text: &str, value: Range<usize>, within: &Range<usize>) -> Range<
         read += means;
     }
     let last = raw.len().saturating_sub(1);
-    let (start, end) = (start.unwrap_or(last).min(last), end.unwrap_or(last).min(last));
+    let (start, end) = (
+        start.unwrap_or(last).min(last),
+        end.unwrap_or(last).min(last),
+    );
     value.start + start..value.start + end.max(start)
 }
 

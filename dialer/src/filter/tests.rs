@@ -1,3 +1,5 @@
+//! A filter is read as it is printed, asked as it is written, and wrong at its place.
+
 use super::*;
 use crate::zone::ZoneBook;
 use model::{Lead, LeadId, Utc};

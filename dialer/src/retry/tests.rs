@@ -1,3 +1,5 @@
+//! When a lead is dialled again: by outcome, by the day, by the band of the day, over the change of clocks.
+
 use super::*;
 use model::LeadId;
 use model::event::Mode;

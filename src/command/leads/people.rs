@@ -44,7 +44,11 @@ impl CampaignArgs {
             .map_or(Source::Embedded, Source::of_path);
         let configuration = config::load(&source)?.0;
         anyhow::ensure!(
-            configuration.call.dialer.campaigns.contains_key(&self.campaign),
+            configuration
+                .call
+                .dialer
+                .campaigns
+                .contains_key(&self.campaign),
             "there is no campaign {}",
             self.campaign
         );
@@ -65,7 +69,12 @@ pub(super) fn filter(args: &FilterArgs) -> anyhow::Result<ExitCode> {
         let filter = Filter::new(text);
         if let Some(error) = filter.error() {
             let before = text.get(..error.at.start).unwrap_or("").chars().count();
-            let width = text.get(error.at.clone()).unwrap_or("").chars().count().max(1);
+            let width = text
+                .get(error.at.clone())
+                .unwrap_or("")
+                .chars()
+                .count()
+                .max(1);
             anyhow::bail!(
                 "{}\n  {text}\n  {}{}\n  help: {}",
                 error.message,
