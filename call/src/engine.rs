@@ -254,6 +254,12 @@ impl Engine {
                 campaign,
                 callbacks,
             }),
+            Input::QuotasLoaded { quotas } => self
+                .floor
+                .tell_dialer(dialer::Input::QuotasLoaded { quotas }),
+            Input::LeadsPast { pasts } => {
+                self.floor.tell_dialer(dialer::Input::LeadsPast { pasts })
+            }
             Input::CallerIdsShown { uses } => self
                 .floor
                 .tell_dialer(dialer::Input::CallerIdsShown { uses }),
@@ -560,6 +566,10 @@ impl Engine {
                         note,
                         callback_at,
                     });
+                    if let Some(lead) = last.lead {
+                        self.floor
+                            .tell_dialer(dialer::Input::LeadDisposed { lead, disposition });
+                    }
                     if let (true, Some(number)) = (do_not_call, last.number) {
                         self.floor.do_not_call(number);
                     }

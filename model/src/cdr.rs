@@ -554,6 +554,7 @@ impl CdrFold {
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::CallMessageStarted { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }

@@ -454,6 +454,7 @@ impl Ledger {
             }
 
             Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }

@@ -574,6 +574,7 @@ impl Recount {
             AttemptOutcome::Abandoned => Some(Fate::Abandoned),
             AttemptOutcome::Messaged => Some(Fate::Messaged),
             AttemptOutcome::Machine
+            | AttemptOutcome::Fax
             | AttemptOutcome::Busy
             | AttemptOutcome::NoAnswer
             | AttemptOutcome::Failed
