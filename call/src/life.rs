@@ -274,6 +274,7 @@ pub(crate) fn dial(call: &mut Call, dial: Box<Dial>, floor: &mut Floor) {
         number: dial.number,
         caller_id: dial.caller_id.clone(),
     });
+    floor.attest(call.id, dial.trunk);
     floor.command(Command::DialCustomer {
         leg: call.leg,
         call: call.id,
