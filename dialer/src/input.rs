@@ -2,6 +2,7 @@
 
 use crate::pacing::LearnedState;
 use model::event::{DoNotCallKind, Mode, Verdict};
+use model::heard::Tone;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
     PhoneNumber, TrunkId, Utc,
@@ -87,8 +88,10 @@ pub enum Input {
         attempt: AttemptId,
         verdict: Verdict,
     },
+    /// A tone says why nobody was reached, before the answer or after it: the attempt is over.
+    AttemptHeardTone { attempt: AttemptId, tone: Tone },
     /// Bridged to an agent within the time.
-    AttemptConnected { attempt: AttemptId, agent: AgentId },
+    AttemptConnected { attempt: AttemptId },
     /// A live person got no agent in time; the message plays.
     AttemptAbandoned { attempt: AttemptId },
     /// The person hung up before an agent and before the time was over. Counts as no live answer
@@ -101,6 +104,9 @@ pub enum Input {
     AttemptMessaged { attempt: AttemptId },
     /// Not answered, with the reason: busy, no answer, refused, unallocated, cancelled by us…
     AttemptFailed { attempt: AttemptId, cause: Cause },
+    /// The customer's leg of a dialled attempt is over: the carrier has its line back. Once for every
+    /// `Dial`, before or after what ends the attempt.
+    AttemptLegEnded { attempt: AttemptId },
     /// The agent accepted or skipped the previewed lead.
     PreviewAnswered {
         agent: AgentId,

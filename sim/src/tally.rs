@@ -289,6 +289,7 @@ impl World {
             }
             (
                 AttemptOutcome::Messaged
+                | AttemptOutcome::Fax
                 | AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed

@@ -108,7 +108,7 @@ pub const LINES_MAX: usize = 800;
 
 /// Longer files that have one subject only: path, bound, subject.
 pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
-    ("call/tests/random.rs", 820, "random days of the engine"),
+    ("call/tests/random.rs", 830, "random days of the engine"),
     (
         "acd/src/routing.rs",
         850,
@@ -135,7 +135,7 @@ pub const LINES_EXCEPT: [(&str, usize, &str); 10] = [
         1_030,
         "the interpreter, one function per kind of node",
     ),
-    ("model/src/cdr.rs", 960, "the call record with its tests"),
+    ("model/src/cdr.rs", 980, "the call record with its tests"),
     ("sip/src/invite.rs", 1_180, "one INVITE session, both roles"),
     (
         "sip/tests/endpoint_calls.rs",

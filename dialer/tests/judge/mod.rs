@@ -378,8 +378,7 @@ impl Run<'_> {
             Happens::TalkEnds(agent),
         );
         self.agent(at, agent, AgentState::OnCall(CallId(self.calls)));
-        let agent = self.names[agent];
-        self.tell(at, Input::AttemptConnected { attempt, agent });
+        self.tell(at, Input::AttemptConnected { attempt });
     }
 
     fn tell(&mut self, at: Mono, input: Input) {
@@ -415,7 +414,12 @@ impl Run<'_> {
                     self.later(at, CANCEL_TAKES_S, Happens::Cancelled(attempt));
                 }
                 Command::SaveLearned { state, .. } => self.learned = Some(*state),
-                Command::Resolve { .. } | Command::ReturnLeads { .. } => {}
+                // Lines are many here: one is free as soon as the attempt is over.
+                Command::Resolve { attempt, .. } => {
+                    let ended = Input::AttemptLegEnded { attempt };
+                    self.dialer.handle(self.now(at), ended, &mut out);
+                }
+                Command::ReturnLeads { .. } => {}
                 Command::OfferPreview { .. } | Command::AddLead { .. } => {
                     unreachable!("the judge previews nothing")
                 }
