@@ -261,6 +261,7 @@ impl Metrics {
             | Fact::IvrDigitsCollected { .. }
             | Fact::IvrVariableSet { .. }
             | Fact::CallMessageStarted { .. }
+            | Fact::CallAttested { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::AgentStatePending { .. }

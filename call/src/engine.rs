@@ -14,7 +14,7 @@ use crate::life::{self, LegFact, Seen, Stage, Wish};
 use crate::ways;
 use acd::Acd;
 use dialer::Dialer;
-use model::event::Party;
+use model::event::{Attestation, AttestationSource, Party};
 use model::screen_pop::Direction;
 use model::{AgentId, CallId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -176,6 +176,14 @@ impl Engine {
                 caller_name,
                 called,
             } => self.arrive(leg, from, caller, caller_name, called),
+            Input::LegAttested { leg, level } => {
+                // A call that was refused at once has its record already.
+                if let Some(call) = self.floor.call_of_leg.get(&leg).copied() {
+                    let source = AttestationSource::IdentityUnverified;
+                    let attestation = Attestation { level, source };
+                    self.floor.fact(Fact::CallAttested { call, attestation });
+                }
+            }
             Input::LegRinging { leg } => self.on_leg(leg, LegFact::Ringing),
             Input::LegAnswered { leg } => self.on_leg(leg, LegFact::Answered),
             Input::LegFailed { leg, cause } => self.on_leg(leg, LegFact::Failed(cause)),

@@ -153,6 +153,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallMessageStarted { .. }
+        | Fact::CallAttested { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }

@@ -327,6 +327,7 @@ impl Board {
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::CallMessageStarted { .. }
+            | Fact::CallAttested { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::CampaignChangeRefused { .. }

@@ -494,6 +494,11 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         routes: tandem.route.clone(),
         treatment: queues.treatment,
         feature_codes,
+        attestations: trunks
+            .trunks
+            .iter()
+            .filter_map(|(id, trunk)| Some((*id, trunk.attestation?)))
+            .collect(),
         live_calls_max: tandem.engine.live_calls_max,
         call_ms_max: u64::from(tandem.engine.call_minutes_max) * 60_000,
     };

@@ -76,6 +76,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::CallResumed { .. }
         | Fact::CallUnbridged { .. }
         | Fact::CallMessageStarted { .. }
+        | Fact::CallAttested { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }

@@ -2,7 +2,7 @@
 
 use call::Command;
 use call::input::{AgentAction, Input, Origin};
-use model::event::Verdict;
+use model::event::{AttestationLevel, Verdict};
 use model::heard::Tone;
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId,
@@ -193,6 +193,15 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
             play: number(play),
         },
         ["has", "beeped"] => Input::BeepEnded { leg },
+        ["claims", "attestation", level] => Input::LegAttested {
+            leg,
+            level: match *level {
+                "A" => AttestationLevel::A,
+                "B" => AttestationLevel::B,
+                "C" => AttestationLevel::C,
+                other => panic!("no level is called {other}"),
+            },
+        },
         ["is", "a", who] => Input::LegClassified {
             leg,
             verdict: match *who {
