@@ -292,13 +292,16 @@ struct Done {
     outbox_grew: bool,
     promises: Vec<(Sender<Promised>, Promised)>,
     listed: Vec<(Sender<Listed>, Vec<Promise>)>,
-    quotas: Vec<(Sender<Result<Vec<QuotaRow>, CallbackError>>, Vec<QuotaRow>)>,
+    quotas: Vec<(Sender<Counted>, Vec<QuotaRow>)>,
     claims: u64,
     refused: u64,
 }
 
 /// All callbacks, or why there is no saying.
 type Listed = Result<Vec<Promise>, CallbackError>;
+
+/// A campaign's quotas, or why there is no saying.
+type Counted = Result<Vec<QuotaRow>, CallbackError>;
 
 /// What came of a wish about a callback.
 type Promised = Result<Promise, CallbackError>;
