@@ -10,7 +10,7 @@
 //! evaluation half is looked at.
 
 #[path = "../tests/detect_corpus/mod.rs"]
-pub mod detect_corpus;
+mod detect_corpus;
 
 use detect_corpus::speech::{Clips, Size};
 use detect_corpus::{Habits, Split, Trace, call};
@@ -24,7 +24,7 @@ const SEED: u64 = 1;
 
 /// Calls of one kind, and in how many of them each thing was seen.
 #[derive(Default)]
-pub struct Seen {
+struct Seen {
     calls: f64,
     ring: Counts,
     onset: Counts,
@@ -74,7 +74,7 @@ fn add(sums: &mut Cells, cells: &Cells) {
 
 impl Seen {
     /// Adds a call, up to its beep: that is evidence of its own.
-    pub fn look(&mut self, trace: &Trace) {
+    fn look(&mut self, trace: &Trace) {
         self.calls += 1.0;
         if let Some(ms) = trace.rang_ms {
             self.ring.add(&TABLES.ring, ms, true);
@@ -217,7 +217,7 @@ fn fit_grid(grid: &Grid, persons: &Cells, machines: &Cells, of: (f64, f64), risi
 }
 
 /// The tables for calls of persons and of machines.
-pub fn fitted(p: &Seen, m: &Seen) -> Tables {
+fn fitted(p: &Seen, m: &Seen) -> Tables {
     let of = (p.calls, m.calls);
     let kinds = |grids: &[Grid; KINDS], p: &[Cells; KINDS], m: &[Cells; KINDS], rising| {
         [0, 1].map(|k| fit_grid(&grids[k], &p[k], &m[k], of, rising))
@@ -235,7 +235,7 @@ pub fn fitted(p: &Seen, m: &Seen) -> Tables {
 }
 
 /// The tables as a program reads them; every field but the odds is as it was.
-pub fn show(tables: &Tables) -> String {
+fn show(tables: &Tables) -> String {
     let text = format!("{tables:?}");
     // Two digits are more than a corpus of thousands can tell.
     let mut shown = String::new();
@@ -278,7 +278,7 @@ fn main() {
         let call = call(&mut rng, Split::Tuning, Habits::Assumed, machine, &clips);
         if machine { &mut m } else { &mut p }.look(&Trace::of(&call));
     }
-    print!("{HEAD}{};\n", show(&fitted(&p, &m)));
+    println!("{HEAD}{};", show(&fitted(&p, &m)));
 }
 
 /// The head of the file that is printed.

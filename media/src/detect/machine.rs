@@ -87,9 +87,9 @@ const TONE_LAG_MS: u32 = 80;
 /// So much silence before the first word, in ms, and the noise floor has settled.
 pub const FLOOR_KNOWN_MS: u32 = 200;
 
-/// A pause this long ends the greeting for good, in ms. Shorter than the one that ends the first
-/// utterance: two seconds are counted from here, and sooner is the safe side.
-pub const GREETING_PAUSE_MS: u32 = 600;
+/// A pause this long ends the greeting for good, in ms: greetings pause for less between sentences.
+/// Shorter than the one that ends the first utterance, as two seconds are counted from the end.
+pub const GREETING_PAUSE_MS: u32 = 800;
 
 /// How many errors are tolerable, as shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
