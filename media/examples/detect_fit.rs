@@ -291,7 +291,7 @@ const HEAD: &str = "//! The log odds of what is heard after an answer, person ov
 pub const BINS: usize = 16;
 
 /// Rows and columns of a grid.
-pub const CELLS: usize = 12;
+pub const CELLS: usize = 15;
 
 /// Kinds of utterances: [`Bursts`](super::machine::Bursts).
 pub const KINDS: usize = 2;

@@ -115,7 +115,8 @@ impl Default for Targets {
 
 impl Targets {
     /// The bounds of the log odds (person over machine): at or below the first it is a machine, at or
-    /// above the second a person. Wald's approximation, less the mean overshoot.
+    /// above the second a person for certain, which is more than a hand-over asks for. Wald's
+    /// approximation, less the mean overshoot.
     pub fn bounds(&self) -> (f32, f32) {
         let (a, b) = (
             self.person_lost.clamp(1e-6, 0.5),
@@ -131,7 +132,7 @@ impl Targets {
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// A person.
+    /// A person in all likelihood: hand them over, a correction may follow.
     Person,
     /// A machine.
     Machine,
@@ -190,7 +191,7 @@ pub struct Greeting {
 pub struct Judgement {
     /// Who it is.
     pub who: Who,
-    /// It corrects an earlier «person».
+    /// It corrects an earlier «person» or «unsure».
     pub late: bool,
     /// When, in ms after the answer.
     pub at_ms: u32,

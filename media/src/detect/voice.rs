@@ -6,10 +6,10 @@
 use super::ear::{FRAME_MS, SILENCE_DBM0};
 
 /// A frame this much above the floor is sound, in dB.
-const ON_DB: f32 = 9.0;
+const ON_DB: f32 = 8.0;
 
 /// A frame this much above the floor still is, once there is sound.
-const OFF_DB: f32 = 6.0;
+const OFF_DB: f32 = 5.0;
 
 /// A frame this much below the burst it follows is its echo, in dB.
 const ECHO_DB: f32 = 24.0;
