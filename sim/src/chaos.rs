@@ -247,6 +247,7 @@ pub fn setting(seed: u64) -> Setting {
             .collect(),
         start_spread: Duration::ZERO,
         history: Vec::new(),
+        learned: Vec::new(),
         start: Utc::from_micros(START_US - 12 * 3_600_000_000 + start_h * 3_600_000_000 + edge_us),
         shift: Duration::from_secs(SHIFT_S),
         drain: true,

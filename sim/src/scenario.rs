@@ -93,8 +93,12 @@ pub struct Scenario {
     pub campaign: Vec<CampaignRule>,
     /// Length of a shift.
     pub hours: f64,
-    /// Shifts on consecutive days that share one book of abandoned calls; 1: every shift is on its own.
+    /// Shifts on consecutive days that share one book of abandoned calls, each beginning with what
+    /// the days before have learned; 1: every shift is on its own.
     pub days: u32,
+    /// So many days at the beginning of every run are left out of the means: those in which it
+    /// learns. The share of shifts over the limit, and the period, count them.
+    pub settle_days: u32,
     /// Runs: shifts from a cold start, each of `days` days.
     pub shifts: u32,
     /// Fixes every chance.
@@ -102,6 +106,9 @@ pub struct Scenario {
     /// What paces, where the command line does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controller: Option<String>,
+    /// The sizes at which the table of scenarios runs it; without any, 10, 50 and 200 agents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub table_agents: Vec<usize>,
 }
 
 impl Default for Scenario {
@@ -139,9 +146,11 @@ impl Default for Scenario {
             campaign: Vec::new(),
             hours: 8.0,
             days: 1,
+            settle_days: 0,
             shifts: 4,
             seed: 1,
             controller: None,
+            table_agents: Vec::new(),
         }
     }
 }
@@ -267,6 +276,23 @@ impl Scenario {
         at.sort_by(f64::total_cmp);
         at.dedup();
         at
+    }
+
+    /// The same world with another number of agents. What belongs to a team of a certain size grows
+    /// with it: customers who call, and lines and calls per second where they are no more than ample.
+    pub fn for_agents(&self, agents: usize) -> Scenario {
+        let scale = agents as f64 / self.agents as f64;
+        let ample = Scenario::default();
+        let mut scaled = self.clone();
+        scaled.agents = agents;
+        scaled.inbound_per_hour *= scale;
+        if self.lines != ample.lines {
+            scaled.lines = ((f64::from(self.lines) * scale).round() as u32).max(1);
+        }
+        if self.calls_per_second != ample.calls_per_second {
+            scaled.calls_per_second *= scale;
+        }
+        scaled
     }
 
     /// How many agents are slow, and who is: the first of them.

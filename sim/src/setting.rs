@@ -3,6 +3,7 @@
 
 use crate::scenario::{LeadClass, Profile, Spread};
 use dialer::input::PastAnswers;
+use dialer::pacing::LearnedState;
 use model::{AgentId, CampaignId, Utc};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Setting {
     pub shift: Duration,
     /// What the law counts of the days before, oldest first.
     pub history: Vec<PastAnswers>,
+    /// What campaigns had learned by the end of the day before.
+    pub learned: Vec<(CampaignId, LearnedState)>,
     /// At the end of the shift: take no more calls, let the live ones finish, close the books.
     pub drain: bool,
     /// How the called behave.

@@ -101,6 +101,8 @@ pub struct Tally {
     pub spells: Spells,
     /// Customers dialled.
     pub dials: u64,
+    /// Of them given up again while they rang, for want of agents.
+    pub withdrawn: u64,
     /// Persons dialled who were bridged to an agent.
     pub connected: u64,
     /// Persons dialled who answered and got no agent.
@@ -117,6 +119,8 @@ pub struct Tally {
     pub inbound_answered: u64,
     /// Of them hung up while waiting.
     pub inbound_abandoned: u64,
+    /// Of them answered within the queue's target, 20 s.
+    pub inbound_in_time: u64,
     /// The same by campaign, in the order of their names.
     pub campaigns: BTreeMap<CampaignId, CampaignTally>,
     /// What the dialer counts by hour of the wall clock: live answers, abandonments.
@@ -216,11 +220,11 @@ impl World {
                 outcome,
                 ..
             } => {
-                let machine = self
-                    .attempts
-                    .remove(attempt)
-                    .is_some_and(|view| view.machine);
+                let view = self.attempts.remove(attempt);
+                let machine = view.is_some_and(|view| view.machine);
                 if !self.shift_over {
+                    let withdrawn = view.is_some() && *outcome == AttemptOutcome::Cancelled;
+                    self.tally.withdrawn += u64::from(withdrawn);
                     self.tally.curve.in_flight(self.now, self.attempts.len());
                     self.attempt_ended(event.at.utc, *campaign, *outcome, machine);
                 }
@@ -228,9 +232,12 @@ impl World {
             Fact::QueueLeft {
                 direction: Direction::Inbound,
                 outcome,
+                within_target,
                 ..
             } if !self.shift_over => {
-                self.tally.inbound_answered += u64::from(*outcome == QueueOutcome::Answered);
+                let answered = *outcome == QueueOutcome::Answered;
+                self.tally.inbound_in_time += u64::from(answered && *within_target);
+                self.tally.inbound_answered += u64::from(answered);
                 self.tally.inbound_abandoned += u64::from(*outcome == QueueOutcome::Abandoned);
             }
             Fact::AgentStateChanged { agent, is, .. } => {

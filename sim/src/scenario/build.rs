@@ -141,6 +141,7 @@ impl Scenario {
             start: Utc::from_micros(START_US),
             shift: Duration::from_secs_f64(self.hours * 3_600.0),
             history: Vec::new(),
+            learned: Vec::new(),
             drain: false,
             carrier: self.carrier(people),
             callers: (self.inbound_per_hour > 0.0).then(|| CallerSetting {

@@ -141,6 +141,17 @@ impl Scenario {
         found.above_zero("calls_per_second", self.calls_per_second, 10_000.0);
         found.above_zero("hours", self.hours, HOURS_MAX);
         found.within("days", f64::from(self.days), 1.0, f64::from(DAYS_MAX));
+        if self.settle_days >= self.days {
+            found.say(
+                "settle_days",
+                format!("{} of {} days leave none", self.settle_days, self.days),
+                "use fewer than days",
+            );
+        }
+        for (n, agents) in self.table_agents.iter().enumerate() {
+            let path = format!("table_agents[{n}]");
+            found.within(path, *agents as f64, 1.0, AGENTS_MAX as f64);
+        }
         found.within("shifts", f64::from(self.shifts), 1.0, f64::from(SHIFTS_MAX));
         if let Some(controller) = &self.controller
             && let Err(error) = controller.parse::<Controller>()
