@@ -253,8 +253,10 @@ fn days(
         let (mode, level) = match controller {
             Controller::Predictive => (Mode::Predictive, LEVEL),
             Controller::Progressive => (Mode::Progressive, LEVEL),
+            Controller::Informed => (Mode::Predictive, LEVEL),
             Controller::Power(level) => (Mode::Power, level),
-            Controller::Ratio(_) | Controller::Adapt(_) | Controller::Informed => {
+            Controller::Agentless => (Mode::Agentless, LEVEL),
+            Controller::Ratio(_) | Controller::Adapt(_) => {
                 shifts.push(small_world::shift(scenario, controller, seed)?);
                 (options.shift_is_over)(ix);
                 continue;
@@ -263,6 +265,7 @@ fn days(
         let mut setting = scenario.setting(mode, level);
         setting.start = Utc::from_micros(setting.start.as_micros() + i64::from(day) * DAY_US);
         setting.history.clone_from(&history);
+        setting.foretold = controller == Controller::Informed;
         setting.learned = std::mem::take(&mut learned);
         let mut world =
             World::new(setting, seed).map_err(|error| ScenarioError::Config(error.to_string()))?;

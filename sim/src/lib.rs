@@ -24,7 +24,6 @@ pub mod curve;
 mod exchange;
 pub mod floors;
 mod happens;
-mod informed;
 pub mod judge;
 mod leads;
 mod network;
@@ -40,6 +39,7 @@ pub mod table;
 pub mod tally;
 pub mod throughput;
 pub mod trace;
+mod voice;
 pub mod world;
 
 pub use checker::{Checker, Invariant, Violation};

@@ -68,6 +68,9 @@ pub struct Report {
     pub abandoned: u64,
     /// Persons taken for machines.
     pub false_positives: u64,
+    /// Persons who heard a recorded voice and asked for nobody; those who asked were connected or
+    /// abandoned, within two seconds.
+    pub messaged: u64,
     /// Machines recognised, and machines that reached an agent.
     pub machines: u64,
     /// See `machines`.
@@ -233,6 +236,7 @@ impl Report {
             connected: all.connected,
             abandoned: all.abandoned,
             false_positives: all.false_positives,
+            messaged: sum(&|tally| tally.messaged),
             machines: sum(&|tally| tally.machines),
             machines_connected: sum(&|tally| tally.machines_connected),
             inbound: sum(&|tally| tally.inbound),
@@ -415,6 +419,14 @@ impl Report {
             count("connected", self.connected),
             count("abandoned", self.abandoned),
         ]);
+        if self.messaged > 0 {
+            let asked = self.connected + self.abandoned;
+            rows.extend([
+                count("heard the voice out", self.messaged),
+                count("asked for an agent", asked),
+                Row("of them in 2 s %", number(pct(self.connected, asked)), None),
+            ]);
+        }
         if self.machines + self.machines_connected + self.false_positives > 0 {
             rows.extend([
                 count("taken for machines", self.false_positives),

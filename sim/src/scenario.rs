@@ -10,6 +10,7 @@ mod problems;
 mod profile;
 mod read;
 mod spread;
+mod voice;
 
 pub use build::START_US;
 pub(crate) use build::name;
@@ -18,6 +19,7 @@ pub use problems::{AGENTS_MAX, HOURS_MAX, Problem};
 pub use profile::{Profile, Step};
 pub use read::FileProblem;
 pub use spread::{ERLANG_K_MAX, Shape, Spread};
+pub use voice::Voice;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +91,9 @@ pub struct Scenario {
     /// Every lead's own chance differs from what its class says by up to this factor, either way;
     /// 1: not at all.
     pub lead_spread: f64,
+    /// What people do with the recorded voice of an agentless campaign.
+    #[serde(skip_serializing_if = "Voice::is_usual")]
+    pub voice: Voice,
     /// Campaigns that share the agents and the carrier; without any, one campaign has them all.
     pub campaign: Vec<CampaignRule>,
     /// Length of a shift.
@@ -143,6 +148,7 @@ impl Default for Scenario {
             calls_per_second: 5_000.0,
             lead_class: Vec::new(),
             lead_spread: 1.0,
+            voice: Voice::default(),
             campaign: Vec::new(),
             hours: 8.0,
             days: 1,
@@ -202,7 +208,7 @@ fn yes() -> bool {
 pub struct CampaignRule {
     /// What it is called.
     pub name: String,
-    /// `predictive`, `progressive` or `power:X`; without it, as for the whole scenario.
+    /// `predictive`, `progressive`, `power:X` or `agentless`; without it, as for the whole scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<String>,
     /// Its own share of answered dials.
@@ -234,10 +240,10 @@ pub enum ScenarioError {
     Problem(Problem),
     /// No controller of that name.
     #[error(
-        "there is no controller \"{0}\": use predictive, progressive, power:X (1 to 10), ratio:X (1 to 50), adapt-hard, adapt-average, adapt-tapered or informed"
+        "there is no controller \"{0}\": use predictive, progressive, power:X (1 to 10), agentless, ratio:X (1 to 50), adapt-hard, adapt-average, adapt-tapered or informed"
     )]
     Controller(String),
-    /// A controller that runs outside the engine does not know a field of the scenario.
+    /// A field of the scenario means nothing to the controller.
     #[error("{field}: {controller} knows nothing of it; {remedy}")]
     Unknown {
         /// Which field.

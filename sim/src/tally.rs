@@ -109,6 +109,8 @@ pub struct Tally {
     pub abandoned: u64,
     /// Persons dialled who were taken for machines.
     pub false_positives: u64,
+    /// Persons who heard a recorded voice and asked for nobody.
+    pub messaged: u64,
     /// Machines recognised.
     pub machines: u64,
     /// Machines bridged to an agent.
@@ -293,9 +295,12 @@ impl World {
                 of_campaign.false_positives += 1;
                 tally.curve.live(self.now, true);
             }
+            (AttemptOutcome::Messaged, machine) => {
+                tally.messaged += u64::from(!machine);
+                hour.0 += 1;
+            }
             (
-                AttemptOutcome::Messaged
-                | AttemptOutcome::NoAnswer
+                AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed
                 | AttemptOutcome::DisconnectedNumber

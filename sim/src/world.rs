@@ -502,6 +502,9 @@ impl World {
             Happens::AgentWhim(ix) => self.agent_whim(ix),
             Happens::AgentLeaves(ix) => {
                 let agent = self.agents[ix].id;
+                if self.setting.foretold {
+                    self.engine.foretell(agent, Mono::MAX);
+                }
                 self.tell(Input::Agent {
                     agent,
                     action: AgentAction::SignOut,
