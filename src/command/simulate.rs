@@ -22,6 +22,7 @@ const EXAMPLES: &str = "Examples:
   tandem simulate --scenario config/scenarios/half_leave.toml --check
   tandem simulate --agents 50 --set 'talk={ mean_s = 90, shape = \"exponential\" }'
   tandem simulate --agents 10 --days 30 --shifts 4
+  tandem simulate --scenario config/scenarios/voice_message.toml
   tandem simulate --scenario config/scenarios/delay_step.toml --plot shift.svg
   tandem simulate --table cells --seed 9001 --out cells.jsonl
   tandem simulate --table month --agents 10
@@ -49,9 +50,9 @@ pub struct SimulateArgs {
     /// Fixes every chance; the n-th shift has seed + n.
     #[arg(long)]
     seed: Option<u64>,
-    /// predictive, progressive, power:X (through the engine); ratio:X, adapt-hard, adapt-average,
-    /// adapt-tapered (the common open dialer's rules) and informed (told the end of every talk), in
-    /// a small world of their own.
+    /// Through the engine: predictive, progressive, power:X, agentless (a recorded voice), and
+    /// informed (predictive, told the end of every talk). In a small world of their own: ratio:X,
+    /// adapt-hard, adapt-average, adapt-tapered (the common open dialer's rules).
     #[arg(long)]
     controller: Option<String>,
     /// A scenario in TOML; the other options go before what it says.
