@@ -2,7 +2,7 @@
 //! loses and repeats, a store that fails, a process that is killed, agents with whims and callers
 //! who hang up at the worst moment. Whatever happens, the [`Checker`](crate::Checker) must not object.
 
-use crate::scenario::{Profile, START_US, Spread, name, Voice};
+use crate::scenario::{Profile, START_US, Spread, Voice, name};
 use crate::setting::{
     AgentSetting, CallerSetting, CarrierSetting, Leave, NetworkSetting, PeopleSetting, Setting,
     StoreSetting,

@@ -440,7 +440,9 @@ impl<'a> SmallWorld<'a> {
 
     fn plan_customer(&mut self) {
         if self.scenario.inbound_per_hour > 0.0 {
-            let wait = self.rng.exponential(3_600.0 / self.scenario.inbound_per_hour);
+            let wait = self
+                .rng
+                .exponential(3_600.0 / self.scenario.inbound_per_hour);
             self.later_s(wait, Happens::CustomerCalls);
         }
     }
@@ -678,7 +680,10 @@ mod tests {
         assert!((rate(&a) - 0.5).abs() < 0.06 && (rate(&b) - 0.3).abs() < 0.06);
         scenario.campaign[1].controller = Some("agentless".into());
         let error = shift(&scenario, Controller::Ratio(2.0), 1).unwrap_err();
-        assert!(error.to_string().starts_with("campaign.controller"), "{error}");
+        assert!(
+            error.to_string().starts_with("campaign.controller"),
+            "{error}"
+        );
         assert!(shift(&Scenario::default(), Controller::Predictive, 1).is_err());
     }
 

@@ -83,18 +83,15 @@ fn columns(table: Table) -> Vec<(&'static str, Shown)> {
             ("worst 5 min after the step %", |row| {
                 worst_after_a_step(row).map_or("–".into(), |pct| format!("{pct:.1}"))
             }),
-            (
-                "utilisation before, 3 to 8 min after, last hour %",
-                |row| {
-                    let step = row.report.steps.first();
-                    format!(
-                        "{}, {}, {}",
-                        number(step.and_then(|step| step.utilisation_before_pct), 1),
-                        number(step.and_then(|step| step.utilisation_after_pct), 1),
-                        number(row.report.last_hour_utilisation_pct, 1)
-                    )
-                },
-            ),
+            ("utilisation before, 3 to 8 min after, last hour %", |row| {
+                let step = row.report.steps.first();
+                format!(
+                    "{}, {}, {}",
+                    number(step.and_then(|step| step.utilisation_before_pct), 1),
+                    number(step.and_then(|step| step.utilisation_after_pct), 1),
+                    number(row.report.last_hour_utilisation_pct, 1)
+                )
+            }),
             ("customers' calls within 20 s %", |row| {
                 number(row.report.inbound_in_time_pct, 1)
             }),
