@@ -72,7 +72,7 @@ fn what_ships_is_accepted_without_a_word() {
         load(&Source::of_path(&shipped())).unwrap_or_else(|rejected| panic!("{rejected}"));
     assert_eq!(warnings, []);
     assert_eq!(configuration.call.acd.agents.len(), 5);
-    assert_eq!(configuration.call.flows.len(), 5);
+    assert_eq!(configuration.call.flows.len(), 6);
     call::Engine::new(configuration.call, 1, 7).expect("the engine takes what the check takes");
 }
 

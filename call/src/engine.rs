@@ -139,6 +139,11 @@ impl Engine {
         &self.floor.dialer
     }
 
+    /// Says when a busy agent will be free: see [`Dialer::foretell`].
+    pub fn foretell(&mut self, agent: AgentId, free_at: Mono) {
+        self.floor.dialer.foretell(agent, free_at);
+    }
+
     /// The stage of a live call, by name.
     pub fn stage_of(&self, call: CallId) -> Option<&'static str> {
         self.calls.get(&call).map(Call::stage_name)

@@ -69,6 +69,8 @@ struct Agent {
     campaigns: Vec<(CampaignId, usize)>,
     /// The lead the agent looks at, or the call dialled for it.
     preview: Option<AttemptId>,
+    /// When talk and wrap-up will be over, where a simulation says so.
+    free_at: Option<Mono>,
 }
 
 /// Every campaign, every attempt.
@@ -118,6 +120,7 @@ impl Dialer {
                         since: Mono::ZERO,
                         campaigns: Vec::new(),
                         preview: None,
+                        free_at: None,
                     })
                     .campaigns
                     .push((id, seat));
@@ -343,6 +346,14 @@ impl Dialer {
         self.do_what_is_due(now, out);
     }
 
+    /// Says when a busy agent will be free, until they are. Nobody knows this but a simulation that
+    /// asks what knowing it would be worth; the engine that serves never calls it.
+    pub fn foretell(&mut self, agent: AgentId, free_at: Mono) {
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.free_at = Some(free_at);
+        }
+    }
+
     /// When `handle` wants to be called next, with `Tick` if nothing else comes.
     pub fn next_deadline(&self) -> Option<Mono> {
         let decisions = self
@@ -450,6 +461,9 @@ impl Dialer {
         let lasted = now.mono.since(agent.since).as_secs_f64();
         agent.state = state;
         agent.since = now.mono;
+        if !matches!(state, AgentState::OnCall(_) | AgentState::WrapUp(_)) {
+            agent.free_at = None;
+        }
         let (talked, wrapped) = match (was, state) {
             (AgentState::OnCall(_), AgentState::WrapUp(_)) => (Some(lasted), None),
             (AgentState::OnCall(_), AgentState::Available) => (Some(lasted), Some(0.0)),
