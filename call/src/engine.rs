@@ -68,6 +68,7 @@ impl Engine {
             ivr_out: Outbox::new(),
             call_of_leg: HashMap::new(),
             call_of_attempt: HashMap::new(),
+            attempt_of_leg: HashMap::new(),
             call_of_claim: HashMap::new(),
             call_of_offer: HashMap::new(),
             call_of_lookup: HashMap::new(),

@@ -1,6 +1,7 @@
 //! What an operator says about campaigns: `config/campaigns/NAME.toml`, one [`CampaignConfig`] each.
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
+use crate::abandon::Mistakes;
 use crate::caller_id::PoolConfig;
 use crate::detection::{classify_wait, detector_false_positive};
 use crate::mix::{self, ListShare};
@@ -103,6 +104,10 @@ pub struct CampaignConfig {
     /// abandoned too, and spend the same budget (UK-1). Counts where machines are detected, 0 to 5.
     #[serde(default = "detector_false_positive")]
     pub detector_false_positive_pct: f64,
+    /// Per cent of the abandoned calls that were machines taken for persons; Ofcom's formula takes
+    /// them off (UK-1). Counts where machines are detected, 0 to 10.
+    #[serde(default)]
+    pub abandoned_machines_pct: f64,
     /// Whoever still speaks so long after the answer, without a verdict, is treated as a person.
     #[serde(default = "classify_wait")]
     pub classify_wait_ms: u32,
@@ -194,6 +199,7 @@ impl CampaignConfig {
             rules: Vec::new(),
             detect_machines: false,
             detector_false_positive_pct: detector_false_positive(),
+            abandoned_machines_pct: 0.0,
             classify_wait_ms: classify_wait(),
             machine_after_connect: MachineAfterConnect::default(),
             max_in_flight: max_in_flight(),
@@ -211,13 +217,13 @@ impl CampaignConfig {
         Duration::from_millis(self.ring_timeout_ms.into())
     }
 
-    /// Per cent of the live persons whom nobody counts: taken for machines.
-    pub(crate) fn false_positive_pct(&self) -> f64 {
-        if self.detect_machines {
-            self.detector_false_positive_pct
-        } else {
-            0.0
-        }
+    /// What is assumed about the detector, where there is one.
+    pub(crate) fn mistakes(&self) -> Mistakes {
+        let assumed = self.detect_machines.then_some(Mistakes {
+            false_positive_pct: self.detector_false_positive_pct,
+            abandoned_machines_pct: self.abandoned_machines_pct,
+        });
+        assumed.unwrap_or_default()
     }
 
     /// What its rule sets forbid about it, beyond the bounds that hold for every campaign: the key,

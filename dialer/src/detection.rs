@@ -10,6 +10,8 @@ pub const CLASSIFY_WAIT_MS: RangeInclusive<u32> = 500..=8_000;
 
 /// Of the live persons, nobody loses more than this many per hundred to a detector.
 const FALSE_POSITIVE_PCT_MAX: f64 = 5.0;
+/// Of the abandoned calls, no more than this many per hundred are taken for machines.
+const ABANDONED_MACHINES_PCT_MAX: f64 = 10.0;
 
 /// What becomes of a call that a machine answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,13 +58,24 @@ impl CampaignConfig {
                 "6000 is usual: whoever still speaks then is given to an agent",
             ));
         }
-        if !(0.0..=FALSE_POSITIVE_PCT_MAX).contains(&self.detector_false_positive_pct) {
-            let pct = self.detector_false_positive_pct;
-            problems.push((
+        let measured = [
+            (
                 "detector_false_positive_pct",
-                format!("{pct} is not between 0 and 5"),
+                self.detector_false_positive_pct,
+                FALSE_POSITIVE_PCT_MAX,
                 "use what was measured, 0.3 where nothing was",
-            ));
+            ),
+            (
+                "abandoned_machines_pct",
+                self.abandoned_machines_pct,
+                ABANDONED_MACHINES_PCT_MAX,
+                "use what was measured, 0 where nothing was",
+            ),
+        ];
+        for (field, pct, most, remedy) in measured {
+            if !(0.0..=most).contains(&pct) {
+                problems.push((field, format!("{pct} is not between 0 and {most}"), remedy));
+            }
         }
         if self.machine_after_connect == MachineAfterConnect::HangUp {
             if !self.detect_machines {

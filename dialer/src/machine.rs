@@ -65,8 +65,6 @@ struct Agent {
     since: Mono,
     /// Its campaigns, and its seat in each.
     campaigns: Vec<(CampaignId, usize)>,
-    /// The line of the dialled call the agent talks on.
-    line: Option<TrunkId>,
     /// The lead the agent looks at, or the call dialled for it.
     preview: Option<AttemptId>,
 }
@@ -80,6 +78,8 @@ pub struct Dialer {
     pools: BTreeMap<String, PoolConfig>,
     shown: Shown,
     attempts: BTreeMap<AttemptId, Attempt>,
+    /// Which carrier each dialled call is on until its leg is over; the attempt may be over before.
+    lines: BTreeMap<AttemptId, TrunkId>,
     /// Leads in a hopper or an attempt: a lead is never in two.
     held: BTreeSet<LeadId>,
     do_not_call: DoNotCall,
@@ -113,7 +113,6 @@ impl Dialer {
                         state: AgentState::SignedOut,
                         since: Mono::ZERO,
                         campaigns: Vec::new(),
-                        line: None,
                         preview: None,
                     })
                     .campaigns
@@ -153,6 +152,7 @@ impl Dialer {
             pools: config.pools,
             shown: Shown::default(),
             attempts: BTreeMap::new(),
+            lines: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
             frequency,
@@ -207,11 +207,10 @@ impl Dialer {
             Input::AttemptClassified { attempt, verdict } => {
                 self.classified(now, attempt, verdict, out);
             }
+            Input::AttemptConnected { attempt } => self.connected(now, attempt, out),
+            Input::AttemptLegEnded { attempt } => self.line_freed(now, attempt),
             Input::AttemptHeardTone { attempt, tone } => {
                 self.heard_tone(now, attempt, tone, out);
-            }
-            Input::AttemptConnected { attempt, agent } => {
-                self.connected(now, attempt, agent, out);
             }
             Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
                 self.abandoned(now, attempt, out);
@@ -267,7 +266,8 @@ impl Dialer {
                 for past in answers {
                     // A campaign that is no longer configured dials nobody.
                     if let Some(campaign) = self.campaigns.get_mut(&past.campaign) {
-                        campaign.budget.load(past.at, past.answers, past.abandons);
+                        let budget = &mut campaign.budget;
+                        budget.load(past.at, past.answers, past.abandons, past.messaged);
                     }
                 }
                 for past in dials {
@@ -457,14 +457,9 @@ impl Dialer {
                 _,
             ) => (None, None),
         };
-        let still_talks = matches!(state, AgentState::OnCall(_) | AgentState::Offered(_));
-        let line = if still_talks { None } else { agent.line.take() };
         let there = matches!(state, AgentState::Available | AgentState::Offered(_));
         let preview = agent.preview.filter(|_| !there);
         let campaigns = agent.campaigns.clone();
-        if let Some(line) = line {
-            self.release_line(line);
-        }
         if let Some(attempt) = preview {
             self.end_preview(now, attempt, out);
         }
@@ -642,12 +637,8 @@ impl Dialer {
             .campaigns
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
-        campaign.bucket.take();
         campaign.claiming += 1;
-        self.trunks
-            .get_mut(&line.trunk)
-            .expect("chosen among the trunks")
-            .take(attempt.number);
+        self.keep_line(attempt.campaign, line.trunk, attempt.number);
         attempt.trunk = Some(line.trunk);
         attempt.caller_id = line.caller_id;
         attempt.stage = Stage::Claiming;
@@ -729,6 +720,7 @@ impl Dialer {
         if !self.keeps_line(now, id) {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
+        self.leave_by_line(now.mono, id);
         let campaign = self
             .campaigns
             .get_mut(&campaign_id)

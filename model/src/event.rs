@@ -208,6 +208,17 @@ pub struct DialBasis {
     pub agent_reserved: bool,
     /// Whether a recording speaks first, with nobody behind it.
     pub prerecorded: bool,
+    /// Where machines are detected: per cent of the live persons whom the detector is assumed to take
+    /// for machines (UK-1).
+    #[serde(skip_serializing_if = "is_none")]
+    pub false_positive_pct: f64,
+    /// Likewise, per cent of the abandoned calls that are assumed to have been machines.
+    #[serde(skip_serializing_if = "is_none")]
+    pub abandoned_machines_pct: f64,
+}
+
+fn is_none(pct: &f64) -> bool {
+    *pct == 0.0
 }
 
 /// What happened. Past tense; the noun comes first.

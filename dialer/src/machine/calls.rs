@@ -2,6 +2,7 @@
 //! ends in one place, once.
 
 use super::{Dialer, GATHER_INTERVAL, Out};
+use crate::abandon::AbandonBudget;
 use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
 use crate::config::OnMachine;
@@ -10,7 +11,7 @@ use crate::retry;
 use model::event::Verdict;
 use model::heard::Tone;
 use model::lead::LeadNext;
-use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now};
+use model::{AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now, Utc};
 use std::time::Duration;
 
 impl Dialer {
@@ -133,21 +134,12 @@ impl Dialer {
         true
     }
 
-    pub(super) fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
+    pub(super) fn connected(&mut self, now: Now, id: AttemptId, out: &mut Out) {
         if !self.person_for_sure(now, id, out) {
             return;
         }
-        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
-        let campaign = attempt.campaign;
-        let line = attempt.trunk.take();
-        let old = match self.agents.get_mut(&agent) {
-            Some(agent) => std::mem::replace(&mut agent.line, line),
-            None => line,
-        };
-        if let Some(old) = old {
-            self.release_line(old);
-        }
-        self.count(now, campaign, false);
+        let campaign = self.attempts[&id].campaign;
+        self.count(now, campaign, |budget, at| budget.count(at, false));
         self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
     }
 
@@ -156,7 +148,7 @@ impl Dialer {
             return;
         }
         let campaign = self.attempts[&id].campaign;
-        self.count(now, campaign, true);
+        self.count(now, campaign, |budget, at| budget.count(at, true));
         self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
     }
 
@@ -191,18 +183,18 @@ impl Dialer {
             Stage::Answered { .. } => {
                 let campaign = attempt.campaign;
                 self.person_for_sure(now, id, out);
-                self.count(now, campaign, false);
+                self.count(now, campaign, AbandonBudget::count_messaged);
                 self.end(now, id, AttemptOutcome::Messaged, None, None, out);
             }
         }
     }
 
-    pub(super) fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
+    fn count(&mut self, now: Now, id: CampaignId, into: impl Fn(&mut AbandonBudget, Utc)) {
         let campaign = self
             .campaigns
             .get_mut(&id)
             .expect("attempts are of campaigns that exist");
-        campaign.budget.count(now.utc, abandoned);
+        into(&mut campaign.budget, now.utc);
         let (signed_in, advance) = (campaign.signed_in(), campaign.advance());
         campaign
             .governor
@@ -267,8 +259,8 @@ impl Dialer {
         }
         campaign.in_flow -= u32::from(attempt.in_flow);
         campaign.asks.over(attempt.dial_number);
-        if let Some(trunk) = attempt.trunk {
-            self.release_line(trunk);
+        if attempt.stage == Stage::Claiming {
+            self.give_line_back(attempt);
         }
         if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
             agent.preview = None;
