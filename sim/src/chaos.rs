@@ -231,6 +231,7 @@ pub fn setting(seed: u64) -> Setting {
             },
         )]),
         feature_codes: default_feature_codes(),
+        attestations: BTreeMap::new(),
         live_calls_max: pick(&mut rng, &[6, 500]),
         call_ms_max: pick(&mut rng, &[60_000, 600_000]),
     };

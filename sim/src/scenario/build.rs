@@ -129,6 +129,7 @@ impl Scenario {
             }],
             treatment: queues.keys().map(|id| (*id, silent.clone())).collect(),
             feature_codes: BTreeMap::new(),
+            attestations: BTreeMap::new(),
             live_calls_max: 100_000,
             call_ms_max: CALL_MS_MAX,
         };
