@@ -58,6 +58,7 @@ fn every_shipped_scenario_is_read_and_runs_for_ten_minutes_under_the_checker() {
             "slow_agents",
             "steady_talk",
             "two_talks",
+            "voice_message",
         ]
     );
     for name in names {
@@ -69,7 +70,8 @@ fn every_shipped_scenario_is_read_and_runs_for_ten_minutes_under_the_checker() {
             shifts: 1,
             ..scenario
         };
-        let report = judge(&short, Controller::Predictive, true)
+        let controller = short.controller.as_deref().unwrap_or("predictive");
+        let report = judge(&short, controller.parse().unwrap(), true)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(report.connected > 0, "{name}: {report}");
     }
@@ -88,6 +90,62 @@ fn a_detector_that_errs_spends_the_abandonment_and_the_agents() {
     let pct = report.abandonment_pct.unwrap();
     assert!((6.0..14.0).contains(&pct), "{report}");
     assert!(report.abandoned * 10 < report.false_positives, "{report}");
+}
+
+#[test]
+fn who_presses_the_key_has_an_agent_in_two_seconds_or_was_abandoned() {
+    let scenario = Scenario {
+        agents: 20,
+        ..shipped("voice_message")
+    };
+    let report = run(scenario.clone(), 0.5, Controller::Agentless);
+    assert!(report.messaged > 10 * report.connected, "{report}");
+    assert!(report.connected > 25, "{report}");
+    assert!(report.abandonment_pct.unwrap() <= 6.0, "{report}");
+    let asked = report.connected + report.abandoned;
+    let share = asked as f64 / (asked + report.messaged) as f64;
+    assert!((0.03..0.05).contains(&share), "{report}");
+    let eager = Scenario {
+        voice: sim::scenario::Voice {
+            press_share: 0.4,
+            ..scenario.voice
+        },
+        ..scenario
+    };
+    let eager = run(eager, 0.5, Controller::Agentless);
+    assert!(eager.dials * 3 < report.dials, "{eager}\n{report}");
+}
+
+#[test]
+fn the_open_dialers_rules_run_every_shipped_scenario() {
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        let scenario = Scenario {
+            agents: 12,
+            ..shipped(&name)
+        };
+        for controller in ["ratio:2", "adapt-tapered"] {
+            let report = run(scenario.clone(), 0.2, controller.parse().unwrap());
+            assert!(report.connected > 0, "{name}, {controller}: {report}");
+        }
+    }
+}
+
+#[test]
+fn knowing_when_talks_end_is_worth_something_and_stays_legal() {
+    let scenario = Scenario {
+        agents: 25,
+        answer_rate: sim::scenario::Profile::Always(0.3),
+        ..Scenario::default()
+    };
+    let [told, learns] = [Controller::Informed, Controller::Predictive]
+        .map(|controller| run(scenario.clone(), 1.5, controller));
+    assert!(
+        told.utilisation_pct.unwrap() > learns.utilisation_pct.unwrap() + 0.3,
+        "{told}\n{learns}"
+    );
+    assert!(told.abandonment_pct.unwrap() <= 3.0, "{told}");
 }
 
 #[test]

@@ -39,6 +39,8 @@ struct Attempt {
     dialled: Option<Mono>,
     rang: Option<Mono>,
     answered: Option<Mono>,
+    /// How long after the answer the greeting ended, as the first verdict since says.
+    greeted: Option<Option<u32>>,
     /// A flow speaks; the last key that meant something to it.
     keyed: Option<Mono>,
     /// The flow handed the call on: since when the person waits for an agent.
@@ -52,9 +54,12 @@ struct Attempt {
 
 impl Attempt {
     /// Since when the person waits for an agent or a message: where a flow spoke, since the key press
-    /// that asked for one; else since the answer.
+    /// that asked for one; else since the greeting's end where the detector placed it, or the answer.
     fn waits_since(&self) -> Option<Mono> {
-        self.asked.or(self.answered)
+        let greeting_ms = u64::from(self.greeted.flatten().unwrap_or(0));
+        let greeted =
+            |answered: Mono| Mono::from_micros(answered.as_micros() + greeting_ms * 1_000);
+        self.asked.or(self.answered.map(greeted))
     }
 }
 
@@ -165,6 +170,16 @@ impl Recount {
         {
             attempt.answered.get_or_insert(now);
         }
+        if let Fact::CallClassified {
+            call,
+            greeting_ended_ms,
+            ..
+        } = &event.fact
+            && let Some(attempt) = self.by_call(*call)
+            && attempt.answered.is_some()
+        {
+            attempt.greeted.get_or_insert(*greeting_ended_ms);
+        }
         let is_key = matches!(
             event.fact,
             Fact::IvrDigitsCollected { .. } | Fact::IvrNoMatch { .. }
@@ -264,6 +279,7 @@ impl Recount {
             dialled: None,
             rang: None,
             answered: None,
+            greeted: None,
             keyed: None,
             asked: None,
             bridged: None,
@@ -574,6 +590,7 @@ impl Recount {
             AttemptOutcome::Abandoned => Some(Fate::Abandoned),
             AttemptOutcome::Messaged => Some(Fate::Messaged),
             AttemptOutcome::Machine
+            | AttemptOutcome::Fax
             | AttemptOutcome::Busy
             | AttemptOutcome::NoAnswer
             | AttemptOutcome::Failed
