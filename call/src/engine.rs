@@ -139,6 +139,11 @@ impl Engine {
         &self.floor.dialer
     }
 
+    /// Says when a busy agent will be free: see [`Dialer::foretell`].
+    pub fn foretell(&mut self, agent: AgentId, free_at: Mono) {
+        self.floor.dialer.foretell(agent, free_at);
+    }
+
     /// The stage of a live call, by name.
     pub fn stage_of(&self, call: CallId) -> Option<&'static str> {
         self.calls.get(&call).map(Call::stage_name)
@@ -262,6 +267,12 @@ impl Engine {
                 campaign,
                 callbacks,
             }),
+            Input::QuotasLoaded { quotas } => self
+                .floor
+                .tell_dialer(dialer::Input::QuotasLoaded { quotas }),
+            Input::LeadsPast { pasts } => {
+                self.floor.tell_dialer(dialer::Input::LeadsPast { pasts })
+            }
             Input::CallerIdsShown { uses } => self
                 .floor
                 .tell_dialer(dialer::Input::CallerIdsShown { uses }),
@@ -568,6 +579,10 @@ impl Engine {
                         note,
                         callback_at,
                     });
+                    if let Some(lead) = last.lead {
+                        self.floor
+                            .tell_dialer(dialer::Input::LeadDisposed { lead, disposition });
+                    }
                     if let (true, Some(number)) = (do_not_call, last.number) {
                         self.floor.do_not_call(number);
                     }

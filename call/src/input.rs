@@ -132,6 +132,13 @@ pub enum Input {
         dials: Vec<dialer::input::PastDial>,
     },
 
+    /// What was counted in quotas, at start.
+    QuotasLoaded {
+        quotas: Vec<dialer::quota::QuotaCount>,
+    },
+    /// What happened to leads that are supplied next.
+    LeadsPast { pasts: Vec<dialer::input::LeadPast> },
+
     /// Promised callbacks that are due within the hour.
     CallbacksSupplied {
         campaign: CampaignId,

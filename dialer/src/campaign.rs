@@ -6,6 +6,7 @@ use crate::config::{ABANDON_LIMIT_PCT_MAX, CampaignConfig, OnMachine};
 use crate::hopper::{Hopper, LEADS_PER_AGENT};
 use crate::input::Callback;
 use crate::pacing::{Asks, Decision, Governor, Learned};
+use crate::quota::Quotas;
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
 use model::event::{Mode, PacingLimit};
@@ -94,6 +95,7 @@ pub(crate) struct Campaign {
     /// Other campaigns, with the share of their agents who are also this one's.
     pub(crate) sharing: Vec<(CampaignId, f64)>,
     pub(crate) hopper: Hopper,
+    pub(crate) quotas: Quotas,
     pub(crate) budget: AbandonBudget,
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
@@ -135,6 +137,7 @@ impl Campaign {
             running: config.running,
             hopper: Hopper::new(&config.lists),
             budget,
+            quotas: Quotas::new(&config.quotas, config.time_zone.as_deref()),
             governor: Governor::default(),
             learned: Learned::new(config.ring_timeout().as_secs_f64()),
             bucket: Bucket::new(config.calls_per_second),

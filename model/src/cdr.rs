@@ -561,6 +561,7 @@ impl CdrFold {
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::CallMessageStarted { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }

@@ -598,6 +598,14 @@ pub enum Fact {
         at: Utc,
     },
 
+    /// A quota has as many as are enough: its people are dialled no more until it is open again.
+    QuotaFull {
+        campaign: CampaignId,
+        quota: String,
+        count: u64,
+        at_most: u64,
+    },
+
     /// A trunk began or stopped answering.
     TrunkChanged { trunk: TrunkId, up: bool },
     /// The engine began; `attempts_unknown` claims of the boot before had no end.
@@ -670,6 +678,7 @@ variants! {
     RecordingEnded = "recording.ended",
     RecordingFailed = "recording.failed",
     CallbackDue = "callback.due",
+    QuotaFull = "quota.full",
     TrunkChanged = "trunk.changed",
     EngineStarted = "engine.started",
     EngineDraining = "engine.draining",
@@ -725,6 +734,7 @@ impl Fact {
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::TrunkChanged { .. }

@@ -455,6 +455,7 @@ impl Ledger {
             }
 
             Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }

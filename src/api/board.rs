@@ -307,6 +307,7 @@ impl Board {
             }
             Fact::EngineDraining { .. } => self.draining = true,
             Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::CallClassified { .. }
             | Fact::LegStarted { .. }
             | Fact::LegRinging { .. }

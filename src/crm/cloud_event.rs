@@ -62,6 +62,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::AttemptEnded { attempt, .. } => attempt.to_string(),
         Fact::CampaignChanged { campaign, .. }
         | Fact::CampaignChangeRefused { campaign, .. }
+        | Fact::QuotaFull { campaign, .. }
         | Fact::PacingDecided { campaign, .. } => campaign.to_string(),
         Fact::CallbackDue { lead, .. } => lead.to_string(),
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),

@@ -3,7 +3,7 @@
 use call::Command;
 use call::input::{AgentAction, Input, Origin};
 use model::event::{AttestationLevel, Verdict};
-use model::heard::Tone;
+use model::heard::{Evidence, Tone};
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId,
     RecordingId,
@@ -202,14 +202,20 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
                 other => panic!("no level is called {other}"),
             },
         },
-        ["is", "a", who] => Input::LegClassified {
+        ["is", "a", who, odds @ ..] => Input::LegClassified {
             leg,
             verdict: match *who {
                 "machine" => Verdict::Machine,
                 "person" => Verdict::Person,
                 _ => panic!("nobody is a {who}"),
             },
-            evidence: None,
+            evidence: match odds {
+                ["by", log_odds] => Some(Box::new(Evidence {
+                    log_odds: log_odds.parse().unwrap(),
+                    ..Evidence::default()
+                })),
+                _ => None,
+            },
         },
         ["speaks", "since", began_ms] => Input::GreetingHeard {
             leg,
@@ -295,6 +301,17 @@ pub fn event_line(fact: &Fact) -> Option<String> {
                 *basis = None;
             }
             event_line(&fact)
+        }
+        Fact::CallClassified {
+            evidence: Some(odds),
+            ..
+        } => {
+            let log_odds = odds.log_odds;
+            let mut fact = fact.clone();
+            if let Fact::CallClassified { evidence, .. } = &mut fact {
+                *evidence = None;
+            }
+            Some(format!("{} log_odds={log_odds}", event_line(&fact)?))
         }
         _ => Some(format!("{}{}", fact.kind(), fields(&format!("{fact:?}")))),
     }

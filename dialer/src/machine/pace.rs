@@ -26,18 +26,19 @@ impl Dialer {
             ..Snapshot::default()
         };
         for (seat, agent) in campaign.seats.iter().zip(&campaign.config.agents) {
-            match *seat {
+            let seconds = |since| now.mono.since(since).as_secs_f64();
+            let busy = match *seat {
                 Seat::Available => {
                     snapshot.available += u32::from(self.agents[agent].preview.is_none());
+                    continue;
                 }
-                Seat::OnCall(since) => snapshot
-                    .busy
-                    .push(Busy::OnCall(now.mono.since(since).as_secs_f64())),
-                Seat::WrapUp(since) => snapshot
-                    .busy
-                    .push(Busy::WrapUp(now.mono.since(since).as_secs_f64())),
-                Seat::Empty => {}
-            }
+                Seat::OnCall(since) => Busy::OnCall(seconds(since)),
+                Seat::WrapUp(since) => Busy::WrapUp(seconds(since)),
+                Seat::Empty => continue,
+            };
+            let told = self.agents[agent].free_at;
+            let told = told.map(|at| Busy::FreeIn(at.since(now.mono).as_secs_f64()));
+            snapshot.busy.push(told.unwrap_or(busy));
         }
         for (other, share) in &campaign.sharing {
             let other = &self.campaigns[other];

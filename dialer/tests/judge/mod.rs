@@ -419,7 +419,7 @@ impl Run<'_> {
                     let ended = Input::AttemptLegEnded { attempt };
                     self.dialer.handle(self.now(at), ended, &mut out);
                 }
-                Command::ReturnLeads { .. } => {}
+                Command::ReturnLeads { .. } | Command::SaveQuota(_) => {}
                 Command::OfferPreview { .. } | Command::AddLead { .. } => {
                     unreachable!("the judge previews nothing")
                 }
