@@ -75,6 +75,10 @@ pub struct CampaignConfig {
     /// Calls per available agent in mode `power`, 1 to 10.
     #[serde(default = "power_level")]
     pub power_level: f64,
+    /// Mode `predictive`: a call that has rung long enough may be given up when the agents it was dialled
+    /// for are gone.
+    #[serde(default = "yes")]
+    pub withdraw_ringing: bool,
     /// Abandoned ÷ live answers never passes this. A rule set may be stricter.
     #[serde(default = "abandon_limit")]
     pub abandon_limit_pct: f64,
@@ -209,6 +213,7 @@ impl CampaignConfig {
             agents: Vec::new(),
             ring_timeout_ms: ring_timeout(),
             power_level: power_level(),
+            withdraw_ringing: true,
             abandon_limit_pct: abandon_limit(),
             connect_within_ms: connect_within(),
             abandon_prompt: None,

@@ -269,7 +269,7 @@ mod tests {
                 curve.live(at(from + f64::from(n)), n < abandoned);
             }
         };
-        twenty(&mut curve, 3_000.0, 20);
+        twenty(&mut curve, 3_500.0, 20);
         twenty(&mut curve, 3_700.0, 5);
         twenty(&mut curve, 6_000.0, 20);
         assert_eq!(curve.worst_five_minutes_between_pct(1.0, 1.5), Some(25.0));

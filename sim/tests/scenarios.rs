@@ -246,6 +246,50 @@ fn a_day_begins_with_the_book_of_the_days_before() {
 }
 
 #[test]
+fn a_day_begins_with_what_the_day_before_has_learned() {
+    let scenario = Scenario {
+        agents: 20,
+        answer_rate: sim::scenario::Profile::Always(0.1),
+        ..Scenario::default()
+    };
+    let mut yesterday = scenario.setting(Mode::Predictive, 1.5);
+    yesterday.shift = std::time::Duration::from_secs(900);
+    let mut yesterday = sim::World::new(yesterday, 3).unwrap();
+    yesterday.run();
+    let learned = yesterday.learned();
+    assert_eq!(learned.len(), 1);
+    let [knows, cold] = [learned, Vec::new()].map(|learned| {
+        let mut setting = scenario.setting(Mode::Predictive, 1.5);
+        setting.shift = std::time::Duration::from_secs(20);
+        setting.learned = learned;
+        let mut world = sim::World::new(setting, 4).unwrap();
+        world.run();
+        world.tally().dials
+    });
+    // Who knows nothing takes it that half of the dials are answered.
+    assert!(knows > 2 * cold, "{knows} {cold}");
+}
+
+#[test]
+fn the_days_a_run_learns_in_are_left_out_of_the_means() {
+    let report = |days, settle_days| {
+        let scenario = Scenario {
+            agents: 3,
+            hours: 0.2,
+            days,
+            settle_days,
+            shifts: 1,
+            ..Scenario::default()
+        };
+        judge(&scenario, Controller::Predictive, false).unwrap()
+    };
+    let (two, three, last) = (report(2, 0), report(3, 0), report(3, 2));
+    assert_eq!(last.dials, three.dials - two.dials);
+    assert_eq!(last.connected, three.connected - two.connected);
+    assert_eq!(last.period, three.period, "the law counts every day");
+}
+
+#[test]
 fn days_in_a_row_are_reported_as_one_period() {
     let scenario = Scenario {
         agents: 3,

@@ -197,9 +197,11 @@ impl Dialer {
             .expect("attempts are of campaigns that exist");
         into(&mut campaign.budget, now.utc);
         let (signed_in, advance) = (campaign.signed_in(), campaign.advance());
-        campaign
-            .governor
-            .answered(campaign.budget.left_with(advance), signed_in);
+        let (left, share) = (
+            campaign.budget.left_with(advance),
+            campaign.learned.answer_share(),
+        );
+        campaign.governor.answered(left, signed_in, share);
     }
 
     pub(super) fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {

@@ -69,7 +69,7 @@ impl Log {
         self.wait_us(u64::try_from(us).unwrap())
     }
 
-    fn say(&mut self, fact: Fact) {
+    pub(crate) fn say(&mut self, fact: Fact) {
         self.seq += 1;
         let (seq, at) = (self.seq, self.now);
         self.recount.apply(&Event { seq, at, fact });
