@@ -341,4 +341,8 @@ pub struct Tables {
 }
 
 /// What the test of a leg looks up.
+#[allow(
+    clippy::approx_constant,
+    reason = \"odds that happen to be near a constant of nature\"
+)]
 pub static TABLES: Tables = ";

@@ -57,6 +57,10 @@ pub struct Tables {
 }
 
 /// What the test of a leg looks up.
+#[allow(
+    clippy::approx_constant,
+    reason = "odds that happen to be near a constant of nature"
+)]
 pub static TABLES: Tables = Tables {
     ring: Table {
         edges: [
