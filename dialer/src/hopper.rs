@@ -3,8 +3,8 @@
 //! turns here, at the instant of dialling.
 
 use crate::lead_order::LeadOrder;
-use crate::pacing::CLASSES;
 use crate::mix::{ListShare, Mix, SHARES};
+use crate::pacing::CLASSES;
 use model::{Lead, LeadId, ListId, Mono};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -59,7 +59,11 @@ impl Hopper {
     /// What to ask the store for now, where it is time to ask: of lists with shares the one that has
     /// least of what it should have, else all of them.
     pub(crate) fn ask(&mut self, now: Mono, agents: u32) -> Option<(Vec<ListId>, u32)> {
-        let per_agent = if self.order.is_some() { CHOICE_PER_AGENT } else { LEADS_PER_AGENT };
+        let per_agent = if self.order.is_some() {
+            CHOICE_PER_AGENT
+        } else {
+            LEADS_PER_AGENT
+        };
         let full = (agents * per_agent).clamp(HOPPER_MIN_LEADS, HOPPER_MAX_LEADS);
         if self.fetching || self.not_before.is_some_and(|at| now < at) {
             return None;

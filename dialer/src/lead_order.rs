@@ -118,7 +118,10 @@ impl LeadOrder {
         let mut classes = [0; CLASSES];
         let mut priority: Vec<Option<i16>> = vec![None; lists.len().max(1)];
         for lead in waiting {
-            let list = lists.iter().position(|list| *list == lead.list).unwrap_or(0);
+            let list = lists
+                .iter()
+                .position(|list| *list == lead.list)
+                .unwrap_or(0);
             if *priority[list].get_or_insert(lead.priority) != lead.priority {
                 continue;
             }
@@ -130,5 +133,139 @@ impl LeadOrder {
             }
         }
         (first, classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hopper::Hopper;
+    use crate::mix::ListShare;
+
+    fn lead(n: u64, list: &str, priority: i16) -> Lead {
+        Lead {
+            id: LeadId(n),
+            list: list.parse().unwrap(),
+            numbers: vec!["+4930123456".parse().unwrap()],
+            next_number: 0,
+            attempts: 0,
+            priority,
+            time_zone: None,
+            name: None,
+            customer_key: None,
+            fields: Default::default(),
+            last_disposition: None,
+            not_before: None,
+        }
+    }
+
+    fn hopper(lists: &[ListShare]) -> Hopper {
+        let mut hopper = Hopper::new(lists);
+        hopper.order = Some(LeadOrder::default());
+        hopper
+    }
+
+    fn push(hopper: &mut Hopper, lead: Lead, class: u8, now: Mono) {
+        hopper.order.as_mut().unwrap().came(lead.id, class, now);
+        hopper.push(lead);
+    }
+
+    fn take(hopper: &mut Hopper, class: u8, now: Mono) -> Option<u64> {
+        hopper.order.as_mut().unwrap().want(class, now);
+        hopper.take().map(|lead| lead.id.0)
+    }
+
+    #[test]
+    fn no_lead_is_passed_over_more_often_than_the_bound_whatever_is_wanted() {
+        let mut rng = model::Rng::new(3);
+        for fill in [30, 150, 900] {
+            let mut hopper = hopper(&["l".parse().unwrap()]);
+            let (mut next, mut gone) = (0_u64, Vec::new());
+            while gone.len() < 5_000 {
+                while hopper.len() < fill {
+                    let class = if rng.chance(0.3) {
+                        11
+                    } else {
+                        rng.below(12) as u8
+                    };
+                    push(&mut hopper, lead(next, "l", 0), class, Mono::ZERO);
+                    next += 1;
+                }
+                if rng.chance(0.01) {
+                    hopper.withdraw(LeadId(next - 1 - rng.below(u64::from(fill))));
+                }
+                let wanted = if rng.chance(0.9) { 11 } else { 0 };
+                gone.extend(take(&mut hopper, wanted, Mono::ZERO));
+            }
+            let worst = (0..gone.len())
+                .map(|at| gone[..at].iter().filter(|later| **later > gone[at]).count())
+                .max();
+            assert!(worst <= Some(PASSED_OVER_MAX as usize), "{fill}: {worst:?}");
+            // And the choice is one: many are passed over.
+            assert!(worst > Some(10), "{fill}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn a_lead_that_has_waited_for_a_quarter_of_an_hour_is_next() {
+        let mut hopper = hopper(&["l".parse().unwrap()]);
+        let later = Mono::ZERO + WAIT_MAX - Duration::from_secs(1);
+        push(&mut hopper, lead(1, "l", 0), 0, Mono::ZERO);
+        for n in 2..5 {
+            push(&mut hopper, lead(n, "l", 0), 11, later);
+        }
+        assert_eq!(take(&mut hopper, 11, later), Some(2));
+        assert_eq!(hopper.to_choose(Mono::ZERO + WAIT_MAX).0, [0]);
+        assert_eq!(take(&mut hopper, 11, Mono::ZERO + WAIT_MAX), Some(1));
+        assert_eq!(take(&mut hopper, 11, Mono::ZERO + WAIT_MAX), Some(3));
+    }
+
+    #[test]
+    fn the_choice_is_among_leads_of_one_priority_and_the_nearest_class_stands_in() {
+        let mut hopper = hopper(&["l".parse().unwrap()]);
+        for (n, priority, class) in [(1, 5, 2), (2, 5, 4), (3, 1, 11), (4, 5, 0)] {
+            push(&mut hopper, lead(n, "l", priority), class, Mono::ZERO);
+        }
+        let (first, waiting) = hopper.to_choose(Mono::ZERO);
+        assert!(first.is_empty());
+        assert_eq!(
+            (waiting[2], waiting[4], waiting[11], waiting[0]),
+            (1, 1, 0, 1)
+        );
+        let order: Vec<u64> = (0..4)
+            .filter_map(|_| take(&mut hopper, 11, Mono::ZERO))
+            .collect();
+        assert_eq!(order, [2, 1, 4, 3]);
+    }
+
+    #[test]
+    fn lists_keep_their_shares_whatever_their_leads_are_worth() {
+        let share = |name: &str, share| ListShare {
+            name: name.parse().unwrap(),
+            share: Some(share),
+        };
+        let mut hopper = hopper(&[share("a", 25), share("b", 75)]);
+        for n in 0..400 {
+            let (list, class) = if n % 2 == 0 {
+                ("a", 11)
+            } else {
+                ("b", n as u8 % 3)
+            };
+            push(&mut hopper, lead(n, list, 0), class, Mono::ZERO);
+        }
+        let taken: Vec<u64> = (0..100)
+            .filter_map(|_| take(&mut hopper, 11, Mono::ZERO))
+            .collect();
+        assert_eq!(taken.iter().filter(|n| **n % 2 == 0).count(), 25);
+    }
+
+    #[test]
+    fn without_a_wish_leads_go_in_the_order_they_came() {
+        let mut hopper = hopper(&["l".parse().unwrap()]);
+        for n in 0..5 {
+            push(&mut hopper, lead(n, "l", 0), n as u8, Mono::ZERO);
+        }
+        let order: Vec<u64> = std::iter::from_fn(|| hopper.take().map(|lead| lead.id.0)).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4]);
     }
 }

@@ -5,14 +5,19 @@ use sim::{Controller, Scenario, judge};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let shifts = words.first().and_then(|word| word.parse().ok()).unwrap_or(24);
+    let shifts = words
+        .first()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(24);
     let base = Scenario {
         answer_rate: sim::scenario::Profile::Always(0.2),
         shifts,
         seed: 9_001,
         ..Scenario::default()
     };
-    let scenario = base.with(words.get(1..).unwrap_or(&[])).expect("fields of a scenario");
+    let scenario = base
+        .with(words.get(1..).unwrap_or(&[]))
+        .expect("fields of a scenario");
     let report = judge(&scenario, Controller::Predictive, false).expect("a scenario that stands");
     println!(
         "{:.2} {:.2?} | abandoned {:.2} | over {:?} | dialled {} mean chance {:?} | idle p50 {:?}",

@@ -53,7 +53,10 @@ impl LeadKinds {
     }
 
     fn rng(&self, what: u64, lead: LeadId) -> Rng {
-        Rng::new((self.seed ^ what).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ lead.0.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Rng::new(
+            (self.seed ^ what).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+                ^ lead.0.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        )
     }
 
     /// The lead's own chance to answer, where leads have one: the same whenever it is asked.
@@ -185,5 +188,70 @@ mod tests {
             "{mean}"
         );
         assert_eq!(kinds.factor(LeadId(3), Mono::ZERO), factors[3]);
+    }
+
+    fn chances(told: Told, known_within: f64) -> LeadKinds {
+        let chance = LeadChance {
+            concentration: 1.25,
+            told,
+            known_within,
+        };
+        LeadKinds::new(&[], 1.0, 7).with_chances(Some(chance), 0.2)
+    }
+
+    fn column(kinds: &LeadKinds, lead: LeadId, attempts: u16) -> Option<f64> {
+        let fields = kinds.fields(lead, attempts);
+        fields.get(CHANCE_COLUMN).map(|text| text.parse().unwrap())
+    }
+
+    #[test]
+    fn chances_are_beta_distributed_and_the_same_whenever_they_are_asked() {
+        let kinds = chances(Told::Nothing, 1.0);
+        let n = 40_000;
+        let drawn: Vec<f64> = (0..n).filter_map(|n| kinds.chance(LeadId(n))).collect();
+        let mean = drawn.iter().sum::<f64>() / n as f64;
+        assert!((mean - 0.2).abs() < 0.005, "{mean}");
+        // With β = 1 the distribution function is the α-th power.
+        for below in [0.01_f64, 0.1, 0.5, 0.9] {
+            let share = drawn.iter().filter(|chance| **chance < below).count() as f64 / n as f64;
+            assert!((share - below.powf(0.25)).abs() < 0.01, "{below}: {share}");
+        }
+        assert_eq!(kinds.chance(LeadId(17)), Some(drawn[17]));
+        assert!((kinds.factor(LeadId(17), Mono::ZERO) * 0.2 - drawn[17]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_the_list_says_is_as_near_the_truth_as_it_should_be() {
+        for n in 0..2_000 {
+            let lead = LeadId(n);
+            let about = chances(Told::Chance, 2.0);
+            let truth = about.chance(lead).unwrap();
+            let told = column(&about, lead, 0).unwrap();
+            assert!(told >= truth / 2.0 - 1e-4 && told <= truth * 2.0 + 1e-4);
+            let exact = column(&chances(Told::Chance, 1.0), lead, 0).unwrap();
+            assert!((exact - truth.min(TOLD_MAX)).abs() < 1e-4);
+            assert_eq!(column(&chances(Told::Nothing, 1.0), lead, 0), None);
+        }
+    }
+
+    #[test]
+    fn a_lead_called_again_has_its_chance_still_and_another_fate() {
+        let kinds = chances(Told::Answer, 1.0);
+        let (mut again, mut answered) = (0, 0);
+        for n in 0..20_000 {
+            let lead = LeadId(n);
+            let chance = kinds.chance(lead).unwrap();
+            let answers = |attempts| kinds.fate(lead, attempts).unwrap() < chance;
+            assert_eq!(
+                column(&kinds, lead, 1),
+                Some(f64::from(u8::from(answers(1))))
+            );
+            if chance > 0.45 && chance < 0.55 && !answers(0) {
+                again += 1;
+                answered += u32::from(answers(1));
+            }
+        }
+        let share = f64::from(answered) / f64::from(again);
+        assert!((share - 0.5).abs() < 0.1, "{answered} of {again}");
     }
 }

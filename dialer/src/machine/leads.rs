@@ -19,13 +19,19 @@ impl Dialer {
 
     /// The hour of the person's day, where it is known.
     fn hour_at(&self, now: Now, lead: &Lead) -> Option<u8> {
-        let zone = self.zones.place(lead, lead.number()).zones.into_iter().next()?;
+        let zone = self
+            .zones
+            .place(lead, lead.number())
+            .zones
+            .into_iter()
+            .next()?;
         let at = jiff::Timestamp::from_microsecond(now.utc.as_micros()).ok()?;
         u8::try_from(at.to_zoned(zone).hour()).ok()
     }
 
     pub(super) fn kind_of(&self, now: Now, id: CampaignId, lead: &Lead) -> LeadKind {
-        self.place_of(now, id, lead).map_or_else(LeadKind::default, |(kind, _)| kind)
+        self.place_of(now, id, lead)
+            .map_or_else(LeadKind::default, |(kind, _)| kind)
     }
 
     /// A lead is about to be pushed into the hopper.
@@ -76,9 +82,10 @@ impl Dialer {
         campaign.learned.leads()?;
         let mut by_lead = Box::new(ByLead::default());
         if campaign.claiming > 0 {
-            let claiming = self.attempts.values().filter(|attempt| {
-                attempt.campaign == id && attempt.stage == Stage::Claiming
-            });
+            let claiming = self
+                .attempts
+                .values()
+                .filter(|attempt| attempt.campaign == id && attempt.stage == Stage::Claiming);
             for attempt in claiming {
                 by_lead.calls[usize::from(attempt.kind.class)].claiming += 1;
             }
@@ -109,7 +116,9 @@ pub(super) fn lead_ended(
         return;
     }
     let rang_s = now.mono.since(attempt.dialled_at).as_secs_f64();
-    let given_up = campaign.learned.still_answers(usize::from(attempt.kind.class), rang_s);
+    let given_up = campaign
+        .learned
+        .still_answers(usize::from(attempt.kind.class), rang_s);
     let came = match outcome {
         AttemptOutcome::AnsweredAgent | AttemptOutcome::Abandoned | AttemptOutcome::Messaged => {
             Came::Answered

@@ -67,7 +67,11 @@ impl Dialer {
         snapshot.by_lead = self.calls_by_lead(now, id);
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
         let by_class: Vec<&[u32]> = match &snapshot.by_lead {
-            Some(by_lead) => by_lead.calls.iter().map(|calls| &calls.ringing[..]).collect(),
+            Some(by_lead) => by_lead
+                .calls
+                .iter()
+                .map(|calls| &calls.ringing[..])
+                .collect(),
             None => vec![&snapshot.ringing],
         };
         let now_s = now.mono.as_secs_f64();

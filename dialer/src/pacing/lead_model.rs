@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Classes of leads by their chance to answer: fine against a chance that is known to a factor of 2.
-pub const CLASSES: usize = 8;
-/// Where one class ends and the next begins: about a doubling of the odds, wider where few answer.
-const EDGES: [f64; CLASSES - 1] = [0.015, 0.04, 0.1, 0.2, 0.35, 0.55, 0.75];
+pub const CLASSES: usize = 12;
+/// Where one class ends and the next begins: about a doubling of the odds.
+const EDGES: [f64; CLASSES - 1] = [0.015, 0.04, 0.1, 0.2, 0.3, 0.4, 0.5, 0.62, 0.75, 0.87, 0.96];
 /// What is thought of a class before anything was told or seen: the middle of it.
-const MIDDLES: [f64; CLASSES] = [0.005, 0.025, 0.065, 0.145, 0.27, 0.45, 0.65, 0.88];
+const MIDDLES: [f64; CLASSES] = [
+    0.005, 0.025, 0.065, 0.145, 0.25, 0.35, 0.45, 0.56, 0.68, 0.81, 0.92, 0.98,
+];
 /// Weight of what was told of a class against what its calls came to, in calls: a wrong column is
 /// outweighed within a quarter of an hour of ten agents.
 const TOLD_WEIGHT: f64 = 12.0;
@@ -125,6 +127,22 @@ impl LeadModel {
             / total
     }
 
+    /// By how many per cent the answers of all leads change where the average lead's chance changes by
+    /// one: less than one, for who is sure to answer is so at any level.
+    pub(super) fn leverage_at(&self, level: f64) -> f64 {
+        let (mut answers, mut moved) = (0.0, 0.0);
+        for (count, odds) in self.supplied.iter().zip(&self.odds) {
+            let p = at_odds(level, *odds);
+            answers += count * p;
+            moved += count * p * (1.0 - p);
+        }
+        if answers > 0.0 {
+            (moved / answers / (1.0 - level).max(0.01)).min(1.0)
+        } else {
+            1.0
+        }
+    }
+
     /// Where a lead belongs. `column` names the field with its chance; `hour` is the person's, where
     /// known. Says the chance too.
     pub(crate) fn kind_of(
@@ -151,8 +169,9 @@ impl LeadModel {
 
     /// What calls like it came to, shrunken towards those that are less like it.
     fn own_chance(&self, group: usize, cell: usize) -> f64 {
-        let shrunken =
-            |answered: f64, dialled: f64, wider: f64, weight: f64| (answered + weight * wider) / (dialled + weight);
+        let shrunken = |answered: f64, dialled: f64, wider: f64, weight: f64| {
+            (answered + weight * wider) / (dialled + weight)
+        };
         let sums = |cells: std::ops::Range<usize>| -> (f64, f64) {
             (
                 self.cells_answered[cells.clone()].iter().sum(),
@@ -242,6 +261,14 @@ impl LeadModel {
         self.odds = worth.map(|chance| chance / (1.0 - chance) / average);
     }
 
+    /// As if every lead were of this class.
+    #[cfg(test)]
+    pub(super) fn only(&mut self, class: usize) {
+        self.supplied[class] = 1.0;
+        self.told[class] = MIDDLES[class];
+        self.rebuild();
+    }
+
     pub(super) fn export(&self) -> LeadState {
         LeadState {
             answered: rounded(&self.answered),
@@ -253,22 +280,29 @@ impl LeadModel {
 
     /// Takes up counts of another day, with a bounded weight. Counts of another shape change nothing.
     pub(super) fn import(&mut self, state: &LeadState) {
-        let take = |answered: &mut [f64], dialled: &mut [f64], from: (&[f32], &[f32]), most: f64| {
-            if from.0.len() != answered.len() || from.1.len() != dialled.len() {
-                return;
-            }
-            let total: f64 = from.1.iter().map(|count| sane(*count)).sum();
-            let keep = if total > most { most / total } else { 1.0 };
-            let counts = answered.iter_mut().zip(dialled);
-            for ((answers, dials), (answered, dialled)) in counts.zip(from.0.iter().zip(from.1)) {
-                *dials = sane(*dialled) * keep;
-                *answers = (sane(*answered) * keep).min(*dials);
-            }
-        };
+        let take =
+            |answered: &mut [f64], dialled: &mut [f64], from: (&[f32], &[f32]), most: f64| {
+                if from.0.len() != answered.len() || from.1.len() != dialled.len() {
+                    return;
+                }
+                let total: f64 = from.1.iter().map(|count| sane(*count)).sum();
+                let keep = if total > most { most / total } else { 1.0 };
+                let counts = answered.iter_mut().zip(dialled);
+                for ((answers, dials), (answered, dialled)) in counts.zip(from.0.iter().zip(from.1))
+                {
+                    *dials = sane(*dialled) * keep;
+                    *answers = (sane(*answered) * keep).min(*dials);
+                }
+            };
         let classes = (&state.answered[..], &state.dialled[..]);
         take(&mut self.answered, &mut self.dialled, classes, CARRIED_MAX);
         let cells = (&state.cells_answered[..], &state.cells_dialled[..]);
-        take(&mut self.cells_answered, &mut self.cells_dialled, cells, TABLE_MAX);
+        take(
+            &mut self.cells_answered,
+            &mut self.cells_dialled,
+            cells,
+            TABLE_MAX,
+        );
         self.rebuild();
     }
 }
@@ -313,5 +347,175 @@ pub(super) fn at_odds(p: f64, odds: f64) -> f64 {
         p
     } else {
         (p * odds / (1.0 - p + p * odds)).clamp(0.0, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lead(n: u64, attempts: u16, told: Option<&str>) -> Lead {
+        Lead {
+            id: LeadId(n),
+            list: "l".parse().unwrap(),
+            numbers: vec!["+4930123456".parse().unwrap()],
+            next_number: 0,
+            attempts,
+            priority: 0,
+            time_zone: None,
+            name: None,
+            customer_key: None,
+            fields: told
+                .map(|told| ("p".into(), told.into()))
+                .into_iter()
+                .collect(),
+            last_disposition: None,
+            not_before: None,
+        }
+    }
+
+    /// Hands over and calls so many leads of which the column says what `told` says of the truth.
+    fn calls(model: &mut LeadModel, count: u64, told: impl Fn(f64) -> f64) {
+        let mut rng = model::Rng::new(4);
+        for n in 0..count {
+            let truth = if n % 4 == 0 { 0.7 } else { 0.05 };
+            let text = told(truth).to_string();
+            let (kind, chance) = model.kind_of(&lead(n, 0, Some(&text)), Some("p"), None);
+            model.supplied(kind, chance);
+            let came = if rng.chance(truth) {
+                Came::Answered
+            } else {
+                Came::Unanswered
+            };
+            model.ended(LeadId(n), kind, AttemptOutcome::NoAnswer, came, false);
+        }
+        model.rebuild();
+    }
+
+    #[test]
+    fn a_column_is_read_as_a_share_or_per_cent_and_nonsense_says_nothing() {
+        for (text, chance) in [
+            ("0.35", Some(0.35)),
+            (" 35 % ", Some(0.35)),
+            ("35", Some(0.35)),
+            ("0,35", Some(0.35)),
+            ("1", Some(1.0)),
+            ("1%", Some(0.01)),
+            ("0", Some(0.0)),
+            ("101", None),
+            ("-0.1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("high", None),
+            ("", None),
+        ] {
+            assert_eq!(chance_of(text), chance, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_calls_come_to_outweighs_a_column_that_says_the_opposite() {
+        let mut model = LeadModel::new();
+        calls(&mut model, 2_000, |truth| 1.0 - truth);
+        // Told 0.3, they answer with 0.7; told 0.95, with 0.05.
+        let (likely, unlikely) = (model.odds[class_of(0.3)], model.odds[class_of(0.95)]);
+        assert!(likely > 20.0 * unlikely, "{likely} {unlikely}");
+        let mean = 0.25 * 0.7 + 0.75 * 0.05;
+        assert!((model.mean_at(mean) - mean).abs() < 0.03);
+    }
+
+    #[test]
+    fn a_column_that_says_the_same_of_all_leaves_them_all_average() {
+        let mut model = LeadModel::new();
+        calls(&mut model, 500, |_| 0.4);
+        assert!((model.odds[class_of(0.4)] - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn calls_given_up_count_by_what_they_would_have_become() {
+        let kind = LeadKind { class: 8, cell: 0 };
+        let worth = |came: Came| {
+            let mut model = LeadModel::new();
+            for n in 0..400 {
+                let came = if n % 2 == 0 { Came::Answered } else { came };
+                model.ended(LeadId(n), kind, AttemptOutcome::Cancelled, came, false);
+            }
+            model.worth()[8]
+        };
+        assert!((worth(Came::Unanswered) - 0.5).abs() < 0.02);
+        assert!((worth(Came::GivenUp(0.4)) - 0.7).abs() < 0.02);
+    }
+
+    #[test]
+    fn without_a_column_attempts_and_last_outcomes_tell_leads_apart() {
+        let mut model = LeadModel::new();
+        for n in 0..600_u64 {
+            // First calls are answered half the time, second ones after a busy line never.
+            let first = lead(n, 0, None);
+            let (kind, _) = model.kind_of(&first, None, Some(10));
+            let came = if n % 2 == 0 {
+                Came::Answered
+            } else {
+                Came::Unanswered
+            };
+            model.ended(first.id, kind, AttemptOutcome::Busy, came, true);
+            let (kind, _) = model.kind_of(&lead(n, 1, None), None, Some(10));
+            model.ended(
+                first.id,
+                kind,
+                AttemptOutcome::Busy,
+                Came::Unanswered,
+                false,
+            );
+        }
+        let chance = |attempts, hour| model.kind_of(&lead(9_999, attempts, None), None, hour).1;
+        assert!(chance(0, Some(10)) > 0.4, "{}", chance(0, Some(10)));
+        // Never seen at that hour, they are like those of other hours.
+        assert!(chance(0, Some(20)) > 0.4, "{}", chance(0, Some(20)));
+        let mut model = model;
+        model
+            .last
+            .insert(LeadId(9_999), last_of(AttemptOutcome::Busy));
+        let after_busy = model.kind_of(&lead(9_999, 1, None), None, Some(10)).1;
+        assert!(after_busy < 0.05, "{after_busy}");
+    }
+
+    #[test]
+    fn what_was_learned_is_bounded_and_survives_being_stored() {
+        let mut model = LeadModel::new();
+        let kind = LeadKind { class: 3, cell: 7 };
+        for n in 0..REMEMBERED_MAX as u64 + 50_000 {
+            let came = Came::GivenUp(0.25);
+            model.ended(LeadId(n), kind, AttemptOutcome::NoAnswer, came, true);
+        }
+        assert_eq!(model.last.len(), REMEMBERED_MAX);
+        assert!(model.dialled.iter().sum::<f64>() <= CALLS_MAX);
+        assert!(model.cells_dialled.iter().sum::<f64>() <= TABLE_MAX);
+        let text = toml::to_string(&model.export()).unwrap();
+        assert!(text.len() < 4_096, "{} bytes", text.len());
+        let mut other = LeadModel::new();
+        other.import(&toml::from_str(&text).unwrap());
+        assert!((other.worth()[3] - model.worth()[3]).abs() < 0.01);
+        assert!(other.dialled.iter().sum::<f64>() <= CARRIED_MAX + 1.0);
+        // Of another shape, or edited into nonsense: nothing, or at least no panic.
+        let before = other.worth();
+        let short = LeadState {
+            answered: vec![1.0; 3],
+            dialled: vec![1.0; 3],
+            ..LeadState::default()
+        };
+        other.import(&short);
+        assert_eq!(other.worth(), before);
+        other.import(&LeadState {
+            answered: vec![f32::INFINITY; CLASSES],
+            dialled: vec![f32::NAN; CLASSES],
+            ..LeadState::default()
+        });
+        assert!(
+            other
+                .worth()
+                .iter()
+                .all(|chance| (0.0..=1.0).contains(chance))
+        );
     }
 }

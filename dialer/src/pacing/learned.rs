@@ -374,7 +374,10 @@ impl Learned {
 
     /// How uncertain that share is: standard deviation ÷ mean.
     pub fn answer_spread(&self) -> f64 {
-        self.answers.spread()
+        match &self.leads {
+            Some(leads) => self.answers.spread() * leads.leverage_at(self.level()),
+            None => self.answers.spread(),
+        }
     }
 
     /// The chance that a call of this class would still be answered, having rung so long in vain.

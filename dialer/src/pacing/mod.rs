@@ -99,14 +99,3 @@ pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
         Mode::Agentless => agentless::decide(snapshot, learned),
     }
 }
-
-/// TEMPORARY
-pub(crate) fn tune(at: usize, default: f64) -> f64 {
-    static V: std::sync::OnceLock<Vec<Option<f64>>> = std::sync::OnceLock::new();
-    V.get_or_init(|| {
-        (0..32)
-            .map(|n| std::env::var(format!("T{n}")).ok().and_then(|v| v.parse().ok()))
-            .collect()
-    })[at]
-        .unwrap_or(default)
-}

@@ -19,7 +19,7 @@ const EXACT_AGENTS_MAX: usize = 32;
 /// Ring steps per bin.
 const STEPS: usize = (BIN_S / RING_STEP_S) as usize;
 /// Bins, rounded up to what vector units add at once. The last two stay empty.
-pub(super) const LANES: usize = 16;
+const LANES: usize = 16;
 /// A bin that holds less than this share of a call's answers is not looked at.
 const WEIGHT_MIN: f64 = 1e-4;
 
@@ -316,22 +316,6 @@ impl Outlook {
         let p = share_of(self.p, odds);
         let ring = learned.ring();
         (answers_by(ring, p, 0), answers_in(ring, p, 0))
-    }
-
-    /// By how much one more answer, sure to come, would raise a new call's chance of being abandoned:
-    /// near 0 where agents are many or none, near 1 where one is left.
-    pub(super) fn edge(&self, weight: &Lanes) -> f64 {
-        let mut more = self.counts.clone();
-        let before = self.risk(weight);
-        more.add(&by_lead::SURE, 1.0);
-        let after = match &more {
-            Counts::Exact {
-                answers,
-                free_at_most,
-            } => exact_risk(answers, free_at_most, weight),
-            Counts::Normal { answers, free } => normal_risk(answers, free, weight, self.spread),
-        };
-        after - before
     }
 
     pub(super) fn add(&mut self, by: &Lanes, times: u32) {

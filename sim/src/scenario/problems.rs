@@ -158,7 +158,10 @@ impl Scenario {
             found.above_zero("lead_chance.concentration", chance.concentration, 1_000.0);
             found.within("lead_chance.known_within", chance.known_within, 1.0, 100.0);
             let rates = self.answer_rate.rates();
-            if !rates.first().is_some_and(|rate| (0.001..=0.99).contains(rate)) {
+            if !rates
+                .first()
+                .is_some_and(|rate| (0.001..=0.99).contains(rate))
+            {
                 found.say(
                     "answer_rate",
                     "leads with chances of their own need a mean between 0.001 and 0.99",
