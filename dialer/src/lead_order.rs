@@ -181,7 +181,7 @@ mod tests {
         for fill in [30, 150, 900] {
             let mut hopper = hopper(&["l".parse().unwrap()]);
             let (mut next, mut gone) = (0_u64, Vec::new());
-            while gone.len() < 5_000 {
+            while gone.len() < 1_500 {
                 while hopper.len() < fill {
                     let class = if rng.chance(0.3) {
                         11
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_lead_that_has_waited_for_a_quarter_of_an_hour_is_next() {
         let mut hopper = hopper(&["l".parse().unwrap()]);
-        let later = Mono::ZERO + WAIT_MAX - Duration::from_secs(1);
+        let later = Mono::ZERO + (WAIT_MAX - Duration::from_secs(1));
         push(&mut hopper, lead(1, "l", 0), 0, Mono::ZERO);
         for n in 2..5 {
             push(&mut hopper, lead(n, "l", 0), 11, later);
@@ -235,7 +235,7 @@ mod tests {
         let order: Vec<u64> = (0..4)
             .filter_map(|_| take(&mut hopper, 11, Mono::ZERO))
             .collect();
-        assert_eq!(order, [2, 1, 4, 3]);
+        assert_eq!(order, [2, 1, 3, 4]);
     }
 
     #[test]

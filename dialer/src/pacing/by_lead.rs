@@ -124,6 +124,7 @@ mod tests {
             busy: (0..agents)
                 .map(|k| Busy::OnCall(k as f64 * 7.0 % 200.0))
                 .collect(),
+            available: 4,
             theta: 0.05,
             by_lead: Some(Box::new(ByLead {
                 waiting: [waiting; CLASSES],
