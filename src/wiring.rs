@@ -134,7 +134,7 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
         .context("cannot read the do-not-call lists")?;
     let history = store
         .history(cap_window)
-        .context("the last 30 days cannot be read")?;
+        .context("the answers and dials of the days before cannot be read")?;
 
     let waker = Waker::new().context("no eventfd")?;
     let (input_sender, inputs) = crossbeam_channel::unbounded();

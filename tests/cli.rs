@@ -725,3 +725,49 @@ fn the_campaigns_and_queues_of_a_log_are_counted() {
         0.03
     );
 }
+
+#[test]
+fn each_start_of_a_log_is_audited_by_its_own_rules_and_limits() {
+    let folder = Folder::new();
+    let day = day(&folder, 1);
+    let header = |boot: u32, limit: f64| {
+        let mut header = tandem::journal::header(&day.inputs).unwrap();
+        header.boot = boot;
+        for campaign in header.config.dialer.campaigns.values_mut() {
+            campaign.abandon_limit_pct = limit;
+        }
+        let name = format!("inputs-{boot:06}.jsonl");
+        folder.file(&name, &(serde_json::to_string(&header).unwrap() + "\n"))
+    };
+    let start = |boot: u32| {
+        let started = format!("\"boot\":{boot},");
+        let lines = day.lines.iter().cloned();
+        let spring = serde_json::json!({ "seq": day.lines.len() + 1, "at": { "mono": 9_000_000, "utc": 1_795_000_009_000_000_i64 },
+            "fact": "attempt_blocked", "attempt": 9, "campaign": "spring", "lead": 7, "rule": "US-5" });
+        let lines: Vec<String> = lines.chain([spring.to_string()]).collect();
+        lines.join("\n").replacen("\"boot\":3,", &started, 1) + "\n"
+    };
+    // The link leads to the inputs of the last start; the log is of the one before.
+    header(7, 2.5);
+    header(8, 1.5);
+    fs::write(&day.events, start(7)).unwrap();
+    let limit = |log: &str| {
+        json(&["audit", log, "--json"], 0)["campaigns"]["spring"]["abandon_limit"].clone()
+    };
+    assert_eq!(limit(day.events()), 0.025);
+    // Two starts in one log: the campaign has the limit of the last.
+    fs::write(&day.events, start(7) + &start(8)).unwrap();
+    assert_eq!(limit(day.events()), 0.015);
+    // Without the inputs of a start there is no audit, unless the rules are named.
+    fs::write(&day.events, start(7) + &start(9)).unwrap();
+    let refused = complained(&["audit", day.events()], 1);
+    assert!(
+        refused.contains("inputs-000009.jsonl") && refused.contains("--rules"),
+        "{refused}"
+    );
+    fs::create_dir(folder.path("rules")).unwrap();
+    printed(
+        &["audit", day.events(), "--rules", &folder.path("rules")],
+        0,
+    );
+}

@@ -154,6 +154,8 @@ fn a_campaign_that_is_killed_again_and_again_loses_no_lead_and_dials_none_twice(
     boot.terminate();
     assert!(boot.ended().success(), "an orderly end");
     drop(phones);
+    let audited = house.assert_audited();
+    assert!(audited * 2 > kills as usize, "only {audited} logs");
 
     let seen = carrier.invites();
     let mut called: BTreeMap<&str, u32> = BTreeMap::new();

@@ -1,8 +1,10 @@
 //! What is known of one call, whatever its stage.
 
+use crate::classify::Greeting;
 use crate::floor::Floor;
 use crate::life::{MESSAGE_LEAD, Stage};
 use dialer::command::Dial;
+use model::heard::Tone;
 use model::screen_pop::Direction;
 use model::{AttemptId, CallId, FlowId, LegId, LookupId, Mono, PlayId, SkillId};
 use std::collections::BTreeMap;
@@ -29,6 +31,10 @@ pub(crate) struct Call {
     pub abandoned: bool,
     /// A machine's beep has ended.
     pub beeped: bool,
+    /// The first utterance of whom we called. It stays as it is once the call is handed over.
+    pub greeting: Greeting,
+    /// What early media plays, and when that ends the call.
+    pub tone: Option<(Tone, Mono)>,
     /// No answered call lives beyond this.
     pub expires: Option<Mono>,
     /// The engine's note of the deadline it has queued.
@@ -79,6 +85,8 @@ impl Call {
             asked: None,
             abandoned: false,
             beeped: false,
+            greeting: Greeting::default(),
+            tone: None,
             expires: None,
             due: None,
             is_service: false,
@@ -93,7 +101,9 @@ impl Call {
     /// When the call wants a tick.
     pub fn next_deadline(&self) -> Option<Mono> {
         let of_stage = match &self.stage {
-            Stage::Dialing { give_up, .. } => Some(*give_up),
+            Stage::Dialing { give_up, .. } => {
+                Some(self.tone.map_or(*give_up, |(_, due)| due.min(*give_up)))
+            }
             Stage::Classifying { until }
             | Stage::Connecting { until, .. }
             | Stage::LeavingMessage { until, .. }
@@ -145,15 +155,17 @@ impl Call {
         self.dial.as_ref().is_some_and(|dial| dial.classify)
     }
 
-    /// When a customer we called is with an agent, or else hears the message: so long after the
-    /// answer, or after the key by which they asked a flow for one.
+    /// When a customer we called is with an agent, or else hears the message: so long after the end of
+    /// their greeting, or the answer where no end is placed (47 CFR 64.1200(a)(7)), or after the key by
+    /// which they asked a flow for one.
     pub fn patience(&self) -> Mono {
         let dial = self
             .dial
             .as_ref()
             .expect("only outbound calls are abandoned");
         let answered = self.answered.expect("only answered calls are abandoned");
-        let since = self.asked.unwrap_or(answered);
+        let greeted = answered + self.greeting.ended.unwrap_or_default();
+        let since = self.asked.unwrap_or(greeted);
         since + dial.connect_within.saturating_sub(MESSAGE_LEAD)
     }
 }

@@ -4,6 +4,7 @@
 //! and dialer want done, first in first out, until nothing is left.
 
 use crate::call::Call;
+use crate::classify::{Greeting, Heard};
 use crate::command::Command;
 use crate::config::FeatureCode;
 use crate::config::{Config, ConfigError};
@@ -67,6 +68,7 @@ impl Engine {
             ivr_out: Outbox::new(),
             call_of_leg: HashMap::new(),
             call_of_attempt: HashMap::new(),
+            attempt_of_leg: HashMap::new(),
             call_of_claim: HashMap::new(),
             call_of_offer: HashMap::new(),
             call_of_lookup: HashMap::new(),
@@ -184,10 +186,23 @@ impl Engine {
             Input::PromptFinished { leg, play } => {
                 self.on_customer(leg, Seen::PromptFinished(play))
             }
-            Input::LegClassified { leg, verdict } => {
-                self.on_customer(leg, Seen::Classified(verdict))
+            Input::LegClassified {
+                leg,
+                verdict,
+                evidence,
+            } => self.on_customer(leg, Seen::Heard(Heard::Who(verdict, evidence))),
+            Input::GreetingHeard {
+                leg,
+                began_ms,
+                ended_ms,
+            } => {
+                let greeting = Greeting::of(began_ms, ended_ms);
+                self.on_customer(leg, Seen::Heard(Heard::Greeting(greeting)));
             }
-            Input::BeepEnded { leg } => self.on_customer(leg, Seen::BeepEnded),
+            Input::ToneHeard { leg, tone } => {
+                self.on_customer(leg, Seen::Heard(Heard::Tone(tone)));
+            }
+            Input::BeepEnded { leg } => self.on_customer(leg, Seen::Heard(Heard::BeepEnded)),
             Input::RecordingWritten {
                 recording,
                 file,

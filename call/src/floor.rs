@@ -52,6 +52,8 @@ pub(crate) struct Floor {
     // Look-ups only: nothing but `Engine::check` iterates them.
     pub call_of_leg: HashMap<LegId, CallId>,
     pub call_of_attempt: HashMap<AttemptId, CallId>,
+    /// Legs that a carrier carries for the dialer.
+    pub attempt_of_leg: HashMap<LegId, AttemptId>,
     /// Calls that previews and claims will become; no INVITE has been ordered yet.
     pub call_of_claim: HashMap<AttemptId, CallId>,
     pub call_of_offer: HashMap<OfferId, CallId>,
@@ -136,6 +138,9 @@ impl Floor {
         assert_eq!(known, Some(call), "a leg ends once");
         if hang_up {
             self.command(Command::HangUpLeg { leg, cause });
+        }
+        if let Some(attempt) = self.attempt_of_leg.remove(&leg) {
+            self.tell_dialer(dialer::Input::AttemptLegEnded { attempt });
         }
     }
 }

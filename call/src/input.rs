@@ -1,6 +1,7 @@
 //! What the engine is told: facts seen on the wire, answers of the store, wishes of people.
 
 use model::event::{DoNotCallKind, Mode, Verdict};
+use model::heard::{Evidence, Tone};
 use model::{
     AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, ListId, LookupId,
     OfferId, PhoneNumber, PlayId, QueueId, ReasonId, RecordingId, TrunkId, Utc,
@@ -36,8 +37,23 @@ pub enum Input {
     DigitPressed { leg: LegId, digit: char },
     /// A play came to its end.
     PromptFinished { leg: LegId, play: PlayId },
-    /// Person or machine.
-    LegClassified { leg: LegId, verdict: Verdict },
+    /// Who answered; a machine may come after a person, if it was one after all.
+    LegClassified {
+        leg: LegId,
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
+    },
+    /// The first utterance of whoever answered, as far as it is known now, in ms after the answer: from
+    /// when to when, or still. Each takes the place of the one before: a pause may have been none, and
+    /// what began may have been no speech.
+    GreetingHeard {
+        leg: LegId,
+        began_ms: Option<u32>,
+        ended_ms: Option<u32>,
+    },
+    /// A tone of the network or of a fax machine, in early media or after the answer.
+    ToneHeard { leg: LegId, tone: Tone },
     /// The beep of a machine has ended: it records now.
     BeepEnded { leg: LegId },
     /// No RTP for as long as the configuration allows.

@@ -43,6 +43,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod classify;
 mod life;
 mod message;
 mod offer;
@@ -57,12 +58,13 @@ mod engine;
 mod floor;
 pub mod input;
 
+pub use classify::{GREETING_MARGIN, PAUSE_KNOWN_AFTER, SILENT_WAIT, TONE_WAIT};
 pub use command::Command;
 pub use config::{Config, ConfigError};
 pub use engine::{COMMANDS_PER_INPUT_MAX, Engine, Reason};
 pub use floor::EngineOutbox;
 pub use input::Input;
-pub use life::{CLASSIFY_WAIT, MESSAGE_LEAD, PARTING_MAX};
+pub use life::{MESSAGE_LEAD, PARTING_MAX};
 pub use message::{BEEP_WAIT, MACHINE_MESSAGE_MAX};
 pub use offer::SCREEN_POP_WAIT;
 pub use ways::OVERFLOWS_AT_ONCE_MAX;

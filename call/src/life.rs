@@ -20,9 +20,10 @@
 //! gets from stage to stage is in `ways.rs`, how an agent is reached in `offer.rs`.
 
 use crate::call::Call;
+use crate::classify::{self, Heard};
 use crate::command::Command;
 use crate::floor::Floor;
-use crate::message::{classified, classified_too_late, leaving_message};
+use crate::message::leaving_message;
 use crate::offer::{
     Offer, drop_offer, fail_offer, make_offer, preview_offer, preview_pop, reserve_failed,
     ring_agent, screen_popped,
@@ -34,7 +35,7 @@ use crate::ways::{
 use acd::command::Next;
 use dialer::command::Dial;
 use ivr::Session;
-use model::event::{OfferFailure, Party, Role, Verdict, Withdrawal};
+use model::event::{OfferFailure, Party, Role, Withdrawal};
 use model::screen_pop::PopPhase;
 use model::{
     AgentId, AttemptId, CampaignId, Cause, Fact, LegId, LookupId, Mono, OfferId, PlayId, QueueId,
@@ -43,9 +44,6 @@ use model::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Person or machine must be known this long after the answer; then it is taken for a person, so
-/// that an agent can still be connected within the two seconds of 47 CFR 64.1200(a)(7).
-pub const CLASSIFY_WAIT: Duration = Duration::from_millis(1_500);
 /// The abandonment message begins this much before the law's two seconds are over, so that it is
 /// heard within them (47 CFR 64.1200(a)(7)(i)): a media tick, the way of a packet, a busy engine.
 pub const MESSAGE_LEAD: Duration = Duration::from_millis(50);
@@ -153,9 +151,8 @@ pub(crate) enum Seen {
     Agent(LegId, LegFact),
     Digit(char),
     PromptFinished(PlayId),
-    Classified(Verdict),
-    /// A machine's beep has ended.
-    BeepEnded,
+    /// Of the customer's leg.
+    Heard(Heard),
     LookedUp(LookupId, Result<BTreeMap<String, String>, String>),
     ScreenPopped {
         offer: OfferId,
@@ -186,7 +183,7 @@ pub(crate) enum Seen {
 /// Steps one call.
 pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
     let stage = std::mem::replace(&mut call.stage, Stage::Over);
-    call.beeped |= matches!(seen, Seen::BeepEnded);
+    call.beeped |= matches!(seen, Seen::Heard(Heard::BeepEnded));
     let expired = matches!(seen, Seen::Tick) && call.expires.is_some_and(|at| floor.now.mono >= at);
     call.stage = if expired {
         wind_up(call, stage, Party::System, Cause::SystemFailed, floor)
@@ -194,7 +191,7 @@ pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
         match stage {
             Stage::Previewing(preview) => previewing(call, preview, seen, floor),
             Stage::Dialing { give_up, rings } => dialing(call, give_up, rings, seen, floor),
-            Stage::Classifying { until } => classifying(call, until, seen, floor),
+            Stage::Classifying { until } => classify::classifying(call, until, seen, floor),
             Stage::InFlow(session) => in_flow(call, session, seen, floor),
             Stage::Waiting(visit) => waiting(call, visit, seen, floor),
             Stage::Offered(visit) => offered(call, visit, seen, floor),
@@ -274,6 +271,7 @@ pub(crate) fn dial(call: &mut Call, dial: Box<Dial>, floor: &mut Floor) {
         number: dial.number,
         caller_id: dial.caller_id.clone(),
     });
+    floor.attempt_of_leg.insert(call.leg, dial.attempt);
     floor.command(Command::DialCustomer {
         leg: call.leg,
         call: call.id,
@@ -383,8 +381,7 @@ fn previewing(call: &mut Call, mut preview: Preview, seen: Seen, floor: &mut Flo
         | Seen::Agent(..)
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::Classified(_)
-        | Seen::BeepEnded
+        | Seen::Heard(_)
         | Seen::LookedUp(..)
         | Seen::OfferMade { .. }
         | Seen::OfferWithdrawn { .. }
@@ -404,6 +401,7 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
                 call: call.id,
             });
             floor.tell_dialer(dialer::Input::AttemptRinging { attempt });
+            call.tone = None;
             let dial = call.dial.as_ref().expect("only outbound calls dial");
             // A phone that begins to ring late still rings as long as the law asks.
             Stage::Dialing {
@@ -411,8 +409,13 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
                 rings: true,
             }
         }
-        Seen::Customer(LegFact::Ringing) => stay,
+        Seen::Customer(LegFact::Ringing) => {
+            // A tone that was one would not be followed by this.
+            call.tone = None;
+            stay
+        }
         Seen::Customer(LegFact::Answered) => {
+            call.tone = None;
             call.answered(floor);
             floor.fact(Fact::LegAnswered {
                 leg: call.leg,
@@ -421,33 +424,40 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
             floor.tell_dialer(dialer::Input::AttemptAnswered { attempt });
             let dial = call.dial.as_ref().expect("only outbound calls dial");
             if dial.classify {
-                let wait = CLASSIFY_WAIT.min(dial.connect_within * 3 / 4);
-                Stage::Classifying {
-                    until: floor.now.mono + wait,
-                }
+                classify::begin(call)
             } else {
                 connect(call, floor)
             }
         }
-        Seen::Customer(LegFact::Failed(cause) | LegFact::Ended(cause)) => {
-            wind_up(call, stay, Party::Customer, cause, floor)
-        }
+        Seen::Customer(LegFact::Failed(cause) | LegFact::Ended(cause)) => match call.tone {
+            Some((tone, _)) if classify::is_open(cause) => {
+                classify::end_by_tone(call, tone, Party::Customer, floor)
+            }
+            Some(_) | None => wind_up(call, stay, Party::Customer, cause, floor),
+        },
         Seen::Customer(LegFact::MediaLost) => {
             wind_up(call, stay, Party::System, Cause::MediaLost, floor)
         }
-        Seen::CancelDial => wind_up(call, stay, Party::System, Cause::Cancelled, floor),
-        Seen::Tick if floor.now.mono >= give_up => {
-            wind_up(call, stay, Party::System, Cause::NoAnswer, floor)
+        Seen::Heard(heard) => {
+            classify::tone_before_answer(call, &heard, floor);
+            stay
         }
+        Seen::CancelDial => wind_up(call, stay, Party::System, Cause::Cancelled, floor),
+        Seen::Tick => match call.tone {
+            Some((tone, due)) if floor.now.mono >= due.min(give_up) => {
+                classify::end_by_tone(call, tone, Party::System, floor)
+            }
+            Some(_) | None if floor.now.mono >= give_up => {
+                wind_up(call, stay, Party::System, Cause::NoAnswer, floor)
+            }
+            Some(_) | None => stay,
+        },
         // An agent's wish neither: no unanswered call is given up before it has rung long enough (47
         // CFR 64.1200(a)(6)).
-        Seen::Tick
-        | Seen::Customer(LegFact::Held(_))
+        Seen::Customer(LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::Classified(_)
-        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
@@ -455,52 +465,6 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
         | Seen::LeftQueue { .. }
         | Seen::Wish(..)
         | Seen::Dial(_) => stay,
-    }
-}
-
-fn classifying(call: &mut Call, until: Mono, seen: Seen, floor: &mut Floor) -> Stage {
-    let attempt = call.attempt().expect("only outbound calls are classified");
-    match seen {
-        Seen::Classified(verdict) => classified(call, Stage::Classifying { until }, verdict, floor),
-        // Persons do not beep.
-        Seen::BeepEnded => {
-            let machine = Verdict::Machine;
-            classified(call, Stage::Classifying { until }, machine, floor)
-        }
-        Seen::Tick if floor.now.mono >= until => {
-            floor.tell_dialer(dialer::Input::AttemptClassified {
-                attempt,
-                verdict: Verdict::Person,
-            });
-            connect(call, floor)
-        }
-        Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => wind_up(
-            call,
-            Stage::Classifying { until },
-            Party::Customer,
-            cause,
-            floor,
-        ),
-        Seen::Customer(LegFact::MediaLost) => wind_up(
-            call,
-            Stage::Classifying { until },
-            Party::System,
-            Cause::MediaLost,
-            floor,
-        ),
-        Seen::Tick
-        | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
-        | Seen::Agent(..)
-        | Seen::Digit(_)
-        | Seen::PromptFinished(_)
-        | Seen::LookedUp(..)
-        | Seen::ScreenPopped { .. }
-        | Seen::OfferMade { .. }
-        | Seen::OfferWithdrawn { .. }
-        | Seen::LeftQueue { .. }
-        | Seen::Wish(..)
-        | Seen::CancelDial
-        | Seen::Dial(_) => Stage::Classifying { until },
     }
 }
 
@@ -533,12 +497,11 @@ fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut F
                 floor,
             );
         }
-        Seen::Classified(verdict) => {
-            return classified(call, Stage::InFlow(session), verdict, floor);
+        Seen::Heard(heard) => {
+            return classify::heard(call, Stage::InFlow(session), heard, floor);
         }
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
-        | Seen::BeepEnded
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
         | Seen::OfferWithdrawn { .. }
@@ -582,12 +545,11 @@ fn waiting(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
             Cause::MediaLost,
             floor,
         ),
-        Seen::Classified(verdict) => classified(call, Stage::Waiting(visit), verdict, floor),
+        Seen::Heard(heard) => classify::heard(call, Stage::Waiting(visit), heard, floor),
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferWithdrawn { .. }
@@ -708,13 +670,12 @@ fn offered(call: &mut Call, mut visit: Visit, seen: Seen, floor: &mut Floor) -> 
             Cause::MediaLost,
             floor,
         ),
-        Seen::Classified(verdict) => classified(call, Stage::Offered(visit), verdict, floor),
+        Seen::Heard(heard) => classify::heard(call, Stage::Offered(visit), heard, floor),
         Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(_, LegFact::Held(_))
         | Seen::Wish(_, Wish::Hold(_) | Wish::Preview(_))
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::CancelDial
         | Seen::Dial(_) => Stage::Offered(visit),
@@ -769,10 +730,7 @@ fn connecting(
             reserve_failed(call, agent, leg, Cause::NoAnswer, true, floor);
             abandon(call, floor)
         }
-        Seen::Classified(verdict) => {
-            classified_too_late(call, verdict, Some(agent), floor);
-            stay
-        }
+        Seen::Heard(heard) => classify::heard_too_late(call, stay, heard, agent, floor),
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
             wind_up(call, stay, Party::Customer, cause, floor)
         }
@@ -784,7 +742,6 @@ fn connecting(
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
@@ -817,9 +774,9 @@ fn talking(call: &mut Call, talk: Talk, seen: Seen, floor: &mut Floor) -> Stage 
             hold(call, talk, Party::Agent, held, floor)
         }
         Seen::Customer(LegFact::Held(held)) => hold(call, talk, Party::Customer, held, floor),
-        Seen::Classified(verdict) => {
-            classified_too_late(call, verdict, Some(talk.agent), floor);
-            talk.stage()
+        Seen::Heard(heard) => {
+            let agent = talk.agent;
+            classify::heard_too_late(call, talk.stage(), heard, agent, floor)
         }
         // A phone that holds sends nothing, and is right.
         Seen::Customer(LegFact::MediaLost) if !talk.customer_holds => {
@@ -834,7 +791,6 @@ fn talking(call: &mut Call, talk: Talk, seen: Seen, floor: &mut Floor) -> Stage 
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::MediaLost)
         | Seen::Digit(_)
         | Seen::PromptFinished(_)
-        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }
@@ -855,8 +811,8 @@ fn parting(call: &mut Call, play: PlayId, until: Mono, seen: Seen, floor: &mut F
         Seen::Tick if floor.now.mono >= until => {
             wind_up(call, stay, Party::System, Cause::Normal, floor)
         }
-        Seen::Classified(verdict) => {
-            classified_too_late(call, verdict, None, floor);
+        Seen::Heard(heard) => {
+            classify::heard_at_the_end(call, heard, floor);
             stay
         }
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
@@ -870,7 +826,6 @@ fn parting(call: &mut Call, play: PlayId, until: Mono, seen: Seen, floor: &mut F
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
-        | Seen::BeepEnded
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }

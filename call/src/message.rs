@@ -8,19 +8,15 @@
 //! machine    any stage before an agent ─► LeavingMessage (its beep, then the prompt) ─► Over
 //! ```
 //!
-//! A verdict may come late: until an agent talks it is acted upon, afterwards it is only told.
+//! Who is a machine is decided in [`crate::classify`].
 
 use crate::call::Call;
+use crate::classify::Heard;
 use crate::floor::Floor;
 use crate::life::{LegFact, Seen, Stage};
-use crate::offer::drop_offer;
-use crate::ways::{
-    connect, end, enter_flow, finish_flow, note_flow_facts, play, release_reserved, stop_play,
-    wind_up,
-};
-use dialer::OnMachine;
-use model::event::{Party, Verdict};
-use model::{AgentId, Cause, Fact, FlowId, Mono, PlayId, QueueOutcome};
+use crate::ways::{enter_flow, play, release_reserved, wind_up};
+use model::event::Party;
+use model::{Cause, FlowId, Mono, PlayId};
 use std::time::Duration;
 
 /// A machine that has not beeped this long after its answer gets no message: greetings are shorter.
@@ -62,110 +58,8 @@ pub(crate) fn messaged(call: &Call, floor: &mut Floor) {
     }
 }
 
-/// Person or machine, while no agent talks with them yet.
-pub(crate) fn classified(
-    call: &mut Call,
-    stage: Stage,
-    verdict: Verdict,
-    floor: &mut Floor,
-) -> Stage {
-    let is_first = matches!(stage, Stage::Classifying { .. });
-    // Late: one who pressed a key is a person, and one who was abandoned is in the books.
-    let is_settled = call.keyed.is_some() || call.abandoned || !call.detects();
-    match verdict {
-        Verdict::Person if is_first => {
-            tell(call, verdict, None, floor);
-            tell_dialer(call, verdict, floor);
-            connect(call, floor)
-        }
-        Verdict::Person => stage,
-        Verdict::Machine | Verdict::Fax if is_settled && !is_first => stage,
-        Verdict::Machine | Verdict::Fax => {
-            tell(call, verdict, None, floor);
-            let on_machine = call.dial.as_ref().map(|dial| dial.on_machine);
-            match (on_machine, verdict) {
-                (Some(OnMachine::Agent), Verdict::Machine) if is_first => {
-                    // From here on it is treated like a person, in the books too.
-                    tell_dialer(call, Verdict::Person, floor);
-                    connect(call, floor)
-                }
-                (Some(OnMachine::Agent), Verdict::Machine) => stage,
-                (Some(OnMachine::LeaveMessage), Verdict::Machine) => {
-                    take_down(call, stage, floor);
-                    tell_dialer(call, verdict, floor);
-                    await_beep(call, floor)
-                }
-                (Some(OnMachine::HangUp) | None, Verdict::Machine)
-                | (_, Verdict::Fax | Verdict::Person) => {
-                    take_down(call, stage, floor);
-                    tell_dialer(call, verdict, floor);
-                    end(call, Party::System, Cause::Normal, floor)
-                }
-            }
-        }
-    }
-}
-
-/// A machine was recognised when an agent was already there, or last words were said: it is told.
-pub(crate) fn classified_too_late(
-    call: &Call,
-    verdict: Verdict,
-    agent: Option<AgentId>,
-    floor: &mut Floor,
-) {
-    if call.detects() && verdict != Verdict::Person {
-        tell(call, verdict, agent, floor);
-    }
-}
-
-fn tell(call: &Call, verdict: Verdict, agent: Option<AgentId>, floor: &mut Floor) {
-    floor.fact(Fact::CallClassified {
-        call: call.id,
-        verdict,
-        agent,
-    });
-}
-
-fn tell_dialer(call: &Call, verdict: Verdict, floor: &mut Floor) {
-    if let Some(attempt) = call.attempt() {
-        floor.tell_dialer(dialer::Input::AttemptClassified { attempt, verdict });
-    }
-}
-
-/// Ends what was going on with somebody who is none.
-fn take_down(call: &mut Call, stage: Stage, floor: &mut Floor) {
-    match stage {
-        Stage::Classifying { .. } => {}
-        Stage::InFlow(mut session) => {
-            let now = floor.now;
-            let gone = ivr::Input::HungUp;
-            session.handle(now, gone, &mut floor.plays, &mut floor.ivr_out);
-            note_flow_facts(call, floor);
-            finish_flow(call, floor);
-            stop_play(call, floor);
-        }
-        Stage::Waiting(visit) | Stage::Offered(visit) => {
-            for offer in &visit.offers {
-                drop_offer(call, offer, Cause::Cancelled, floor);
-            }
-            floor.tell_acd(acd::Input::Remove {
-                call: call.id,
-                outcome: QueueOutcome::Removed,
-            });
-        }
-        Stage::Previewing(_)
-        | Stage::Dialing { .. }
-        | Stage::Connecting { .. }
-        | Stage::Talking(_)
-        | Stage::OnHold(_)
-        | Stage::LeavingMessage { .. }
-        | Stage::Parting { .. }
-        | Stage::Over => unreachable!("nobody is judged a machine there"),
-    }
-}
-
 /// The agent who previewed is free; the machine has the word until its beep has ended.
-fn await_beep(call: &mut Call, floor: &mut Floor) -> Stage {
+pub(crate) fn await_beep(call: &mut Call, floor: &mut Floor) -> Stage {
     if let Some(agent) = call.dial.as_ref().and_then(|dial| dial.agent) {
         release_reserved(call, agent, floor);
     }
@@ -201,7 +95,7 @@ pub(crate) fn leaving_message(
 ) -> Stage {
     let stay = Stage::LeavingMessage { play, until };
     match seen {
-        Seen::BeepEnded if play.is_none() => leave_message(call, floor),
+        Seen::Heard(Heard::BeepEnded) if play.is_none() => leave_message(call, floor),
         Seen::PromptFinished(finished) if play == Some(finished) => {
             wind_up(call, stay, Party::System, Cause::Normal, floor)
         }
@@ -214,13 +108,12 @@ pub(crate) fn leaving_message(
         Seen::Customer(LegFact::MediaLost) => {
             wind_up(call, stay, Party::System, Cause::MediaLost, floor)
         }
-        Seen::BeepEnded
+        Seen::Heard(_)
         | Seen::PromptFinished(_)
         | Seen::Tick
         | Seen::Customer(LegFact::Ringing | LegFact::Answered | LegFact::Held(_))
         | Seen::Agent(..)
         | Seen::Digit(_)
-        | Seen::Classified(_)
         | Seen::LookedUp(..)
         | Seen::ScreenPopped { .. }
         | Seen::OfferMade { .. }

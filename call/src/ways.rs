@@ -3,6 +3,7 @@
 //! the stage it leads to; which way is taken is decided in [`crate::life`].
 
 use crate::call::Call;
+use crate::classify::left_early;
 use crate::command::Command;
 use crate::floor::{Floor, LastCall};
 use crate::life::{PARTING_MAX, Stage, Talk, Visit};
@@ -372,7 +373,7 @@ pub(crate) fn bridge(
         });
     }
     if let Some(attempt) = call.attempt() {
-        floor.tell_dialer(dialer::Input::AttemptConnected { attempt, agent });
+        floor.tell_dialer(dialer::Input::AttemptConnected { attempt });
     }
     Talk {
         agent,
@@ -469,7 +470,10 @@ pub(crate) fn wind_up(
             let attempt = call.attempt().expect("only outbound calls dial");
             floor.tell_dialer(dialer::Input::AttemptFailed { attempt, cause });
         }
-        Stage::Classifying { .. } => hung_up_early(call, floor),
+        Stage::Classifying { .. } => {
+            left_early(call, floor);
+            hung_up_early(call, floor);
+        }
         Stage::InFlow(mut session) => {
             let now = floor.now;
             session.handle(

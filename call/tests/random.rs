@@ -6,6 +6,7 @@ use call::input::{AgentAction, Input, Origin};
 use call::{Command, Config, Engine, EngineOutbox};
 use model::cdr::CdrFold;
 use model::event::{Mode, Verdict};
+use model::heard::Tone;
 use model::ledger::Ledger;
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, Now, OfferId, PlayId,
@@ -74,6 +75,7 @@ fn config(modes: [Mode; 2], detect: bool) -> Config {
     spring.agents = vec!["anna".parse().unwrap(), "cleo".parse().unwrap()];
     spring.preview_timeout_s = 5;
     if detect {
+        spring.machine_after_connect = dialer::MachineAfterConnect::HangUp;
         spring.on_machine = dialer::OnMachine::LeaveMessage;
         spring.machine_prompt = Some("voicemail".into());
         spring.abandon_flow = Some("sorry".parse().unwrap());
@@ -359,7 +361,12 @@ impl Day {
             } if luck < 0.5 => {
                 self.see(Input::LegAnswered { leg });
                 let verdict = [Verdict::Person, Verdict::Machine][usize::from(luck < 0.25)];
-                self.see(Input::LegClassified { leg, verdict });
+                let evidence = None;
+                self.see(Input::LegClassified {
+                    leg,
+                    verdict,
+                    evidence,
+                });
             }
             Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => match luck {
                 l if l < 0.2 => {
@@ -547,9 +554,22 @@ impl Day {
             }
             9 => {
                 let verdicts = [Verdict::Person, Verdict::Machine, Verdict::Fax];
-                Input::LegClassified {
-                    leg,
-                    verdict: verdicts[self.rng.below(3) as usize],
+                let began_ms = Some(self.rng.below(4_000) as u32).filter(|ms| ms % 4 > 0);
+                match self.rng.below(6) {
+                    0..=2 => Input::GreetingHeard {
+                        leg,
+                        began_ms,
+                        ended_ms: began_ms.filter(|ms| ms % 2 > 0).map(|ms| ms + 300),
+                    },
+                    3 => Input::ToneHeard {
+                        leg,
+                        tone: Tone::ALL[self.rng.below(Tone::ALL.len() as u64) as usize],
+                    },
+                    _ => Input::LegClassified {
+                        leg,
+                        verdict: verdicts[self.rng.below(3) as usize],
+                        evidence: None,
+                    },
                 }
             }
             10 if self.rng.chance(0.5) => Input::BeepEnded { leg },

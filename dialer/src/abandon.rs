@@ -1,16 +1,32 @@
-//! The abandonment budget: how many more abandoned calls the law allows, over 30 days and 24 hours
-//! at once. Bounded rings of day and hour buckets; it spends a budget, it does not wait for the
-//! limit to be passed.
+//! The abandonment budget: how many more abandoned calls the law allows. Every rule set of the campaign
+//! has its own limit, periods and formula; all are kept at once, and what is left is what the tightest
+//! of them leaves. It spends a budget, it does not wait for a limit to be passed.
+//!
+//! It counts in buckets of a minute or an hour. The bucket in which a period begins is reckoned at its
+//! worst: its abandonments are inside, its other answers are not.
 
+use crate::config::Config;
+use crate::rules::{self, AbandonFormula, Period, Rule, RuleSet};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use model::Utc;
 use std::collections::VecDeque;
 
-const HOUR_US: i64 = 3_600_000_000;
-const DAY_US: i64 = 24 * HOUR_US;
-/// The day under way and the 29 before it: 47 CFR 64.1200(a)(7) speaks of successive 30-day periods.
-const DAYS: i64 = 30;
-/// The hour under way and the 24 before it, so that 24 whole hours are always inside.
-const HOURS: i64 = 25;
+const MINUTE_US: i64 = 60_000_000;
+const HOUR_US: i64 = 60 * MINUTE_US;
+/// Periods up to this are counted by the minute: an hour of a day would be too much to give away.
+pub const FINE_HOURS: i64 = 48;
+/// The longest month with the bucket it begins in, and an hour for the end of summer time.
+const MONTH_HOURS: i64 = 31 * 24 + 2;
+/// A shift is looked for within so many hours: the one under way and the 24 before it.
+const SHIFT_HOURS: i64 = 25;
+
+/// Over how long a limit holds where its rule says nothing: 47 CFR 64.1200(a)(7) speaks of successive
+/// 30-day periods.
+const PERIOD: Period = Period::Days(30);
+/// Beside a period in days the dialer keeps the 24 hours, as its own aid: a bad day is not to be paid
+/// for by the good ones around it.
+const AID_HOURS: i64 = 24;
 
 /// Where machines are detected, up to this share of the answers that were counted as persons were
 /// machines: 1.3 % of the machines get through, where one and a half answer for every person.
@@ -25,13 +41,44 @@ const SHIFT_ADVANCE: f64 = 4.0;
 /// has earned it.
 const SHIFT_SLACK: f64 = 1.2;
 
-/// One stretch of buckets of equal length.
+/// What a campaign assumes about the mistakes of its machine detector.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mistakes {
+    /// Per cent of the live persons who are taken for machines and hung up upon. They are abandoned
+    /// too, and nobody sees it.
+    pub false_positive_pct: f64,
+    /// Per cent of the abandoned calls that were machines taken for persons: Ofcom's formula takes
+    /// them off again.
+    pub abandoned_machines_pct: f64,
+}
+
+/// Live answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    answers: u64,
+    /// Of them, those who got nobody.
+    abandons: u64,
+    /// Of them, those who heard a flow and asked for nobody.
+    messaged: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        self.answers += more.answers;
+        self.abandons += more.abandons;
+        self.messaged += more.messaged;
+    }
+}
+
+/// One stretch of buckets of equal length; those in which nobody answered are not kept.
 #[derive(Clone, Debug)]
 struct Ring {
     bucket_us: i64,
     keep: i64,
-    /// (number of the bucket since 1970, answers, abandons), oldest first.
-    buckets: VecDeque<(i64, u64, u64)>,
+    /// The bucket under way, numbered since 1970.
+    number: i64,
+    /// Oldest first.
+    buckets: VecDeque<(i64, Counts)>,
 }
 
 impl Ring {
@@ -39,247 +86,456 @@ impl Ring {
         Ring {
             bucket_us,
             keep,
+            number: i64::MIN,
             buckets: VecDeque::new(),
         }
     }
 
-    /// Opens the bucket of `at`. The wall clock may step back: then the newest one takes it.
-    fn roll(&mut self, at: Utc) {
+    /// Opens the bucket of `at`; says whether it is a new one. The wall clock may step back: then the
+    /// newest one takes it.
+    fn roll(&mut self, at: Utc) -> bool {
         let number = at.as_micros().div_euclid(self.bucket_us);
-        if self.buckets.back().is_none_or(|newest| newest.0 < number) {
-            self.buckets.push_back((number, 0, 0));
+        let is_new = number > self.number;
+        if is_new {
+            self.number = number;
+            while self
+                .buckets
+                .front()
+                .is_some_and(|oldest| oldest.0 + self.keep < number)
+            {
+                self.buckets.pop_front();
+            }
         }
-        while self
-            .buckets
-            .front()
-            .is_some_and(|oldest| oldest.0 + self.keep <= number)
-        {
-            self.buckets.pop_front();
-        }
+        is_new
     }
 
-    fn add(&mut self, at: Utc, answers: u64, abandons: u64) {
-        self.roll(at);
-        let bucket = self.buckets.back_mut().expect("roll opened one");
-        bucket.1 += answers;
-        bucket.2 += abandons;
-    }
-
-    fn sums(&self) -> (u64, u64) {
-        self.buckets
-            .iter()
-            .fold((0, 0), |sum, b| (sum.0 + b.1, sum.1 + b.2))
+    /// Adds to the bucket under way.
+    fn add(&mut self, more: Counts) {
+        match self.buckets.back_mut() {
+            Some(newest) if newest.0 == self.number => newest.1 += more,
+            Some(_) | None => self.buckets.push_back((self.number, more)),
+        }
     }
 }
 
-impl Ring {
-    /// The sums since the last [`PAUSE`].
-    fn since_pause(&self) -> (u64, u64) {
-        let mut sum = (0, 0);
-        let mut newest = self.buckets.back().map_or(0, |bucket| bucket.0);
-        for bucket in self.buckets.iter().rev().filter(|bucket| bucket.1 > 0) {
-            if newest - bucket.0 > PAUSE {
-                break;
-            }
-            newest = bucket.0;
-            sum = (sum.0 + bucket.1, sum.1 + bucket.2);
+/// Which stretch a limit holds over.
+#[derive(Clone, Debug, PartialEq)]
+enum Stretch {
+    /// Every so many hours.
+    Rolling(i64),
+    /// The month of the calendar, there.
+    Month(TimeZone),
+    /// What was answered since the last [`PAUSE`].
+    Shift,
+}
+
+/// What a stretch may open with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Opening {
+    /// What the law may advance at the moment.
+    Advance,
+    /// So many, which a longer period has earned.
+    Earned(f64),
+}
+
+/// Where a bucket lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lies {
+    Within,
+    /// The period begins in it.
+    OnTheEdge,
+    Before,
+}
+
+/// One limit over one stretch.
+#[derive(Clone, Debug)]
+struct Window {
+    stretch: Stretch,
+    formula: AbandonFormula,
+    /// As its rule has it, a share.
+    limit: f64,
+    opening: Opening,
+    slack: f64,
+    /// Where the month under way begins and the next one does, in µs since 1970.
+    month: (i64, i64),
+    within: Counts,
+    edge: Counts,
+}
+
+impl Window {
+    fn new(stretch: Stretch, rule: &Limit, opening: Opening, slack: f64) -> Window {
+        Window {
+            stretch,
+            formula: rule.formula,
+            limit: rule.share,
+            opening,
+            slack,
+            month: (0, 0),
+            within: Counts::default(),
+            edge: Counts::default(),
         }
-        sum
     }
+
+    fn is_fine(&self) -> bool {
+        matches!(self.stretch, Stretch::Rolling(hours) if hours <= FINE_HOURS)
+    }
+
+    /// Hours that have to be kept for it.
+    fn hours(&self) -> i64 {
+        match self.stretch {
+            Stretch::Rolling(hours) => hours,
+            Stretch::Month(_) => MONTH_HOURS,
+            Stretch::Shift => SHIFT_HOURS,
+        }
+    }
+
+    /// Where a bucket of that ring lies now.
+    fn lies(&self, bucket: i64, ring: &Ring) -> Lies {
+        match self.stretch {
+            Stretch::Rolling(hours) => match ring.number - hours * (HOUR_US / ring.bucket_us) {
+                begin if bucket > begin => Lies::Within,
+                begin if bucket == begin => Lies::OnTheEdge,
+                _ => Lies::Before,
+            },
+            Stretch::Month(_) => match self.month.0 {
+                begin if bucket * ring.bucket_us >= begin => Lies::Within,
+                begin if (bucket + 1) * ring.bucket_us > begin => Lies::OnTheEdge,
+                _ => Lies::Before,
+            },
+            Stretch::Shift if bucket + SHIFT_HOURS > ring.number => Lies::Within,
+            Stretch::Shift => Lies::Before,
+        }
+    }
+
+    fn count_anew(&mut self, ring: &Ring) {
+        (self.within, self.edge) = (Counts::default(), Counts::default());
+        let mut newest = ring.number;
+        for (bucket, counts) in ring.buckets.iter().rev() {
+            if self.stretch == Stretch::Shift && newest - bucket > PAUSE {
+                return;
+            }
+            newest = *bucket;
+            match self.lies(*bucket, ring) {
+                Lies::Within => self.within += *counts,
+                Lies::OnTheEdge => self.edge += *counts,
+                Lies::Before => return,
+            }
+        }
+    }
+
+    fn add(&mut self, more: Counts, ring: &Ring) {
+        match self.lies(ring.number, ring) {
+            Lies::Within => self.within += more,
+            Lies::OnTheEdge => self.edge += more,
+            Lies::Before => {}
+        }
+    }
+
+    /// Whether another month is under way.
+    fn turn_month(&mut self, at: Utc) -> bool {
+        let Stretch::Month(zone) = &self.stretch else {
+            return false;
+        };
+        if at.as_micros() < self.month.1 {
+            return false;
+        }
+        self.month = month(zone, at);
+        true
+    }
+}
+
+/// The first instant of the month of `at` there, and of the next, in µs since 1970.
+fn month(zone: &TimeZone, at: Utc) -> (i64, i64) {
+    let day = Timestamp::from_microsecond(at.as_micros())
+        .unwrap_or(Timestamp::MAX)
+        .to_zoned(zone.clone())
+        .date()
+        .first_of_month();
+    let begin = |day: jiff::civil::Date| {
+        let midnight = day.to_zoned(zone.clone()).ok()?;
+        Some(midnight.timestamp().as_microsecond())
+    };
+    let next = day.last_of_month().tomorrow().ok();
+    (
+        begin(day).unwrap_or(i64::MIN),
+        next.and_then(begin).unwrap_or(i64::MAX),
+    )
+}
+
+/// The limit of a rule.
+struct Limit {
+    share: f64,
+    formula: AbandonFormula,
+}
+
+/// The windows of a rule, its own and the dialer's aids.
+fn windows(rule: &Rule, limit_pct: f64) -> Vec<Window> {
+    let limit = Limit {
+        share: limit_pct / 100.0,
+        formula: rule.abandon_formula,
+    };
+    let new = |stretch, opening, slack| Window::new(stretch, &limit, opening, slack);
+    let periods: &[Period] = match rule.abandon_over.as_slice() {
+        [] => &[PERIOD],
+        over => over,
+    };
+    let has_days = periods
+        .iter()
+        .any(|period| matches!(period, Period::Days(2..)));
+    let mut windows = Vec::new();
+    for period in periods {
+        let (stretch, opening) = match *period {
+            Period::Days(days) => (Stretch::Rolling(24 * i64::from(days)), Opening::Advance),
+            // What the days have earned may be spent when the hours begin.
+            Period::Hours(hours) if has_days && i64::from(hours) <= FINE_HOURS => {
+                (Stretch::Rolling(hours.into()), Opening::Earned(1.0))
+            }
+            Period::Hours(hours) => (Stretch::Rolling(hours.into()), Opening::Advance),
+            Period::CalendarMonth => (Stretch::Month(rule.abandon_zone()), Opening::Advance),
+        };
+        windows.push(new(stretch, opening, 0.0));
+    }
+    let is_rolling = |window: &Window| matches!(window.stretch, Stretch::Rolling(_));
+    if has_days {
+        let aid = Stretch::Rolling(AID_HOURS);
+        if !windows.iter().any(|window| window.stretch == aid) {
+            windows.push(new(aid, Opening::Earned(1.0), 0.0));
+        }
+        let opening = Opening::Earned(SHIFT_ADVANCE - SHIFT_SLACK);
+        windows.push(new(Stretch::Shift, opening, SHIFT_SLACK));
+    } else if windows.iter().any(is_rolling) {
+        // When the shift ends, the one before has left the hours: nothing pays for it but itself.
+        windows.push(new(Stretch::Shift, Opening::Advance, 0.0));
+    }
+    windows
+}
+
+/// All windows of these sets; over the campaign's own limit alone where no set has one.
+fn windows_of(sets: &[RuleSet]) -> Vec<Window> {
+    let rules = sets.iter().flat_map(|set| &set.rules);
+    let mut kept: Vec<Window> = rules
+        .filter_map(|rule| Some(windows(rule, rule.abandon_limit_pct?)))
+        .flatten()
+        .collect();
+    if kept.is_empty() {
+        kept = windows(&Rule::default(), 100.0);
+    }
+    kept
+}
+
+/// Hours that the budgets of all campaigns look back.
+pub fn hours_of(config: &Config) -> i64 {
+    config
+        .campaigns
+        .values()
+        .map(|campaign| hours(&rules::resolve(&campaign.rules, &config.rules)))
+        .fold(hours(&[]), i64::max)
+}
+
+/// Hours that a budget bound by these sets looks back.
+fn hours(sets: &[RuleSet]) -> i64 {
+    windows_of(sets).iter().map(Window::hours).fold(0, i64::max)
 }
 
 /// Live answers and abandonments of one campaign.
 #[derive(Clone, Debug)]
 pub struct AbandonBudget {
+    /// The campaign's own limit, a share: no window has a higher one.
     limit: f64,
     /// Persons taken for machines, per live answer that is counted.
     unseen: f64,
     /// Share of the counted answers that may be machines taken for persons.
     let_through: f64,
-    days: Ring,
+    /// Share of the abandoned that were machines.
+    machines: f64,
+    windows: Vec<Window>,
+    minutes: Ring,
     hours: Ring,
 }
 
 impl AbandonBudget {
-    /// `limit_pct` is the strictest limit that applies, in per cent of the live answers.
-    /// `false_positive_pct` of the live persons are hung up upon by the machine detector, and are
-    /// counted as abandoned beside those who are seen (UK-1).
-    pub fn new(limit_pct: f64, false_positive_pct: f64) -> AbandonBudget {
+    /// Bound by every set of these, and by `limit_pct`, in per cent, which the campaign names itself:
+    /// no window has a higher one. Where no set has a limit, that one holds over 30 days.
+    pub fn new(sets: &[RuleSet], limit_pct: f64, mistakes: Mistakes) -> AbandonBudget {
+        let is_estimated = mistakes.false_positive_pct > 0.0;
         AbandonBudget {
             limit: limit_pct / 100.0,
-            unseen: false_positive_pct / (100.0 - false_positive_pct),
-            let_through: if false_positive_pct > 0.0 {
-                LET_THROUGH
-            } else {
-                0.0
-            },
-            days: Ring::new(DAY_US, DAYS),
-            hours: Ring::new(HOUR_US, HOURS),
+            unseen: mistakes.false_positive_pct / (100.0 - mistakes.false_positive_pct),
+            let_through: if is_estimated { LET_THROUGH } else { 0.0 },
+            machines: mistakes.abandoned_machines_pct / 100.0,
+            windows: windows_of(sets),
+            minutes: Ring::new(MINUTE_US, FINE_HOURS * 60),
+            hours: Ring::new(HOUR_US, hours(sets)),
         }
     }
 
-    /// The limit is another one from now on; what was counted stays counted.
+    /// The campaign's own limit is another one from now on; what was counted stays counted.
     pub fn set_limit(&mut self, limit_pct: f64) {
         self.limit = limit_pct / 100.0;
     }
 
     /// A live person answered and was connected, or was abandoned.
     pub fn count(&mut self, at: Utc, abandoned: bool) {
-        self.load(at, 1, u64::from(abandoned));
+        let abandons = u64::from(abandoned);
+        let one = Counts {
+            answers: 1,
+            abandons,
+            messaged: 0,
+        };
+        self.roll(at);
+        self.add(one);
     }
 
-    /// Live answers of one hour, oldest hour first: what was counted before a restart.
-    pub fn load(&mut self, at: Utc, answers: u64, abandons: u64) {
-        self.days.add(at, answers, abandons);
-        self.hours.add(at, answers, abandons);
+    /// A live person heard a flow and asked for nobody: an answer, though none that was passed to an
+    /// agent.
+    pub fn count_messaged(&mut self, at: Utc) {
+        let one = Counts {
+            answers: 1,
+            abandons: 0,
+            messaged: 1,
+        };
+        self.roll(at);
+        self.add(one);
+    }
+
+    /// Live answers of the minute of `at`, or of its hour where that was more than two days ago; oldest
+    /// first: what was counted before a restart.
+    pub fn load(&mut self, at: Utc, answers: u64, abandons: u64, messaged: u64) {
+        let abandons = abandons.min(answers);
+        let past = Counts {
+            answers,
+            abandons,
+            messaged: messaged.min(answers - abandons),
+        };
+        self.roll(at);
+        self.add(past);
     }
 
     /// Time passed: old buckets leave.
     pub fn roll(&mut self, at: Utc) {
-        self.days.roll(at);
-        self.hours.roll(at);
+        let (minute, hour) = (self.minutes.roll(at), self.hours.roll(at));
+        for window in &mut self.windows {
+            let (is_new, ring) = match window.is_fine() {
+                true => (minute, &self.minutes),
+                false => (hour, &self.hours),
+            };
+            if window.turn_month(at) || is_new {
+                window.count_anew(ring);
+            }
+        }
     }
 
-    /// Live answers and abandonments of the longer period.
+    /// Adds to the buckets under way.
+    fn add(&mut self, more: Counts) {
+        self.minutes.add(more);
+        self.hours.add(more);
+        for window in &mut self.windows {
+            match window.is_fine() {
+                true => window.add(more, &self.minutes),
+                false => window.add(more, &self.hours),
+            }
+        }
+    }
+
+    /// Live answers and abandonments of the longest period.
     pub fn counts(&self) -> (u64, u64) {
-        self.days.sums()
+        let longest = self.windows.iter().max_by_key(|window| window.hours());
+        longest.map_or((0, 0), |window| {
+            let mut all = window.within;
+            all += window.edge;
+            (all.answers, all.abandons)
+        })
     }
 
-    /// Abandons ÷ live answers of the period where it is worst. None before the first answer.
+    /// The abandon rate of the period where it is worst, by the formula that holds there. None before
+    /// the first answer.
     pub fn rate(&self) -> Option<f64> {
-        [self.days.sums(), self.hours.sums()]
-            .into_iter()
-            .filter(|(answers, _)| *answers > 0)
-            .map(|(answers, abandons)| {
-                let unseen = self.unseen * answers as f64;
-                (abandons as f64 + unseen) / (answers as f64 + unseen)
+        self.windows
+            .iter()
+            .filter(|window| window.stretch != Stretch::Shift)
+            .filter_map(|window| {
+                let mut all = window.within;
+                all += window.edge;
+                let unseen = self.unseen * all.answers as f64;
+                let (wrong, whole) = self.shares(window.formula, all, unseen, 1.0);
+                (all.answers > 0).then(|| if whole > 0.0 { wrong / whole } else { 0.0 })
             })
             .reduce(f64::max)
     }
 
-    /// Abandonments that would still be legal, in the period where that is fewest. The 24 hours
-    /// begin anew every day and may open with one, which the 30 days have earned.
+    /// What a formula divides: the abandoned, the `unseen` among them, by what, where the share `sure`
+    /// of the answers was persons.
+    fn shares(&self, formula: AbandonFormula, of: Counts, unseen: f64, sure: f64) -> (f64, f64) {
+        let abandons = of.abandons as f64;
+        match formula {
+            AbandonFormula::LiveAnswers => (abandons + unseen, of.answers as f64 * sure + unseen),
+            // (X + false positives − drops to machines) ÷ (that + live calls passed to an agent).
+            AbandonFormula::Ofcom => {
+                let wrong = abandons * (1.0 - self.machines) + unseen;
+                let passed = of.answers - of.abandons - of.messaged;
+                (wrong, wrong + passed as f64 * sure)
+            }
+        }
+    }
+
+    /// What a window has left, and its limit.
+    fn left_in(&self, window: &Window, advance: f64) -> (f64, f64) {
+        let limit = window.limit.min(self.limit);
+        let edge = window.edge;
+        let answers = (window.within.answers + edge.answers) as f64;
+        let unseen = self.unseen * answers;
+        // How many were in truth taken for machines is known to nobody: more than twice the
+        // deviation above the mean is one shift in forty.
+        let unseen = unseen + 2.0 * unseen.sqrt();
+        let mut sure = window.within;
+        sure += Counts {
+            answers: edge.abandons,
+            abandons: edge.abandons,
+            messaged: 0,
+        };
+        let (wrong, whole) = self.shares(window.formula, sure, unseen, 1.0 - self.let_through);
+        let least = match window.opening {
+            Opening::Advance => advance,
+            Opening::Earned(least) => least,
+        };
+        let left = (limit * whole).max(least) + window.slack - wrong;
+        (left, limit)
+    }
+
+    /// Abandonments that would still be legal, in the window where that is fewest.
     pub fn left(&self) -> f64 {
         self.left_with(0.0)
     }
 
-    /// The same, where the 30 days may open with `advance` abandonments too: the next answers will
-    /// earn them. A campaign earns one with 34 answers (at 3 %), and one that ends before has broken
-    /// the law: an advance is for campaigns that will not.
+    /// The same, where a period may open with `advance` abandonments: the next answers will earn them.
+    /// A campaign earns one with 34 answers (at 3 %), and one that ends before has broken the law: an
+    /// advance is for campaigns that will not.
     pub fn left_with(&self, advance: f64) -> f64 {
-        let earned = |(answers, abandons): (u64, u64), least: f64| {
-            let unseen = self.unseen * answers as f64;
-            // How many were in truth taken for machines is known to nobody: more than twice the
-            // deviation above the mean is one shift in forty.
-            let unseen = unseen + 2.0 * unseen.sqrt();
-            let live = answers as f64 * (1.0 - self.let_through) + unseen;
-            (self.limit * live).max(least) - abandons as f64 - unseen
-        };
-        earned(self.days.sums(), advance)
-            .min(earned(self.hours.sums(), 1.0))
-            .min(earned(self.hours.since_pause(), SHIFT_ADVANCE - SHIFT_SLACK) + SHIFT_SLACK)
+        self.windows
+            .iter()
+            .map(|window| self.left_in(window, advance).0)
+            .fold(f64::INFINITY, f64::min)
     }
 
-    /// Live answers until the first abandonment is earned; 0 once it is.
+    /// Live answers until the first abandonment is earned in every period that may be advanced one; 0
+    /// once it is.
     pub fn unearned(&self) -> f64 {
-        (1.0 / self.limit - self.days.sums().0 as f64).max(0.0)
+        self.windows
+            .iter()
+            .filter(|window| window.opening == Opening::Advance)
+            .map(|window| 1.0 / window.limit.min(self.limit) - window.within.answers as f64)
+            .fold(0.0, f64::max)
     }
 
-    /// Whether one more abandoned call, with `under_way` already expected, would break the limit.
+    /// Whether one more abandoned call, with `under_way` already expected, would break a limit.
     pub fn is_spent(&self, advance: f64, under_way: f64) -> bool {
-        self.left_with(advance) - under_way < 1.0 - self.limit
+        self.windows.iter().any(|window| {
+            let (left, limit) = self.left_in(window, advance);
+            left - under_way < 1.0 - limit
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(hours: i64) -> Utc {
-        Utc::from_micros(hours * HOUR_US)
-    }
-
-    #[test]
-    fn the_budget_is_spent_before_the_limit_is_passed() {
-        let mut budget = AbandonBudget::new(3.0, 0.0);
-        for n in 0..10_000 {
-            let abandoned = !budget.is_spent(0.0, 0.0);
-            budget.count(at(1), abandoned);
-            let (answers, abandons) = budget.counts();
-            assert!(
-                abandons as f64 <= 0.03 * answers as f64,
-                "{abandons} of {answers} at {n}"
-            );
-        }
-        assert!(budget.rate().unwrap() > 0.0298);
-    }
-
-    #[test]
-    fn persons_taken_for_machines_spend_the_budget() {
-        let mut seen = AbandonBudget::new(3.0, 0.0);
-        let mut detected = AbandonBudget::new(3.0, 1.0);
-        for n in 0..990 {
-            seen.count(at(1), n < 20);
-            detected.count(at(1), n < 20);
-        }
-        // 990 counted answers are 1,000 persons, ten of whom were hung up upon.
-        assert!((detected.rate().unwrap() - 0.03).abs() < 1e-9);
-        assert!(
-            seen.left() > 9.0 && detected.left() < -5.0,
-            "{}",
-            detected.left()
-        );
-    }
-
-    #[test]
-    fn an_advance_is_paid_back_by_the_answers_that_follow() {
-        let mut budget = AbandonBudget::new(3.0, 0.0);
-        assert_eq!((budget.left(), budget.left_with(1.0)), (0.0, 1.0));
-        budget.count(at(1), true);
-        assert_eq!(budget.left_with(1.0), 0.0);
-        (0..33).for_each(|_| budget.count(at(1), false));
-        assert!((budget.left_with(1.0) - 0.02).abs() < 1e-9);
-        assert_eq!(
-            (budget.unearned(), budget.left_with(0.0)),
-            (0.0, budget.left())
-        );
-    }
-
-    #[test]
-    fn both_periods_hold_at_once() {
-        let mut budget = AbandonBudget::new(3.0, 0.0);
-        (0..1_000).for_each(|_| budget.count(at(0), false));
-        assert!(!budget.is_spent(0.0, 0.0));
-        // Two days later the 24 hours know nothing of it.
-        (0..60).for_each(|n| budget.count(at(48), n < 2));
-        assert!(budget.is_spent(0.0, 0.0), "2 of 60 within 24 h");
-        budget.roll(at(48 + 26));
-        assert!(!budget.is_spent(0.0, 0.0), "2 of 1060 within 30 days");
-    }
-
-    #[test]
-    fn a_shift_may_open_with_what_the_day_before_has_left_and_no_more() {
-        let mut budget = AbandonBudget::new(3.0, 0.0);
-        (0..1_000).for_each(|_| budget.count(at(8), false));
-        assert_eq!(budget.left(), 30.0);
-        // The next morning the day before is still within the 24 hours.
-        (0..10).for_each(|n| budget.count(at(24 + 7), n < 1));
-        assert!((budget.left() - 3.0).abs() < 1e-9, "{}", budget.left());
-        (0..90).for_each(|_| budget.count(at(24 + 8), false));
-        assert!(
-            (budget.left() - 2.0 - SHIFT_SLACK).abs() < 1e-9,
-            "{}",
-            budget.left()
-        );
-    }
-
-    #[test]
-    fn a_day_leaves_after_thirty() {
-        let mut budget = AbandonBudget::new(3.0, 0.0);
-        budget.count(at(1), true);
-        budget.roll(at(29 * 24 + 1));
-        assert_eq!(budget.counts(), (1, 1));
-        budget.roll(at(30 * 24 + 1));
-        assert_eq!(budget.counts(), (0, 0));
-    }
-}
+#[path = "abandon_tests.rs"]
+mod tests;

@@ -133,8 +133,8 @@ pub(crate) struct Campaign {
 
 impl Campaign {
     pub(crate) fn new(mut config: CampaignConfig, sets: Vec<RuleSet>) -> Campaign {
-        let limit = strictest_limit(&sets, config.abandon_limit_pct);
-        config.abandon_limit_pct = limit;
+        let budget = AbandonBudget::new(&sets, config.abandon_limit_pct, config.mistakes());
+        config.abandon_limit_pct = strictest_limit(&sets, config.abandon_limit_pct);
         let learned = Learned::new(config.ring_timeout().as_secs_f64());
         let by_lead = config.per_lead && config.mode != Mode::Agentless;
         let mut hopper = Hopper::new(&config.lists);
@@ -143,7 +143,7 @@ impl Campaign {
             mode: config.mode,
             running: config.running,
             hopper,
-            budget: AbandonBudget::new(limit, config.false_positive_pct()),
+            budget,
             governor: Governor::default(),
             learned: if by_lead { learned.by_lead() } else { learned },
             bucket: Bucket::new(config.calls_per_second),
@@ -296,13 +296,13 @@ pub struct CampaignSnapshot {
     pub busy: u32,
     /// Leads ready to dial.
     pub hopper: u32,
-    /// Live answers of the last 30 days, as far as this process knows.
+    /// Live answers of the longest period that a limit holds over, as far as this process knows.
     pub answers: u64,
     /// Abandoned ones of them.
     pub abandons: u64,
-    /// Abandons ÷ live answers, in the period where it is worst.
+    /// The abandon rate in the period where it is worst, by the formula that holds there.
     pub abandon_rate: Option<f64>,
-    /// Abandonments that would still be legal.
+    /// Abandonments that would still be legal, under the tightest limit.
     pub budget_left: f64,
     /// Share of dials that a person answers, as learned.
     pub answer_share: f64,

@@ -1,6 +1,6 @@
 //! What the dialer wants done.
 
-use crate::config::OnMachine;
+use crate::config::{MachineAfterConnect, OnMachine};
 use crate::pacing::LearnedState;
 use model::lead::LeadNext;
 use model::{
@@ -90,6 +90,8 @@ pub struct Dial {
     pub ring_min: Duration,
     /// Listen whether a machine answered before connecting.
     pub classify: bool,
+    /// Whoever still speaks so long after the answer is treated as a person.
+    pub classify_wait: Duration,
     /// A live person waits at most this long for an agent.
     pub connect_within: Duration,
     /// What an abandoned person hears.
@@ -100,6 +102,8 @@ pub struct Dial {
     pub flow: Option<FlowId>,
     /// What becomes of a call that a machine answered.
     pub on_machine: OnMachine,
+    /// What becomes of it once an agent has it.
+    pub machine_after_connect: MachineAfterConnect,
     /// What is left on a machine.
     pub machine_prompt: Option<String>,
     /// A recorded voice speaks first: the person must have agreed where a rule asks for that (47 CFR

@@ -1,7 +1,9 @@
 //! What an operator says about campaigns: `config/campaigns/NAME.toml`, one [`CampaignConfig`] each.
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
+use crate::abandon::Mistakes;
 use crate::caller_id::PoolConfig;
+use crate::detection::{classify_wait, detector_false_positive};
 use crate::mix::{self, ListShare};
 use crate::rules::RuleSet;
 use crate::trunk::{Block, TrunkLimits};
@@ -20,6 +22,8 @@ pub const IN_FLIGHT: RangeInclusive<u32> = 1..=20_000;
 pub const ABANDON_LIMIT_PCT_MAX: f64 = 5.0;
 /// Callbacks are known to the dialer so long before they are due; no reminder comes earlier.
 pub const CALLBACK_AHEAD_S: u32 = 3_600;
+
+pub use crate::detection::{MachineAfterConnect, OnMachine};
 
 /// Everything the dialer is built from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -108,6 +112,16 @@ pub struct CampaignConfig {
     /// abandoned too, and spend the same budget (UK-1). Counts where machines are detected, 0 to 5.
     #[serde(default = "detector_false_positive")]
     pub detector_false_positive_pct: f64,
+    /// Per cent of the abandoned calls that were machines taken for persons; Ofcom's formula takes
+    /// them off (UK-1). Counts where machines are detected, 0 to 10.
+    #[serde(default)]
+    pub abandoned_machines_pct: f64,
+    /// Whoever still speaks so long after the answer, without a verdict, is treated as a person.
+    #[serde(default = "classify_wait")]
+    pub classify_wait_ms: u32,
+    /// What becomes of a call that turns out to be a machine's when an agent has it already.
+    #[serde(default)]
+    pub machine_after_connect: MachineAfterConnect,
     /// Calls that ring or wait for an agent at once.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: u32,
@@ -156,9 +170,6 @@ fn abandon_limit() -> f64 {
 fn connect_within() -> u32 {
     2_000
 }
-fn detector_false_positive() -> f64 {
-    0.3
-}
 fn max_in_flight() -> u32 {
     5_000
 }
@@ -198,6 +209,9 @@ impl CampaignConfig {
             answer_chance: None,
             detect_machines: false,
             detector_false_positive_pct: detector_false_positive(),
+            abandoned_machines_pct: 0.0,
+            classify_wait_ms: classify_wait(),
+            machine_after_connect: MachineAfterConnect::default(),
             max_in_flight: max_in_flight(),
             calls_per_second: calls_per_second(),
             retry: BTreeMap::new(),
@@ -213,13 +227,13 @@ impl CampaignConfig {
         Duration::from_millis(self.ring_timeout_ms.into())
     }
 
-    /// Per cent of the live persons whom nobody counts: taken for machines.
-    pub(crate) fn false_positive_pct(&self) -> f64 {
-        if self.detect_machines {
-            self.detector_false_positive_pct
-        } else {
-            0.0
-        }
+    /// What is assumed about the detector, where there is one.
+    pub(crate) fn mistakes(&self) -> Mistakes {
+        let assumed = self.detect_machines.then_some(Mistakes {
+            false_positive_pct: self.detector_false_positive_pct,
+            abandoned_machines_pct: self.abandoned_machines_pct,
+        });
+        assumed.unwrap_or_default()
     }
 
     /// What its rule sets forbid about it, beyond the bounds that hold for every campaign: the key,
@@ -328,19 +342,6 @@ impl CampaignConfig {
     }
 }
 
-/// What becomes of a call that a machine answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnMachine {
-    /// It is hung up.
-    #[default]
-    HangUp,
-    /// A message is left after its beep.
-    LeaveMessage,
-    /// An agent takes it like a person's.
-    Agent,
-}
-
 /// Dialling again after an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -361,7 +362,7 @@ impl RetryRule {
             AttemptOutcome::Busy => (10 * 60, 8, false),
             AttemptOutcome::NoAnswer => (3 * 3_600, 8, true),
             AttemptOutcome::Failed => (30 * 60, 5, true),
-            AttemptOutcome::Machine => (24 * 3_600, 5, true),
+            AttemptOutcome::Machine | AttemptOutcome::Fax => (24 * 3_600, 5, true),
             AttemptOutcome::Abandoned => (72 * 3_600, 8, false),
             AttemptOutcome::Cancelled | AttemptOutcome::Blocked => (60, u16::MAX, false),
             AttemptOutcome::DisconnectedNumber => (60, u16::MAX, true),
@@ -569,15 +570,8 @@ impl Config {
                     "use 3.0 or what your country allows",
                 );
             }
-            if !(0.0..=5.0).contains(&campaign.detector_false_positive_pct) {
-                say(
-                    at("detector_false_positive_pct"),
-                    format!(
-                        "{} is not between 0 and 5",
-                        campaign.detector_false_positive_pct
-                    ),
-                    "use what was measured, 0.3 where nothing was",
-                );
+            for (field, message, remedy) in campaign.detection_problems() {
+                say(at(field), message, remedy);
             }
             if !POWER_LEVELS.contains(&campaign.power_level) {
                 say(
@@ -635,6 +629,13 @@ impl Config {
                     at("abandon_prompt"),
                     "the flow speaks instead of the prompt".into(),
                     "leave out abandon_prompt or abandon_flow",
+                );
+            }
+            if campaign.answer_chance.is_some() && !campaign.per_lead {
+                say(
+                    at("answer_chance"),
+                    "the column is read by nobody".into(),
+                    "add per_lead = true, or leave it out",
                 );
             }
             for (field, message, remedy) in campaign.voice_problems() {

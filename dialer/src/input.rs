@@ -2,23 +2,28 @@
 
 use crate::pacing::LearnedState;
 use model::event::{DoNotCallKind, Mode, Verdict};
+use model::heard::Tone;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
     PhoneNumber, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
-/// Live answers of one campaign within one hour, as the store has them.
+/// Live answers of one campaign within one minute, as the store has them; within one hour where that
+/// was more than two days ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastAnswers {
     /// Whose.
     pub campaign: CampaignId,
-    /// An instant of that hour.
+    /// When it began.
     pub at: Utc,
     /// Live persons who answered, the abandoned ones among them.
     pub answers: u64,
     /// The abandoned ones.
     pub abandons: u64,
+    /// Those who heard a flow and asked for nobody.
+    #[serde(default)]
+    pub messaged: u64,
 }
 
 /// One dial of the days before, for the caps and locks.
@@ -83,8 +88,10 @@ pub enum Input {
         attempt: AttemptId,
         verdict: Verdict,
     },
+    /// A tone says why nobody was reached, before the answer or after it: the attempt is over.
+    AttemptHeardTone { attempt: AttemptId, tone: Tone },
     /// Bridged to an agent within the time.
-    AttemptConnected { attempt: AttemptId, agent: AgentId },
+    AttemptConnected { attempt: AttemptId },
     /// A live person got no agent in time; the message plays.
     AttemptAbandoned { attempt: AttemptId },
     /// The person hung up before an agent and before the time was over. Counts as no live answer
@@ -97,6 +104,9 @@ pub enum Input {
     AttemptMessaged { attempt: AttemptId },
     /// Not answered, with the reason: busy, no answer, refused, unallocated, cancelled by us…
     AttemptFailed { attempt: AttemptId, cause: Cause },
+    /// The customer's leg of a dialled attempt is over: the carrier has its line back. Once for every
+    /// `Dial`, before or after what ends the attempt.
+    AttemptLegEnded { attempt: AttemptId },
     /// The agent accepted or skipped the previewed lead.
     PreviewAnswered {
         agent: AgentId,

@@ -28,7 +28,7 @@ struct Mark {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LeadOrder {
-    /// By lead; look-ups only, never iterated but to forget those that are gone.
+    /// By lead; look-ups only, never iterated.
     marks: HashMap<LeadId, Mark>,
     came: u64,
     /// Those that have left, dialled or not.
@@ -53,9 +53,10 @@ impl LeadOrder {
     pub(crate) fn left(&mut self, count: usize, waiting: &VecDeque<Lead>) {
         self.left += count as u64;
         if self.marks.len() > 2 * waiting.len() + 256 {
-            let ids: std::collections::HashSet<LeadId> =
-                waiting.iter().map(|lead| lead.id).collect();
-            self.marks.retain(|lead, _| ids.contains(lead));
+            let kept = waiting
+                .iter()
+                .filter_map(|lead| Some((lead.id, *self.marks.get(&lead.id)?)));
+            self.marks = kept.collect();
         }
     }
 

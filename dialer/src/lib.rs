@@ -26,6 +26,7 @@ pub mod calling_window;
 mod campaign;
 pub mod command;
 pub mod config;
+pub mod detection;
 pub mod do_not_call;
 mod frequency;
 mod hopper;
@@ -44,7 +45,7 @@ pub mod zone;
 
 pub use campaign::CampaignSnapshot;
 pub use command::Command;
-pub use config::{CampaignConfig, Config, ConfigProblem, OnMachine};
+pub use config::{CampaignConfig, Config, ConfigProblem, MachineAfterConnect, OnMachine};
 pub use hopper::{EXHAUSTED_WAIT, HOPPER_MAX_LEADS};
 pub use input::Input;
 pub use lead_order::{PASSED_OVER_MAX, WAIT_MAX};

@@ -66,8 +66,6 @@ struct Agent {
     since: Mono,
     /// Its campaigns, and its seat in each.
     campaigns: Vec<(CampaignId, usize)>,
-    /// The line of the dialled call the agent talks on.
-    line: Option<TrunkId>,
     /// The lead the agent looks at, or the call dialled for it.
     preview: Option<AttemptId>,
 }
@@ -81,6 +79,8 @@ pub struct Dialer {
     pools: BTreeMap<String, PoolConfig>,
     shown: Shown,
     attempts: BTreeMap<AttemptId, Attempt>,
+    /// Which carrier each dialled call is on until its leg is over; the attempt may be over before.
+    lines: BTreeMap<AttemptId, TrunkId>,
     /// Leads in a hopper or an attempt: a lead is never in two.
     held: BTreeSet<LeadId>,
     do_not_call: DoNotCall,
@@ -114,7 +114,6 @@ impl Dialer {
                         state: AgentState::SignedOut,
                         since: Mono::ZERO,
                         campaigns: Vec::new(),
-                        line: None,
                         preview: None,
                     })
                     .campaigns
@@ -154,6 +153,7 @@ impl Dialer {
             pools: config.pools,
             shown: Shown::default(),
             attempts: BTreeMap::new(),
+            lines: BTreeMap::new(),
             held: BTreeSet::new(),
             do_not_call: DoNotCall::default(),
             frequency,
@@ -208,8 +208,10 @@ impl Dialer {
             Input::AttemptClassified { attempt, verdict } => {
                 self.classified(now, attempt, verdict, out);
             }
-            Input::AttemptConnected { attempt, agent } => {
-                self.connected(now, attempt, agent, out);
+            Input::AttemptConnected { attempt } => self.connected(now, attempt, out),
+            Input::AttemptLegEnded { attempt } => self.line_freed(now, attempt),
+            Input::AttemptHeardTone { attempt, tone } => {
+                self.heard_tone(now, attempt, tone, out);
             }
             Input::AttemptAbandoned { attempt } | Input::AttemptHungUpEarly { attempt } => {
                 self.abandoned(now, attempt, out);
@@ -265,7 +267,8 @@ impl Dialer {
                 for past in answers {
                     // A campaign that is no longer configured dials nobody.
                     if let Some(campaign) = self.campaigns.get_mut(&past.campaign) {
-                        campaign.budget.load(past.at, past.answers, past.abandons);
+                        let budget = &mut campaign.budget;
+                        budget.load(past.at, past.answers, past.abandons, past.messaged);
                     }
                 }
                 for past in dials {
@@ -455,14 +458,9 @@ impl Dialer {
                 _,
             ) => (None, None),
         };
-        let still_talks = matches!(state, AgentState::OnCall(_) | AgentState::Offered(_));
-        let line = if still_talks { None } else { agent.line.take() };
         let there = matches!(state, AgentState::Available | AgentState::Offered(_));
         let preview = agent.preview.filter(|_| !there);
         let campaigns = agent.campaigns.clone();
-        if let Some(line) = line {
-            self.release_line(line);
-        }
         if let Some(attempt) = preview {
             self.end_preview(now, attempt, out);
         }
@@ -641,13 +639,9 @@ impl Dialer {
             .campaigns
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
-        campaign.bucket.take();
         campaign.claiming += 1;
-        self.trunks
-            .get_mut(&line.trunk)
-            .expect("chosen among the trunks")
-            .take(attempt.number);
         attempt.kind = self.kind_of(now, attempt.campaign, &attempt.lead);
+        self.keep_line(attempt.campaign, line.trunk, attempt.number);
         attempt.trunk = Some(line.trunk);
         attempt.caller_id = line.caller_id;
         attempt.stage = Stage::Claiming;
@@ -729,6 +723,7 @@ impl Dialer {
         if !self.keeps_line(now, id) {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
+        self.leave_by_line(now.mono, id);
         let campaign = self
             .campaigns
             .get_mut(&campaign_id)
@@ -765,11 +760,13 @@ impl Dialer {
             ring_min: campaign.ring_min(),
             // The agent hears who answered.
             classify: campaign.config.detect_machines && !by_hand,
+            classify_wait: Duration::from_millis(campaign.config.classify_wait_ms.into()),
             connect_within: Duration::from_millis(campaign.config.connect_within_ms.into()),
             abandon_prompt: campaign.config.abandon_prompt.clone(),
             abandon_flow: campaign.config.abandon_flow,
             flow: campaign.config.flow.filter(|_| !by_hand),
             on_machine: campaign.config.on_machine,
+            machine_after_connect: campaign.config.machine_after_connect,
             machine_prompt: campaign.config.machine_prompt.clone(),
             prerecorded: campaign.prerecorded() && !by_hand,
             agent,

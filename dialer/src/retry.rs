@@ -23,6 +23,7 @@ pub(crate) fn next(
         | AttemptOutcome::Abandoned
         | AttemptOutcome::Messaged
         | AttemptOutcome::Machine
+        | AttemptOutcome::Fax
         | AttemptOutcome::NoAnswer
         | AttemptOutcome::Busy
         | AttemptOutcome::Failed

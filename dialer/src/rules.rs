@@ -11,6 +11,7 @@ pub use problems::RuleProblem;
 pub use terms::*;
 
 use jiff::civil::Date;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -73,6 +74,10 @@ pub struct Rule {
     /// Over which periods the limit holds, each of them on its own. Empty: 30 days.
     #[serde(default)]
     pub abandon_over: Vec<Period>,
+    /// Where a month of the calendar begins, an IANA name. None: in UTC, for the called places of a
+    /// campaign may lie in several zones.
+    #[serde(default)]
+    pub abandon_zone: Option<String>,
     /// How the rate is reckoned.
     #[serde(default)]
     pub abandon_formula: AbandonFormula,
@@ -134,6 +139,13 @@ impl Rule {
     /// Whether the rule is in force on that day.
     pub fn in_force(&self, day: Date) -> bool {
         self.from.is_none_or(|from| from.0 <= day) && self.until.is_none_or(|until| day <= until.0)
+    }
+
+    /// The zone of its calendar months; UTC where it names none that exists.
+    pub fn abandon_zone(&self) -> TimeZone {
+        let named = self.abandon_zone.as_deref();
+        let zone = named.and_then(|zone| TimeZoneDatabase::bundled().get(zone).ok());
+        zone.unwrap_or(TimeZone::UTC)
     }
 
     /// Whether it says anything about days or hours.

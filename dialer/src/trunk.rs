@@ -48,11 +48,14 @@ impl Block {
     }
 }
 
-/// A bucket that holds at most one second's worth of calls.
+/// A bucket that holds at most one second's worth of calls. A claimed call keeps a token for the
+/// instant at which it leaves: however slow the store is, no more leave together than the bucket holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     per_second: f64,
     tokens: f64,
+    /// Tokens of calls that are being claimed.
+    kept: u32,
     at: Mono,
 }
 
@@ -61,21 +64,34 @@ impl Bucket {
         Bucket {
             per_second,
             tokens: per_second.max(1.0),
+            kept: 0,
             at: Mono::ZERO,
         }
     }
 
-    /// Whether a call may leave now.
+    /// Whether one more call may leave now, beside those that are being claimed.
     pub(crate) fn has_token(&mut self, now: Mono) -> bool {
         let passed = now.since(self.at).as_secs_f64();
         self.at = self.at.max(now);
         self.tokens = (self.tokens + passed * self.per_second).min(self.per_second.max(1.0));
-        self.tokens >= 1.0
+        self.tokens - f64::from(self.kept) >= 1.0
     }
 
-    /// A call leaves.
-    pub(crate) fn take(&mut self) {
+    /// A call is being claimed.
+    pub(crate) fn keep(&mut self) {
+        self.kept += 1;
+    }
+
+    /// A claimed call leaves now.
+    pub(crate) fn leave(&mut self, now: Mono) {
+        self.give_back();
+        self.has_token(now);
         self.tokens -= 1.0;
+    }
+
+    /// A claimed call does not leave.
+    pub(crate) fn give_back(&mut self) {
+        self.kept = self.kept.checked_sub(1).expect("a token was kept for it");
     }
 }
 
@@ -109,7 +125,7 @@ impl Trunk {
 
     /// Whether it takes one more call now, to some number.
     pub(crate) fn has_room(&mut self, now: Mono) -> bool {
-        self.is_up && self.in_use < self.limits.concurrent_calls && self.bucket.has_token(now)
+        self.is_up && !self.is_full() && self.bucket.has_token(now)
     }
 
     /// Whether it takes one more call now, to this number.
@@ -122,18 +138,39 @@ impl Trunk {
                 .all(|(_, bucket)| bucket.has_token(now))
     }
 
-    pub(crate) fn take(&mut self, number: PhoneNumber) {
-        self.bucket.take();
-        for (block, bucket) in &mut self.blocks {
-            if block.has(number) {
-                bucket.take();
-            }
-        }
+    /// A call to this number is being claimed: it has a line from now on.
+    pub(crate) fn keep(&mut self, number: PhoneNumber) {
+        self.buckets_of(number).for_each(Bucket::keep);
         self.in_use += 1;
     }
 
+    /// The claimed call leaves now.
+    pub(crate) fn leave(&mut self, now: Mono, number: PhoneNumber) {
+        self.buckets_of(number).for_each(|bucket| bucket.leave(now));
+    }
+
+    /// The claimed call does not leave.
+    pub(crate) fn give_back(&mut self, number: PhoneNumber) {
+        self.buckets_of(number).for_each(Bucket::give_back);
+        self.release();
+    }
+
+    /// The line of a call that had left is free.
     pub(crate) fn release(&mut self) {
         self.in_use = self.in_use.checked_sub(1).expect("a line is released once");
+    }
+
+    /// Whether all lines are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.in_use >= self.limits.concurrent_calls
+    }
+
+    fn buckets_of(&mut self, number: PhoneNumber) -> impl Iterator<Item = &mut Bucket> {
+        let blocks = self.blocks.iter_mut();
+        let concerned = blocks
+            .filter(move |(block, _)| block.has(number))
+            .map(|(_, bucket)| bucket);
+        std::iter::once(&mut self.bucket).chain(concerned)
     }
 }
 
@@ -149,12 +186,40 @@ mod tests {
         let mut left = 0;
         for _ in 0..1_000 {
             if bucket.has_token(now) {
-                bucket.take();
+                bucket.keep();
+                bucket.leave(now);
                 left += 1;
             }
             now += Duration::from_millis(10);
         }
         assert!((50..=55).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn claims_that_come_back_late_leave_together_no_more_than_the_bucket_holds() {
+        let mut bucket = Bucket::new(5.0);
+        let mut claimed = 0;
+        for tenth in 0..100 {
+            if bucket.has_token(Mono::ZERO + Duration::from_millis(100 * tenth)) {
+                bucket.keep();
+                claimed += 1;
+            }
+        }
+        assert_eq!(claimed, 5, "the store answers none of them");
+        let now = Mono::ZERO + Duration::from_secs(10);
+        (0..5).for_each(|_| bucket.leave(now));
+        assert!(!bucket.has_token(now));
+        assert!(bucket.has_token(now + Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn a_claim_that_comes_to_nothing_gives_its_token_back() {
+        let mut bucket = Bucket::new(1.0);
+        assert!(bucket.has_token(Mono::ZERO));
+        bucket.keep();
+        assert!(!bucket.has_token(Mono::ZERO));
+        bucket.give_back();
+        assert!(bucket.has_token(Mono::ZERO));
     }
 
     #[test]
@@ -178,7 +243,8 @@ mod tests {
         for _ in 0..1_000 {
             for (count, number) in left.iter_mut().zip([york, angeles, berlin]) {
                 if trunk.has_room_for(now, number) {
-                    trunk.take(number);
+                    trunk.keep(number);
+                    trunk.leave(now, number);
                     trunk.release();
                     *count += 1;
                 }

@@ -194,11 +194,11 @@ fn with_a_way_to_an_agent_it_waits_for_agents_and_dials_by_those_who_ask() {
             floor.tell(Input::AttemptAnswered { attempt });
             if met % 50 == 0 {
                 floor.tell(Input::AttemptAsked { attempt });
-                let agent = agent(0);
-                floor.tell(Input::AttemptConnected { attempt, agent });
+                floor.tell(Input::AttemptConnected { attempt });
             } else {
                 floor.tell(Input::AttemptMessaged { attempt });
             }
+            floor.tell(Input::AttemptLegEnded { attempt });
         }
         let mut commands = floor.supply(20);
         commands.extend(floor.wait(1_000));
@@ -299,6 +299,10 @@ fn a_machine_that_gets_a_message_keeps_its_line_until_that_is_left() {
     let outcome = Floor::outcome(&done).map(|(outcome, _)| outcome);
     assert_eq!(outcome, Some(AttemptOutcome::Machine));
     let commands = floor.wait(2_000);
+    assert_eq!(floor.dial(&commands), [], "its leg is still there");
+    let attempt = dialled[0];
+    floor.tell(Input::AttemptLegEnded { attempt });
+    let commands = floor.wait(2_000);
     assert_eq!(floor.dial(&commands).len(), 1, "one line is free");
     assert_eq!(snapshot.answers, 0, "no machine is a live answer");
 }
@@ -389,6 +393,7 @@ fn a_supervisor_moves_the_limits_within_the_law_and_never_beyond() {
             at: floor.now.utc,
             answers: 100,
             abandons: 0,
+            messaged: 0,
         }],
         dials: Vec::new(),
     });

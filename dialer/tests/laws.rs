@@ -15,6 +15,10 @@ use std::time::Duration;
 const AGENTS: u64 = 6;
 const IN_FLIGHT_MAX: u32 = 9;
 
+/// What the carrier takes at once, and in a second.
+const LINES: u32 = 4;
+const PER_SECOND: f64 = 4.0;
+
 /// What an auditor knows: only commands, facts and what was told.
 #[derive(Default)]
 struct Auditor {
@@ -32,6 +36,30 @@ struct Auditor {
     in_oklahoma: BTreeMap<PhoneNumber, u32>,
     /// Numbers that were abandoned: the random days are shorter than the rest they have.
     abandoned: BTreeSet<PhoneNumber>,
+    /// Dialled calls whose legs live.
+    on_line: BTreeSet<AttemptId>,
+    /// Calls that the carrier would take at once, and when that was so.
+    tokens: f64,
+    tokens_at: model::Mono,
+}
+
+impl Auditor {
+    /// The carrier's limits at the instant of an INVITE.
+    fn leaves(&mut self, now: Now, attempt: AttemptId) {
+        self.on_line.insert(attempt);
+        assert!(
+            self.on_line.len() <= LINES as usize,
+            "more calls than lines"
+        );
+        let passed = now.mono.since(self.tokens_at).as_secs_f64();
+        self.tokens = (self.tokens + passed * PER_SECOND).min(PER_SECOND);
+        self.tokens_at = now.mono;
+        assert!(
+            self.tokens > 1.0 - 1e-6,
+            "more calls per second than allowed"
+        );
+        self.tokens -= 1.0;
+    }
 }
 
 struct Random {
@@ -82,8 +110,8 @@ impl Random {
         config.trunks.insert(
             "carrier".parse().unwrap(),
             TrunkLimits {
-                concurrent_calls: 12,
-                calls_per_second: 4.0,
+                concurrent_calls: LINES,
+                calls_per_second: PER_SECOND,
             },
         );
         assert_eq!(config.validate(), []);
@@ -95,7 +123,10 @@ impl Random {
                 utc: Utc::from_micros(1_782_952_200_000_000),
             },
             rng,
-            auditor: Auditor::default(),
+            auditor: Auditor {
+                tokens: PER_SECOND,
+                ..Auditor::default()
+            },
             leads: 0,
             previews: Vec::new(),
             drained: false,
@@ -118,7 +149,7 @@ impl Random {
         let which = campaign(self.rng.below(3));
         let call = CallId(self.rng.below(9));
         let reason: ReasonId = "break".parse().unwrap();
-        let input = match self.rng.below(24) {
+        let input = match self.rng.below(25) {
             0..=3 => {
                 let states = [
                     AgentState::Available,
@@ -155,10 +186,7 @@ impl Random {
                     verdict: verdicts[self.rng.below(3) as usize],
                 }
             }
-            16 => Input::AttemptConnected {
-                attempt,
-                agent: who,
-            },
+            16 => Input::AttemptConnected { attempt },
             17 => Input::AttemptAbandoned { attempt },
             18 => Input::AttemptHungUpEarly { attempt },
             19 => {
@@ -221,6 +249,7 @@ impl Random {
                     lead: LeadId(self.rng.below(60)),
                 },
             },
+            23 | 24 => Input::AttemptLegEnded { attempt },
             _ => Input::Tick,
         };
         self.tell(input);
@@ -259,6 +288,9 @@ impl Random {
     fn tell(&mut self, input: Input) {
         if let Input::ClaimStored { attempt } = input {
             self.auditor.stored.insert(attempt);
+        }
+        if let Input::AttemptLegEnded { attempt } = input {
+            self.auditor.on_line.remove(&attempt);
         }
         let mut out = Outbox::new();
         self.dialer.handle(self.now, input, &mut out);
@@ -331,6 +363,7 @@ impl Random {
                     let local_us = self.now.utc.as_micros() - 4 * 3_600_000_000;
                     let hour = local_us.rem_euclid(86_400_000_000) / 3_600_000_000;
                     assert!((8..21).contains(&hour), "dialled at {hour} o'clock");
+                    self.auditor.leaves(self.now, dial.attempt);
                     assert!(!self.drained);
                     assert!(
                         self.auditor
@@ -366,15 +399,12 @@ impl Random {
         if let Some(next) = self.dialer.next_deadline() {
             assert!(next > self.now.mono, "a deadline in the past would spin");
         }
-        let mut in_flight = 0;
         for n in 0..2 {
             let snapshot = self.dialer.snapshot(campaign(n)).unwrap();
             assert!(
                 snapshot.in_flight <= IN_FLIGHT_MAX && snapshot.hopper <= dialer::HOPPER_MAX_LEADS
             );
-            in_flight += snapshot.in_flight;
         }
-        assert!(in_flight <= 12, "more calls than lines");
     }
 
     /// Whether the attempt is still open, as the auditor reckons.

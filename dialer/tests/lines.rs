@@ -338,6 +338,7 @@ fn over_any_hundred_dials_each_list_has_its_share_within_one() {
                     after.extend(floor.tell(Input::ClaimStored { attempt }));
                     let cause = model::Cause::Busy;
                     after.extend(floor.tell(Input::AttemptFailed { attempt, cause }));
+                    after.extend(floor.tell(Input::AttemptLegEnded { attempt }));
                 }
                 Command::Dial(_)
                 | Command::Resolve { .. }

@@ -3,8 +3,9 @@
 use dialer::config::CampaignConfig;
 use dialer::input::{PastAnswers, PastDial};
 use dialer::trunk::TrunkLimits;
-use dialer::{Command, Config, Dialer, Input, PACE_INTERVAL, STORE_BACKOFF};
+use dialer::{Command, Config, Dialer, GATHER_INTERVAL, Input, PACE_INTERVAL, STORE_BACKOFF};
 use model::event::{Mode, PacingLimit, Verdict};
+use model::heard::Tone;
 use model::lead::LeadNext;
 use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Fact, Lead, LeadId,
@@ -113,6 +114,18 @@ impl Floor {
         self.agent_is(0, AgentState::Available);
         let commands = self.supply(vec![lead]);
         claim(&commands).expect("the lead is claimed")
+    }
+
+    /// Stores every claim among the commands; how many calls leave.
+    fn store_all(&mut self, commands: &[Command]) -> usize {
+        let claims: Vec<AttemptId> = commands
+            .iter()
+            .filter_map(|command| claim(std::slice::from_ref(command)))
+            .collect();
+        let stored = claims.into_iter();
+        stored
+            .map(|attempt| dials(&self.tell(Input::ClaimStored { attempt })))
+            .sum()
     }
 }
 
@@ -376,25 +389,15 @@ fn lines_and_calls_per_second_bound_the_dialling() {
         };
     });
     (0..20).for_each(|n| drop(floor.agent_is(n, AgentState::Available)));
-    let mut claims = 0;
-    let commands = floor.supply(
-        (1..=40)
-            .map(|n| lead(n, &format!("+121255501{n:02}")))
-            .collect(),
-    );
-    claims += commands
-        .iter()
-        .filter(|c| matches!(c, Command::Claim { .. }))
-        .count();
-    assert_eq!(claims, 3);
+    let leads = (1..=40).map(|n| lead(n, &format!("+121255501{n:02}")));
+    let commands = floor.supply(leads.collect());
+    assert_eq!(floor.store_all(&commands), 3, "of one second");
+    let mut left = 3;
     for _ in 0..100 {
         let commands = floor.wait(Duration::from_millis(100));
-        claims += commands
-            .iter()
-            .filter(|c| matches!(c, Command::Claim { .. }))
-            .count();
+        left += floor.store_all(&commands);
     }
-    assert_eq!(claims, 7, "concurrent calls");
+    assert_eq!(left, 7, "concurrent calls");
 }
 
 #[test]
@@ -406,14 +409,13 @@ fn a_line_is_held_while_the_agent_talks() {
     floor.tell(Input::ClaimStored { attempt });
     floor.tell(Input::AttemptAnswered { attempt });
     floor.agent_is(0, AgentState::OnCall(CallId(1)));
-    floor.tell(Input::AttemptConnected {
-        attempt,
-        agent: agent(0),
-    });
+    floor.tell(Input::AttemptConnected { attempt });
     floor.agent_is(1, AgentState::Available);
     assert_eq!(claim(&floor.supply(vec![lead(2, "+12125550101")])), None);
     floor.agent_is(0, AgentState::WrapUp(CallId(1)));
-    assert!(claim(&floor.wait(PACE_INTERVAL)).is_some());
+    assert_eq!(claim(&floor.wait(PACE_INTERVAL)), None, "it is still there");
+    floor.tell(Input::AttemptLegEnded { attempt });
+    assert!(claim(&floor.wait(GATHER_INTERVAL)).is_some());
 }
 
 #[test]
@@ -445,6 +447,34 @@ fn a_machine_ends_the_attempt_and_counts_as_no_live_answer() {
         Some(AttemptOutcome::Machine)
     );
     assert_eq!(floor.dialer.snapshot(floor.campaign).unwrap().answers, 0);
+}
+
+#[test]
+fn a_tone_ends_the_attempt_with_its_own_outcome_before_the_answer_and_after_it() {
+    for (tone, outcome) in [
+        (Tone::Busy, AttemptOutcome::Busy),
+        (Tone::SitVacantCode, AttemptOutcome::DisconnectedNumber),
+        (Tone::SitNoCircuitLocal, AttemptOutcome::Failed),
+        (Tone::FaxAnswering, AttemptOutcome::Fax),
+    ] {
+        for answers in [false, true] {
+            let mut floor = Floor::with(Mode::Progressive, "demo", 1, NOON, |config| {
+                let campaign = config.campaigns.values_mut().next().unwrap();
+                campaign.detect_machines = true;
+            });
+            let attempt = floor.claimed(lead(1, NEW_YORK));
+            floor.tell(Input::ClaimStored { attempt });
+            if answers {
+                floor.tell(Input::AttemptAnswered { attempt });
+                let verdict = Verdict::Unsure;
+                floor.tell(Input::AttemptClassified { attempt, verdict });
+            }
+            let commands = floor.tell(Input::AttemptHeardTone { attempt, tone });
+            let resolved = resolved(&commands).map(|next| next.0);
+            assert_eq!(resolved, Some(outcome), "{tone:?}, answers: {answers}");
+            assert_eq!(floor.dialer.snapshot(floor.campaign).unwrap().answers, 0);
+        }
+    }
 }
 
 #[test]
@@ -573,6 +603,7 @@ fn a_restart_does_not_forget_the_abandoned_calls_of_the_days_before() {
         at: utc(&format!("2026-07-{day:02}T13:00:00Z")),
         answers,
         abandons,
+        messaged: 0,
     };
     floor.tell(Input::HistoryLoaded {
         answers: vec![past(1, 500, 20), past(19, 500, 20)],

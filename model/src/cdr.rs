@@ -6,6 +6,7 @@
 //! Wrap-up and dispositions come later still and are records of their own.
 
 use crate::event::{FlowEnd, Party, Role, Verdict};
+use crate::heard::Tone;
 use crate::screen_pop::Direction;
 use crate::{
     AgentId, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Event, Fact, FlowId, LeadId,
@@ -140,6 +141,9 @@ pub struct Cdr {
     pub ivr_path: Vec<String>,
     /// Person or machine, where that was asked.
     pub verdict: Option<Verdict>,
+    /// The tone of the network or of a fax machine that was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tone: Option<Tone>,
     /// What it came to.
     pub outcome: CallOutcome,
     /// Why the customer's part ended.
@@ -218,6 +222,7 @@ impl Cdr {
             flow: None,
             ivr_path: Vec::new(),
             verdict: None,
+            tone: None,
             outcome: CallOutcome::Unhandled,
             cause: Cause::Normal,
             by: Party::System,
@@ -386,9 +391,15 @@ impl CdrFold {
                 self.begin(cdr, now);
                 None
             }
-            Fact::CallClassified { call, verdict, .. } => {
-                self.update(*call, |open| open.cdr.verdict = Some(*verdict))
-            }
+            Fact::CallClassified {
+                call,
+                verdict,
+                tone,
+                ..
+            } => self.update(*call, |open| {
+                open.cdr.verdict = Some(*verdict);
+                open.cdr.tone = tone.or(open.cdr.tone);
+            }),
             Fact::CallBridged { call, agent, .. } => self.update(*call, |open| {
                 open.cdr.bridged.get_or_insert(now.utc);
                 if !open.cdr.agents.contains(agent) {

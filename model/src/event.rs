@@ -4,6 +4,7 @@
 //! metrics, the screen of a supervisor and every webhook are folds over events; nothing else is
 //! ever consulted. Facts carry personal data where the story needs it: a consumer that logs must mask.
 
+use crate::heard::{Evidence, Tone};
 use crate::screen_pop::{Direction, PopPhase};
 use crate::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, Cause, DispositionId,
@@ -72,16 +73,41 @@ pub enum Withdrawal {
     CallRemoved,
 }
 
-/// Person or machine.
+/// Who or what is at the other end: person or machine, or the network itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// A person answered.
     Person,
+    /// Nothing was certain in time: treated as a person.
+    Unsure,
     /// A machine answered.
     Machine,
     /// A fax or modem answered.
     Fax,
+    /// The engaged tone is heard.
+    Busy,
+    /// The congestion tone is heard.
+    Reorder,
+    /// A special information tone is heard; `tone` says which.
+    Sit,
+    /// A dial tone is heard: nobody is there any more.
+    DialTone,
+}
+
+impl Verdict {
+    /// Whether it is treated as a person.
+    pub fn is_person(self) -> bool {
+        match self {
+            Verdict::Person | Verdict::Unsure => true,
+            Verdict::Machine
+            | Verdict::Fax
+            | Verdict::Busy
+            | Verdict::Reorder
+            | Verdict::Sit
+            | Verdict::DialTone => false,
+        }
+    }
 }
 
 /// What a flow handed the call to when it ended.
@@ -182,6 +208,17 @@ pub struct DialBasis {
     pub agent_reserved: bool,
     /// Whether a recording speaks first, with nobody behind it.
     pub prerecorded: bool,
+    /// Where machines are detected: per cent of the live persons whom the detector is assumed to take
+    /// for machines (UK-1).
+    #[serde(skip_serializing_if = "is_none")]
+    pub false_positive_pct: f64,
+    /// Likewise, per cent of the abandoned calls that are assumed to have been machines.
+    #[serde(skip_serializing_if = "is_none")]
+    pub abandoned_machines_pct: f64,
+}
+
+fn is_none(pct: &f64) -> bool {
+    *pct == 0.0
 }
 
 /// What happened. Past tense; the noun comes first.
@@ -212,13 +249,24 @@ pub enum Fact {
         number: PhoneNumber,
         caller_id: String,
     },
-    /// A person or machine was recognised. `agent` is who talks with it by then: too late to keep it
-    /// from them.
+    /// A person or machine was recognised, or a tone was heard, before the answer or after it. `agent` is
+    /// who talks with it by then: too late to keep it from them. The law's two seconds (47 CFR
+    /// 64.1200(a)(7)) begin `greeting_ended_ms` after the customer's leg was answered, as the first of
+    /// these events after the answer says; with the answer where it says nothing of that, or there is
+    /// none. `greeting_began_ms` is the first sound of a voice, after the answer too.
     CallClassified {
         call: CallId,
         verdict: Verdict,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<AgentId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tone: Option<Tone>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        greeting_began_ms: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        greeting_ended_ms: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
     },
     /// Customer and agent hear each other.
     CallBridged {

@@ -20,6 +20,7 @@ pub mod agent_state;
 pub mod cause;
 pub mod cdr;
 pub mod event;
+pub mod heard;
 pub mod id;
 pub mod lead;
 pub mod ledger;

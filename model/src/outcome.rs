@@ -66,6 +66,8 @@ outcomes! {
         Blocked = "blocked",
         /// Claimed before a crash, end unknown; counted as dialled.
         UnknownRestart = "unknown_restart",
+        /// A fax or modem answered.
+        Fax = "fax",
     }
 }
 

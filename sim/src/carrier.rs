@@ -126,7 +126,14 @@ impl World {
 
     pub(crate) fn carrier_classifies(&mut self, leg: LegId, verdict: Verdict) {
         if self.far.contains_key(&leg) {
-            self.say(leg, Input::LegClassified { leg, verdict });
+            self.say(
+                leg,
+                Input::LegClassified {
+                    leg,
+                    verdict,
+                    evidence: None,
+                },
+            );
         }
     }
 }

@@ -186,9 +186,7 @@ struct TrunkView {
     limits: TrunkLimits,
     tokens: f64,
     tokens_at: Mono,
-    /// Calls that may be saved. Claims that come back from a slow store together leave together.
-    tokens_max: f64,
-    legs: BTreeMap<LegId, AttemptId>,
+    legs: BTreeSet<LegId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -276,15 +274,11 @@ impl Checker {
                 .trunks
                 .iter()
                 .map(|(id, limits)| {
-                    let claimed_s = (setting.store.delay + setting.network.delay).as_secs_f64();
-                    let rate = limits.calls_per_second;
-                    let tokens_max = rate.max(1.0) + rate * claimed_s;
                     let view = TrunkView {
                         limits: *limits,
-                        tokens: tokens_max,
+                        tokens: limits.calls_per_second.max(1.0),
                         tokens_at: Mono::ZERO,
-                        tokens_max,
-                        legs: BTreeMap::new(),
+                        legs: BTreeSet::new(),
                     };
                     (*id, view)
                 })

@@ -10,7 +10,7 @@ use model::{AgentState, AttemptOutcome, CampaignId, Event, Fact, LeadId, QueueOu
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const HOUR_US: i64 = 3_600_000_000;
+const MINUTE_US: i64 = 60_000_000;
 
 /// An attempt that was dialled and is not over.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +119,8 @@ pub struct Tally {
     pub inbound_abandoned: u64,
     /// The same by campaign, in the order of their names.
     pub campaigns: BTreeMap<CampaignId, CampaignTally>,
-    /// What the dialer counts by hour of the wall clock: live answers, abandonments.
-    pub hours: BTreeMap<(i64, CampaignId), (u64, u64)>,
+    /// What the dialer counts by minute of the wall clock: live answers, abandonments.
+    pub minutes: BTreeMap<(i64, CampaignId), (u64, u64)>,
     /// The course of it.
     pub curve: Curve,
     /// See [`Curve::worst_five_minutes_pct`]; filled when shifts are added up.
@@ -150,13 +150,14 @@ impl Tally {
 
     /// What the store would tell the dialer of this shift.
     pub fn answers(&self) -> impl Iterator<Item = PastAnswers> + '_ {
-        self.hours
+        self.minutes
             .iter()
-            .map(|((hour, campaign), (answers, abandons))| PastAnswers {
+            .map(|((minute, campaign), (answers, abandons))| PastAnswers {
                 campaign: *campaign,
-                at: Utc::from_micros(hour * HOUR_US),
+                at: Utc::from_micros(minute * MINUTE_US),
                 answers: *answers,
                 abandons: *abandons,
+                messaged: 0,
             })
     }
 
@@ -261,28 +262,28 @@ impl World {
     ) {
         let tally = &mut self.tally;
         let of_campaign = tally.campaigns.entry(campaign).or_default();
-        let hour = tally
-            .hours
-            .entry((at.as_micros().div_euclid(HOUR_US), campaign))
+        let minute = tally
+            .minutes
+            .entry((at.as_micros().div_euclid(MINUTE_US), campaign))
             .or_default();
         match (outcome, machine) {
             (AttemptOutcome::AnsweredAgent, false) => {
                 tally.connected += 1;
                 of_campaign.connected += 1;
-                hour.0 += 1;
+                minute.0 += 1;
                 tally.curve.live(self.now, false);
             }
             (AttemptOutcome::AnsweredAgent, true) => {
                 tally.machines_connected += 1;
-                hour.0 += 1;
+                minute.0 += 1;
             }
             (AttemptOutcome::Abandoned, false) => {
                 tally.abandoned += 1;
                 of_campaign.abandoned += 1;
-                *hour = (hour.0 + 1, hour.1 + 1);
+                *minute = (minute.0 + 1, minute.1 + 1);
                 tally.curve.live(self.now, true);
             }
-            (AttemptOutcome::Abandoned, true) => *hour = (hour.0 + 1, hour.1 + 1),
+            (AttemptOutcome::Abandoned, true) => *minute = (minute.0 + 1, minute.1 + 1),
             (AttemptOutcome::Machine, true) => tally.machines += 1,
             (AttemptOutcome::Machine, false) => {
                 tally.false_positives += 1;
@@ -291,6 +292,7 @@ impl World {
             }
             (
                 AttemptOutcome::Messaged
+                | AttemptOutcome::Fax
                 | AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed

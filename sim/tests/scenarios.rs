@@ -166,6 +166,7 @@ fn a_day_begins_with_the_book_of_the_days_before() {
             at: Utc::from_micros(sim::scenario::START_US - 20 * 3_600_000_000),
             answers: 2_000,
             abandons,
+            messaged: 0,
         }]
     };
     // Who has nothing left dials no faster than agents are free; who has plenty does.

@@ -1,13 +1,13 @@
 //! `tandem audit`: recounts the books over an event log and says what they come to.
 
+mod inputs;
 mod place;
 mod rates;
 mod recount;
 
 use super::Output;
-use crate::journal;
 use anyhow::Context;
-use dialer::rules::RuleSet;
+use inputs::Inputs;
 use model::ledger::{Ledger, Rule};
 use model::{AttemptOutcome, CallId, CampaignId, Event, Fact, QueueId, QueueOutcome, Utc};
 use recount::{Breach, Recount};
@@ -29,8 +29,8 @@ const FINDINGS_MAX: usize = 1_000;
   tandem audit data/events.jsonl --rules config/rules
 
 Reads events alone: nothing of what the engine thought of itself. The law is recounted as well: hours, caps,
-locks, objections, ringing, messages and abandon rates, by checks that the dialer does not share. Rule sets
-of your own are read from --rules, or from inputs.jsonl beside the log, which also has the campaigns' limits.
+locks, objections, ringing, messages and abandon rates, by checks that the dialer does not share. The rule
+sets and limits of each start are read from its inputs-BOOT.jsonl beside the log; those of --rules go before.
 Exit code 0: every book balances and no rule was broken; 1: not, or the log cannot be read.")]
 pub struct AuditArgs {
     /// The `events.jsonl` of a data folder.
@@ -113,14 +113,8 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
-    let sets = rule_sets(&args.events, args.rules.as_deref())?;
-    let mut report = audit(&args.events, sets)
-        .with_context(|| format!("cannot read {}", args.events.display()))?;
-    for (campaign, limit) in limits(&args.events) {
-        if let Some(report) = report.campaigns.get_mut(&campaign) {
-            report.abandon_limit = Some(limit / 100.0);
-        }
-    }
+    let inputs = Inputs::beside(&args.events, args.rules.as_deref())?;
+    let report = audit(&args.events, &inputs)?;
     let mut out = Output::new();
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
@@ -134,17 +128,19 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn audit(log: &Path, sets: BTreeMap<String, RuleSet>) -> std::io::Result<Report> {
-    let mut reader = BufReader::new(File::open(log)?);
+fn audit(log: &Path, inputs: &Inputs) -> anyhow::Result<Report> {
+    let cannot = || format!("cannot read {}", log.display());
+    let mut reader = BufReader::new(File::open(log).with_context(cannot)?);
     let mut report = Report::default();
     let mut ledger = Ledger::new();
-    let mut recount = Recount::new(sets);
+    let mut recount = Recount::new(dialer::rules::embedded().clone());
+    let mut limits = BTreeMap::new();
     let mut unread: Option<Finding> = None;
     let mut last = None;
     let mut text = Vec::new();
     for line in 1.. {
         text.clear();
-        if reader.read_until(b'\n', &mut text)? == 0 {
+        if reader.read_until(b'\n', &mut text).with_context(cannot)? == 0 {
             break;
         }
         let event: Event = match serde_json::from_slice(&text) {
@@ -170,6 +166,11 @@ fn audit(log: &Path, sets: BTreeMap<String, RuleSet>) -> std::io::Result<Report>
             Some(cut) if event.seq == 1 => report.cut_off_lines.push(cut.line),
             Some(cut) => report.find(cut),
             None => {}
+        }
+        if event.seq == 1 || report.events == 0 {
+            let bound = inputs.of_start(&event)?;
+            recount.bind(bound.sets);
+            limits.extend(bound.limits);
         }
         report.events += 1;
         report.boots += u64::from(event.seq == 1);
@@ -214,6 +215,11 @@ fn audit(log: &Path, sets: BTreeMap<String, RuleSet>) -> std::io::Result<Report>
     report.unchecked_dials = recount.unchecked_dials;
     report.last_utc = last.map(shown);
     report.close(&ledger);
+    for (campaign, limit) in limits {
+        if let Some(report) = report.campaigns.get_mut(&campaign) {
+            report.abandon_limit = Some(limit / 100.0);
+        }
+    }
     Ok(report)
 }
 
@@ -323,50 +329,6 @@ fn name(rule: Rule) -> String {
 fn shown(utc: Utc) -> String {
     jiff::Timestamp::from_microsecond(utc.as_micros())
         .map_or_else(|_| "?".into(), |at| at.to_string())
-}
-
-/// The texts of the rule sets by id: the embedded ones, those of the input log, those of the folder.
-fn rule_sets(log: &Path, folder: Option<&Path>) -> anyhow::Result<BTreeMap<String, RuleSet>> {
-    let mut sets = dialer::rules::embedded().clone();
-    if let Ok(header) = journal::header(&log.with_file_name("inputs.jsonl")) {
-        sets.extend(header.config.dialer.rules);
-    }
-    let Some(folder) = folder else {
-        return Ok(sets);
-    };
-    let files = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    for file in files {
-        let path = file?.path();
-        if path.extension().is_some_and(|end| end == "toml") {
-            let shown = path.display();
-            let text =
-                std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
-            let set =
-                RuleSet::from_toml(&text).with_context(|| format!("{shown} is no rule set"))?;
-            sets.insert(set.id.clone(), set);
-        }
-    }
-    Ok(sets)
-}
-
-/// The abandon limits of the campaigns in per cent, where the input log beside the events has them.
-fn limits(log: &Path) -> BTreeMap<CampaignId, f64> {
-    let Ok(header) = journal::header(&log.with_file_name("inputs.jsonl")) else {
-        return BTreeMap::new();
-    };
-    let dialer = header.config.dialer;
-    let strictest = |campaign: &dialer::config::CampaignConfig| {
-        let sets = dialer::rules::resolve(&campaign.rules, &dialer.rules);
-        let rules = sets.iter().flat_map(|set| &set.rules);
-        let limits = rules.filter_map(|rule| rule.abandon_limit_pct);
-        limits.fold(campaign.abandon_limit_pct, f64::min)
-    };
-    dialer
-        .campaigns
-        .iter()
-        .map(|(id, campaign)| (*id, strictest(campaign)))
-        .collect()
 }
 
 fn show(out: &mut Output, log: &Path, report: &Report) -> std::io::Result<()> {

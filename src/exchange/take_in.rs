@@ -17,9 +17,12 @@ impl Exchange {
             Command::Send { hop, bytes } => self.turn.send.push((hop, bytes)),
             Command::Close { hop } => self.turn.close.push(hop),
             Command::Arrived(arrived) => self.arrived(now, *arrived),
-            Command::Ringing { leg, sdp: _ } => {
+            Command::Ringing { leg, sdp } => {
                 if let Some(entry) = self.legs.get_mut(leg) {
                     entry.ringing_since.get_or_insert(now.mono);
+                }
+                if let Some(sdp) = sdp {
+                    self.early_media(leg, &sdp);
                 }
                 self.inputs.push_back(Input::LegRinging { leg });
             }
@@ -29,6 +32,8 @@ impl Exchange {
                 status,
                 retry_after_s: _,
             } => {
+                // With early media it has a socket open.
+                self.close_media(leg);
                 self.legs.remove(leg);
                 self.inputs.push_back(Input::LegFailed {
                     leg,
@@ -96,7 +101,21 @@ impl Exchange {
     pub(super) fn take_in_report(&mut self, report: Report) -> Option<Input> {
         match report {
             Report::Digit { leg, digit } => Some(Input::DigitPressed { leg, digit }),
-            Report::LegClassified { leg, verdict } => Some(Input::LegClassified { leg, verdict }),
+            Report::GreetingHeard { leg, greeting } => Some(Input::GreetingHeard {
+                leg,
+                began_ms: greeting.began_ms,
+                ended_ms: greeting.ended_ms,
+            }),
+            Report::LegClassified {
+                leg,
+                verdict,
+                evidence,
+            } => Some(Input::LegClassified {
+                leg,
+                verdict,
+                evidence: Some(Box::new(evidence)),
+            }),
+            Report::ToneHeard { leg, tone } => Some(Input::ToneHeard { leg, tone }),
             Report::BeepEnded { leg } => Some(Input::BeepEnded { leg }),
             Report::PromptFinished { leg, play } => Some(Input::PromptFinished { leg, play }),
             Report::MediaLost { leg } => Some(Input::MediaLost { leg }),
@@ -171,6 +190,34 @@ impl Exchange {
         );
     }
 
+    /// The far end sends before it answers: where it is asked who answers, what the network plays says why
+    /// nobody does. Nothing is sent there yet.
+    fn early_media(&mut self, leg: LegId, sdp: &[u8]) {
+        let Some(entry) = self.legs.get_mut(leg).filter(|entry| entry.classify) else {
+            return;
+        };
+        let Some(offer) = &entry.our_offer else {
+            return;
+        };
+        // One that cannot be heard may still be answered well.
+        let Ok(negotiated) = offer_answer::accept_answer(offer, sdp) else {
+            return;
+        };
+        let mut session = session(&negotiated, false);
+        session.send = false;
+        let order = match entry.socket.take() {
+            Some(socket) => Order::Open {
+                leg,
+                socket,
+                session,
+            },
+            None => Order::Change { leg, session },
+        };
+        entry.is_open = true;
+        self.order(leg, order);
+        self.order(leg, Order::Listen { leg });
+    }
+
     fn answered(&mut self, now: Now, leg: LegId, sdp: &[u8]) {
         let Some(entry) = self.legs.get_mut(leg) else {
             return;
@@ -183,21 +230,22 @@ impl Exchange {
             Ok(negotiated) => {
                 let latch = entry.agent.is_some() && self.setup.latch_phones;
                 let session = session(&negotiated, latch);
-                let socket = entry.socket.take().expect("a dialled leg has its socket");
+                // With early media the worker has the socket.
+                let order = match entry.socket.take() {
+                    Some(socket) => Order::Open {
+                        leg,
+                        socket,
+                        session,
+                    },
+                    None => Order::Change { leg, session },
+                };
                 entry.is_open = true;
                 let rang = entry.ringing_since.map(|since| now.mono.since(since));
                 let asked = entry.classify.then(|| Order::Classify {
                     leg,
                     rang_ms: rang.map(|d| u32::try_from(d.as_millis()).unwrap_or(u32::MAX)),
                 });
-                self.order(
-                    leg,
-                    Order::Open {
-                        leg,
-                        socket,
-                        session,
-                    },
-                );
+                self.order(leg, order);
                 if let Some(order) = asked {
                     self.order(leg, order);
                 }
@@ -205,6 +253,7 @@ impl Exchange {
             }
             Err(refused) => {
                 tracing::info!(%leg, ?refused, "an answer of media was refused");
+                self.close_media(leg);
                 self.legs.remove(leg);
                 let q850 = Cause::MediaUnsupported.q850();
                 self.sip.handle(

@@ -18,6 +18,7 @@ use crate::net::waker as net;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use media::Clip;
 use model::event::Verdict;
+use model::heard;
 use model::{LegId, PlayId, RecordingId};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -59,6 +60,8 @@ pub enum Order {
     },
     /// A re-INVITE changed the session.
     Change { leg: LegId, session: Session },
+    /// The leg has early media: tell what the network plays.
+    Listen { leg: LegId },
     /// The leg has answered after ringing for so long: tell who it is.
     Classify { leg: LegId, rang_ms: Option<u32> },
     /// Play clips one after another; replaces what plays. `PromptFinished` unless `repeat`.
@@ -95,9 +98,19 @@ pub enum Order {
 pub enum Report {
     /// One key press, once (RFC 4733).
     Digit { leg: LegId, digit: char },
-    /// Who answered a leg that was asked about; a machine may come after a person, if it was one after
-    /// all.
-    LegClassified { leg: LegId, verdict: Verdict },
+    /// The first utterance of whoever answered a leg that was asked about, as far as it is known now.
+    GreetingHeard {
+        leg: LegId,
+        greeting: media::detect::Greeting,
+    },
+    /// Who answered it; a machine may come after a person, if it was one after all.
+    LegClassified {
+        leg: LegId,
+        verdict: Verdict,
+        evidence: heard::Evidence,
+    },
+    /// What the network or a fax machine plays on it, or played before the answer.
+    ToneHeard { leg: LegId, tone: heard::Tone },
     /// The beep of the machine that answered is over.
     BeepEnded { leg: LegId },
     /// A play reached its end.
@@ -291,6 +304,7 @@ impl Media {
                 left: a, right: b, ..
             } => Some((*a, *b)),
             Order::Change { .. }
+            | Order::Listen { .. }
             | Order::Classify { .. }
             | Order::Play { .. }
             | Order::StopPlay { .. }
@@ -362,7 +376,8 @@ fn send(worker: &Worker, order: Order) -> Result<(), OrderError> {
         Order::Open { .. } => worker.legs > 1,
         Order::Close { .. } | Order::StopPlay { .. } | Order::Unbridge { .. } => true,
         // A verdict is waited for.
-        Order::Classify { .. }
+        Order::Listen { .. }
+        | Order::Classify { .. }
         | Order::Change { .. }
         | Order::Play { .. }
         | Order::Bridge { .. }
@@ -408,6 +423,26 @@ impl Reporter {
         }
     }
 
+    /// What was heard on a leg. The greeting first: the verdict counts from where it ended.
+    fn news(&mut self, leg: LegId, news: &listening::News) {
+        if let Some(greeting) = news.greeting {
+            self.report(Report::GreetingHeard { leg, greeting });
+        }
+        if let Some((verdict, evidence)) = &news.who {
+            self.report(Report::LegClassified {
+                leg,
+                verdict: *verdict,
+                evidence: listening::evidence_of(evidence),
+            });
+        }
+        if let Some(tone) = news.tone {
+            self.report(Report::ToneHeard { leg, tone });
+        }
+        if news.beep_ended {
+            self.report(Report::BeepEnded { leg });
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -421,7 +456,9 @@ impl Reporter {
         let is_urgent = self.waiting.iter().any(|report| match report {
             Report::Closed { .. } => false,
             Report::Digit { .. }
+            | Report::GreetingHeard { .. }
             | Report::LegClassified { .. }
+            | Report::ToneHeard { .. }
             | Report::BeepEnded { .. }
             | Report::PromptFinished { .. }
             | Report::MediaLost { .. }

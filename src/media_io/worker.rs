@@ -266,9 +266,18 @@ impl Worker {
                     leg.change(session);
                 }
             }
-            Order::Classify { leg, rang_ms } => {
+            Order::Listen { leg } => {
                 if let Some(leg) = self.leg(leg) {
-                    leg.listening = Some(Box::new(Listening::new(rang_ms)));
+                    leg.listening = Some(Box::new(Listening::early(now)));
+                }
+            }
+            Order::Classify { leg, rang_ms } => {
+                // What waits in the socket was sent before the answer.
+                if let Some(&index) = self.by_id.get(&leg) {
+                    self.receive(index, true, &mut [0; DATAGRAM_MAX], now);
+                }
+                if let Some(leg) = self.leg(leg) {
+                    leg.listening = Some(Box::new(Listening::new(rang_ms, now)));
                 }
             }
             Order::Play {
@@ -614,17 +623,11 @@ impl Worker {
                     }
                 }
                 if let Some(listening) = &mut leg.listening {
-                    let (news, id) = (listening.packet(codec, &packet), leg.id);
-                    if let Some(verdict) = news.verdict {
-                        self.reporter
-                            .report(Report::LegClassified { leg: id, verdict });
-                    }
-                    if news.beep_ended {
-                        self.reporter.report(Report::BeepEnded { leg: id });
-                    }
+                    let news = listening.packet(codec, &packet, now);
                     if listening.is_done() {
                         leg.listening = None;
                     }
+                    self.reporter.news(leg.id, &news);
                 }
                 leg.reception.packet(now, ssrc, sequence, timestamp)
             }

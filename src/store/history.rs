@@ -1,7 +1,9 @@
-//! What a start must not forget: the live answers and abandonments of the last 30 days, and the dials
+//! What a start must not forget: the live answers and abandonments of the longest
+//! period that a limit holds over, and the dials
 //! within the longest window of a frequency cap.
 
 use super::StoreError;
+use dialer::abandon::FINE_HOURS;
 use dialer::caller_id::PastUse;
 use dialer::input::{PastAnswers, PastDial};
 use dialer::pacing::LearnedState;
@@ -9,15 +11,16 @@ use model::{AttemptOutcome, CampaignId, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
-const HOUR_US: i64 = 3_600_000_000;
+const MINUTE_US: i64 = 60_000_000;
+const HOUR_US: i64 = 60 * MINUTE_US;
 
-/// The abandonment budget looks back 30 days (47 CFR 64.1200(a)(7)); one more for the day under way.
-const ANSWERS_DAYS: i64 = 31;
+/// One hour more than the abandonment budget looks back: that under way.
+const UNDER_WAY_HOURS: i64 = 1;
 
 /// What the law counts of the days before, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// By campaign and hour.
+    /// By campaign, and by minute or hour.
     pub answers: Vec<PastAnswers>,
     /// One by one.
     pub dials: Vec<PastDial>,
@@ -33,18 +36,25 @@ pub(super) async fn load(
     connection: &mut SqliteConnection,
     now: Utc,
     cap_window: Duration,
+    answers_hours: i64,
 ) -> Result<History, StoreError> {
     let rows = sqlx::query(
-        "SELECT a.campaign, a.ended_at / ? AS hour, COUNT(*), \
+        "SELECT a.campaign, CASE WHEN a.ended_at >= ? THEN a.ended_at / ? * ? ELSE a.ended_at / ? * ? END AS begin, COUNT(*), \
          SUM(a.outcome = 'abandoned' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL \
-         AND (json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0))) \
+         AND (json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0))), \
+         SUM(a.outcome = 'messaged' OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.bridged') IS NULL \
+         AND json_extract(c.record, '$.flow') IS NOT NULL AND COALESCE(json_array_length(c.record, '$.visits'), 0) = 0)) \
          FROM attempts a LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
          WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'messaged', 'abandoned') \
          OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL)) \
-         GROUP BY a.campaign, hour ORDER BY hour, a.campaign",
+         GROUP BY a.campaign, begin ORDER BY begin, a.campaign",
     )
+    .bind(now.as_micros() - (FINE_HOURS + UNDER_WAY_HOURS) * HOUR_US)
+    .bind(MINUTE_US)
+    .bind(MINUTE_US)
     .bind(HOUR_US)
-    .bind(now.as_micros() - ANSWERS_DAYS * 24 * HOUR_US)
+    .bind(HOUR_US)
+    .bind(now.as_micros() - (answers_hours + UNDER_WAY_HOURS) * HOUR_US)
     .fetch_all(&mut *connection)
     .await?;
     let answers = rows
@@ -52,9 +62,10 @@ pub(super) async fn load(
         .filter_map(|row| {
             Some(PastAnswers {
                 campaign: row.get::<String, _>(0).parse().ok()?,
-                at: Utc::from_micros(row.get::<i64, _>(1) * HOUR_US),
+                at: Utc::from_micros(row.get(1)),
                 answers: row.get::<i64, _>(2).cast_unsigned(),
                 abandons: row.get::<i64, _>(3).cast_unsigned(),
+                messaged: row.get::<i64, _>(4).cast_unsigned(),
             })
         })
         .collect();
@@ -132,7 +143,7 @@ async fn shown(connection: &mut SqliteConnection, now: Utc) -> Result<Vec<PastUs
     let past = |row: &sqlx::sqlite::SqliteRow| {
         Some(PastUse {
             number: row.get::<Option<String>, _>(0)?.parse().ok()?,
-            at: Utc::from_micros(row.get::<i64, _>(1) * HOUR_US),
+            at: Utc::from_micros(row.get(1)),
             calls: u32::try_from(row.get::<i64, _>(2)).unwrap_or(u32::MAX),
         })
     };

@@ -67,6 +67,7 @@ fn abandoned(cdr: &Cdr) -> Option<PastAnswers> {
         at: cdr.ended,
         answers: 1,
         abandons: u64::from(!asked_for_nobody),
+        messaged: u64::from(asked_for_nobody),
     })
 }
 

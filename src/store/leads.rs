@@ -459,6 +459,7 @@ fn keeps_callback(outcome: AttemptOutcome) -> bool {
         | AttemptOutcome::Messaged
         | AttemptOutcome::Abandoned
         | AttemptOutcome::Machine
+        | AttemptOutcome::Fax
         | AttemptOutcome::NoAnswer
         | AttemptOutcome::Busy
         | AttemptOutcome::Failed

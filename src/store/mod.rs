@@ -311,8 +311,12 @@ impl Store {
     /// What the law counts of the days before; dials within `cap_window`.
     pub fn history(&mut self, cap_window: Duration) -> Result<History, StoreError> {
         let now = (self.clock)().utc;
-        self.runtime
-            .block_on(history::load(&mut self.connection, now, cap_window))
+        self.runtime.block_on(history::load(
+            &mut self.connection,
+            now,
+            cap_window,
+            dialer::abandon::hours_of(&self.config.dialer),
+        ))
     }
 }
 

@@ -253,6 +253,7 @@ impl Plan {
             token: String::new(),
             events: Vec::new(),
             read: 0,
+            breaks: None,
             is_closed: false,
         };
         let up = look(PATIENCE, || {
@@ -329,6 +330,8 @@ pub struct Lab {
     child: Child,
     events: Vec<Event>,
     read: u64,
+    /// The one rule that the audit will find broken, where the test breaks it.
+    pub breaks: Option<&'static str>,
     is_closed: bool,
 }
 
@@ -553,6 +556,7 @@ impl Lab {
         assert!(status.success(), "it ended with {status}\n{}", self.story());
         self.read_log();
         assert_books_balance(&self.events);
+        assert_audited(&self.data("events.jsonl"), self.breaks);
         self.is_closed = true;
         std::fs::remove_dir_all(&self.folder).expect("a lab can be removed");
         std::mem::take(&mut self.events)
@@ -581,6 +585,23 @@ fn state_of(events: &[Event], id: AgentId) -> Option<AgentState> {
         Fact::AgentStateChanged { agent, is, .. } if *agent == id => Some(*is),
         _ => None,
     })
+}
+
+/// `tandem audit` finds every book balanced and no rule broken but the one that the test breaks.
+pub fn assert_audited(log: &Path, breaks: Option<&str>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(["audit", "--json"])
+        .arg(log)
+        .output()
+        .expect("the binary starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let report: serde_json::Value = serde_json::from_str(&said).expect("a report");
+    let found = report["violations"].as_array().expect("a list");
+    let found: Vec<&str> = found
+        .iter()
+        .map(|finding| finding["rule"].as_str().expect("a rule"))
+        .collect();
+    assert_eq!(found, Vec::from_iter(breaks), "{said}");
 }
 
 /// Nothing is live, nothing is missing, no rule was broken.

@@ -284,6 +284,28 @@ impl House {
             .map(|line| serde_json::from_str(line).expect("an event"))
             .collect()
     }
+
+    /// `tandem audit` of every boot's log; how many there are.
+    pub fn assert_audited(&self) -> usize {
+        let logs = std::fs::read_dir(self.data()).expect("a data folder");
+        let logs: Vec<PathBuf> = logs
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                name.is_some_and(|name| name.starts_with("events-"))
+            })
+            .collect();
+        for log in &logs {
+            let output = Command::new(env!("CARGO_BIN_EXE_tandem"))
+                .arg("audit")
+                .arg(log)
+                .output()
+                .expect("the binary starts");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{}: {said}", log.display());
+        }
+        logs.len()
+    }
 }
 
 /// The database's write lock.

@@ -3,6 +3,7 @@
 use call::Command;
 use call::input::{AgentAction, Input, Origin};
 use model::event::Verdict;
+use model::heard::Tone;
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId,
     RecordingId,
@@ -192,13 +193,33 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
             play: number(play),
         },
         ["has", "beeped"] => Input::BeepEnded { leg },
-        ["is", "a", "machine"] => Input::LegClassified {
+        ["is", "a", who] => Input::LegClassified {
             leg,
-            verdict: Verdict::Machine,
+            verdict: match *who {
+                "machine" => Verdict::Machine,
+                "person" => Verdict::Person,
+                _ => panic!("nobody is a {who}"),
+            },
+            evidence: None,
         },
-        ["is", "a", "person"] => Input::LegClassified {
+        ["speaks", "since", began_ms] => Input::GreetingHeard {
             leg,
-            verdict: Verdict::Person,
+            began_ms: began_ms.parse().ok(),
+            ended_ms: None,
+        },
+        ["spoke", "from", began_ms, "to", ended_ms] => Input::GreetingHeard {
+            leg,
+            began_ms: began_ms.parse().ok(),
+            ended_ms: ended_ms.parse().ok(),
+        },
+        ["has", "said", "nothing"] => Input::GreetingHeard {
+            leg,
+            began_ms: None,
+            ended_ms: None,
+        },
+        ["plays", tone] => Input::ToneHeard {
+            leg,
+            tone: tone_of(tone),
         },
         _ => panic!("no leg does {does:?}"),
     }
@@ -364,6 +385,12 @@ numbered!(
     AttemptId,
     LeadId
 );
+
+/// `sit_vacant_code` for `SitVacantCode`.
+fn tone_of(text: &str) -> Tone {
+    let table: toml::Table = toml::from_str(&format!("t = \"{text}\"")).unwrap();
+    table["t"].clone().try_into().unwrap()
+}
 
 fn cause(text: &str) -> Cause {
     let table: toml::Table = toml::from_str(&format!("c = \"{text}\"")).unwrap();

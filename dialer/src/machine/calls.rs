@@ -3,14 +3,16 @@
 
 use super::leads::lead_ended;
 use super::{Dialer, GATHER_INTERVAL, Out};
+use crate::abandon::AbandonBudget;
 use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
 use crate::config::OnMachine;
 use crate::law_facts::LawFacts;
 use crate::retry;
 use model::event::Verdict;
+use model::heard::Tone;
 use model::lead::LeadNext;
-use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now};
+use model::{AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now, Utc};
 use std::time::Duration;
 
 impl Dialer {
@@ -54,13 +56,20 @@ impl Dialer {
             return;
         };
         match (attempt.stage, verdict) {
-            (Stage::Answered { .. }, Verdict::Machine | Verdict::Fax) => {
+            (Stage::Answered { .. }, Verdict::Fax) => {
+                self.end(now, id, AttemptOutcome::Fax, None, None, out);
+            }
+            // With its tone it comes as one.
+            (
+                Stage::Answered { .. },
+                Verdict::Busy | Verdict::Reorder | Verdict::Sit | Verdict::DialTone,
+            ) => self.end(now, id, AttemptOutcome::Failed, None, None, out),
+            (Stage::Answered { .. }, Verdict::Machine) => {
                 let campaign = self
                     .campaigns
                     .get_mut(&attempt.campaign)
                     .expect("attempts are of campaigns that exist");
-                if campaign.config.on_machine != OnMachine::LeaveMessage || verdict == Verdict::Fax
-                {
+                if campaign.config.on_machine != OnMachine::LeaveMessage {
                     return self.end(now, id, AttemptOutcome::Machine, None, None, out);
                 }
                 // The line stays taken until the message is on the machine; no agent is wanted.
@@ -70,7 +79,7 @@ impl Dialer {
                 campaign.asks.over(attempt.dial_number);
                 campaign.decide_by(now.mono + GATHER_INTERVAL);
             }
-            (Stage::Answered { live: false }, Verdict::Person) => {
+            (Stage::Answered { live: false }, Verdict::Person | Verdict::Unsure) => {
                 attempt.stage = Stage::Answered { live: true };
                 let answered = attempt
                     .answered_at
@@ -87,8 +96,30 @@ impl Dialer {
                     campaign: attempt.campaign,
                 });
             }
-            (Stage::Answered { live: true }, Verdict::Person)
+            (Stage::Answered { live: true }, Verdict::Person | Verdict::Unsure)
             | (Stage::Preview { .. } | Stage::Claiming | Stage::Ringing | Stage::Machine, _) => {}
+        }
+    }
+
+    /// The network or a fax machine, whatever was thought before.
+    pub(super) fn heard_tone(&mut self, now: Now, id: AttemptId, tone: Tone, out: &mut Out) {
+        let Some(attempt) = self.attempts.get(&id) else {
+            return;
+        };
+        match (attempt.stage, tone.verdict()) {
+            (Stage::Preview { .. } | Stage::Claiming | Stage::Machine, _) => {}
+            (Stage::Ringing, Verdict::Fax) => {
+                self.learn_failed(now, id);
+                self.end(now, id, AttemptOutcome::Fax, None, None, out);
+            }
+            (Stage::Ringing, _) => self.failed(now, id, tone.cause(), out),
+            (Stage::Answered { .. }, Verdict::Fax) => {
+                self.end(now, id, AttemptOutcome::Fax, None, None, out);
+            }
+            (Stage::Answered { .. }, _) => {
+                let cause = tone.cause();
+                self.end(now, id, outcome_of(cause), Some(cause), None, out);
+            }
         }
     }
 
@@ -106,21 +137,12 @@ impl Dialer {
         true
     }
 
-    pub(super) fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
+    pub(super) fn connected(&mut self, now: Now, id: AttemptId, out: &mut Out) {
         if !self.person_for_sure(now, id, out) {
             return;
         }
-        let attempt = self.attempts.get_mut(&id).expect("person_for_sure saw it");
-        let campaign = attempt.campaign;
-        let line = attempt.trunk.take();
-        let old = match self.agents.get_mut(&agent) {
-            Some(agent) => std::mem::replace(&mut agent.line, line),
-            None => line,
-        };
-        if let Some(old) = old {
-            self.release_line(old);
-        }
-        self.count(now, campaign, false);
+        let campaign = self.attempts[&id].campaign;
+        self.count(now, campaign, |budget, at| budget.count(at, false));
         self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
     }
 
@@ -129,7 +151,7 @@ impl Dialer {
             return;
         }
         let campaign = self.attempts[&id].campaign;
-        self.count(now, campaign, true);
+        self.count(now, campaign, |budget, at| budget.count(at, true));
         self.end(now, id, AttemptOutcome::Abandoned, None, None, out);
     }
 
@@ -164,18 +186,18 @@ impl Dialer {
             Stage::Answered { .. } => {
                 let campaign = attempt.campaign;
                 self.person_for_sure(now, id, out);
-                self.count(now, campaign, false);
+                self.count(now, campaign, AbandonBudget::count_messaged);
                 self.end(now, id, AttemptOutcome::Messaged, None, None, out);
             }
         }
     }
 
-    pub(super) fn count(&mut self, now: Now, id: CampaignId, abandoned: bool) {
+    fn count(&mut self, now: Now, id: CampaignId, into: impl Fn(&mut AbandonBudget, Utc)) {
         let campaign = self
             .campaigns
             .get_mut(&id)
             .expect("attempts are of campaigns that exist");
-        campaign.budget.count(now.utc, abandoned);
+        into(&mut campaign.budget, now.utc);
         let (signed_in, advance) = (campaign.signed_in(), campaign.advance());
         campaign
             .governor
@@ -195,13 +217,9 @@ impl Dialer {
             }
             Stage::Machine => self.end(now, id, AttemptOutcome::Machine, None, None, out),
             Stage::Ringing => {
-                let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-                let campaign = self
-                    .campaigns
-                    .get_mut(&attempt.campaign)
-                    .expect("attempts are of campaigns that exist");
                 if attempt.given_up && !attempt.withdrawn {
                     // It has rung like one that nobody answered, and is dialled again like one.
+                    let campaign = &self.campaigns[&attempt.campaign];
                     let next = retry::next(
                         &campaign.config,
                         &campaign.sets,
@@ -213,10 +231,21 @@ impl Dialer {
                     let cancelled = AttemptOutcome::Cancelled;
                     return self.end(now, id, cancelled, Some(cause), Some(next), out);
                 }
-                campaign.learned.failed(rang);
+                self.learn_failed(now, id);
                 self.end(now, id, outcome_of(cause), Some(cause), None, out);
             }
         }
+    }
+
+    /// Nobody answered it: so long did it take to know.
+    fn learn_failed(&mut self, now: Now, id: AttemptId) {
+        let attempt = &self.attempts[&id];
+        let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
+        let campaign = self
+            .campaigns
+            .get_mut(&attempt.campaign)
+            .expect("attempts are of campaigns that exist");
+        campaign.learned.failed(rang);
     }
 
     /// Takes a lead's place in the counts away.
@@ -233,8 +262,8 @@ impl Dialer {
         }
         campaign.in_flow -= u32::from(attempt.in_flow);
         campaign.asks.over(attempt.dial_number);
-        if let Some(trunk) = attempt.trunk {
-            self.release_line(trunk);
+        if attempt.stage == Stage::Claiming {
+            self.give_line_back(attempt);
         }
         if let Some(agent) = attempt.agent.and_then(|agent| self.agents.get_mut(&agent)) {
             agent.preview = None;

@@ -2,6 +2,7 @@
 //! before a claim and again once the claim is stored.
 
 use super::{Dialer, Out};
+use crate::abandon::Mistakes;
 use crate::campaign::Campaign;
 use crate::command::Command;
 use crate::law::{Memory, Question};
@@ -146,6 +147,12 @@ pub(super) fn basis(campaign: &Campaign, lead: &Lead, agent_reserved: bool) -> B
         .filter_map(|column| Some((column.name(), lead.fields.get(column.name())?)))
         .map(|(name, value)| (name.to_string(), value.clone()))
         .collect();
+    // An agent who calls by hand hears for themselves.
+    let by_hand = agent_reserved && campaign.mode != Mode::Preview;
+    let mistakes = match by_hand {
+        true => Mistakes::default(),
+        false => campaign.config.mistakes(),
+    };
     Box::new(DialBasis {
         rules: campaign.sets.iter().map(|set| set.id.clone()).collect(),
         person: lead
@@ -156,5 +163,7 @@ pub(super) fn basis(campaign: &Campaign, lead: &Lead, agent_reserved: bool) -> B
         columns,
         agent_reserved,
         prerecorded: is_prerecorded(campaign, agent_reserved),
+        false_positive_pct: mistakes.false_positive_pct,
+        abandoned_machines_pct: mistakes.abandoned_machines_pct,
     })
 }

@@ -127,7 +127,8 @@ pub(super) fn lead_ended(
         | AttemptOutcome::Busy
         | AttemptOutcome::Failed
         | AttemptOutcome::DisconnectedNumber
-        | AttemptOutcome::Machine => Came::Unanswered,
+        | AttemptOutcome::Machine
+        | AttemptOutcome::Fax => Came::Unanswered,
         AttemptOutcome::Cancelled if attempt.given_up => Came::GivenUp(given_up),
         AttemptOutcome::Cancelled | AttemptOutcome::Blocked | AttemptOutcome::UnknownRestart => {
             return;

@@ -1,7 +1,9 @@
 //! Lines: which carrier takes the next call, and which number it shows. A carrier that does not
 //! answer is passed over; a number in a block that is used up for now lets others go first.
 
-use super::{Dialer, Out};
+use super::{Dialer, GATHER_INTERVAL, Out};
+use crate::campaign::Attempt;
+use crate::trunk::{Bucket, Trunk};
 use model::event::PacingLimit;
 use model::{AttemptId, CampaignId, Lead, Mono, Now, PhoneNumber, TrunkId};
 
@@ -29,11 +31,57 @@ impl Dialer {
         }
     }
 
-    pub(super) fn release_line(&mut self, trunk: TrunkId) {
+    fn trunk(&mut self, id: TrunkId) -> &mut Trunk {
         self.trunks
-            .get_mut(&trunk)
+            .get_mut(&id)
             .expect("lines are of trunks that exist")
-            .release();
+    }
+
+    /// An attempt is being claimed: its line and its place in the second are kept for it.
+    pub(super) fn keep_line(&mut self, campaign: CampaignId, trunk: TrunkId, number: PhoneNumber) {
+        self.campaign_bucket(campaign).keep();
+        self.trunk(trunk).keep(number);
+    }
+
+    /// A claimed attempt leaves. Its line is taken until [`Dialer::line_freed`].
+    pub(super) fn leave_by_line(&mut self, now: Mono, id: AttemptId) {
+        let attempt = &self.attempts[&id];
+        let (campaign, number) = (attempt.campaign, attempt.number);
+        let trunk = attempt.trunk.expect("a claimed attempt has a line");
+        self.campaign_bucket(campaign).leave(now);
+        self.trunk(trunk).leave(now, number);
+        self.lines.insert(id, trunk);
+    }
+
+    /// A claimed attempt does not leave.
+    pub(super) fn give_line_back(&mut self, attempt: &Attempt) {
+        let trunk = attempt.trunk.expect("a claimed attempt has a line");
+        self.campaign_bucket(attempt.campaign).give_back();
+        self.trunk(trunk).give_back(attempt.number);
+    }
+
+    /// The customer's leg of an attempt is over, and with it the call of the carrier's.
+    pub(super) fn line_freed(&mut self, now: Now, id: AttemptId) {
+        let Some(freed) = self.lines.remove(&id) else {
+            return;
+        };
+        let trunk = self.trunk(freed);
+        let was_full = trunk.is_full();
+        trunk.release();
+        if was_full {
+            for campaign in self.campaigns.values_mut() {
+                if campaign.config.trunks.contains(&freed) {
+                    campaign.decide_by(now.mono + GATHER_INTERVAL);
+                }
+            }
+        }
+    }
+
+    fn campaign_bucket(&mut self, id: CampaignId) -> &mut Bucket {
+        let campaign = self.campaigns.get_mut(&id);
+        &mut campaign
+            .expect("attempts are of campaigns that exist")
+            .bucket
     }
 
     /// Whether the campaign may place one more call, to some number.
@@ -134,11 +182,8 @@ impl Dialer {
         let Some(other) = self.trunk_for(now.mono, campaign, number) else {
             return false;
         };
-        self.release_line(trunk);
-        self.trunks
-            .get_mut(&other)
-            .expect("chosen among the trunks")
-            .take(number);
+        self.trunk(trunk).give_back(number);
+        self.trunk(other).keep(number);
         self.attempts.get_mut(&id).expect("looked at above").trunk = Some(other);
         true
     }

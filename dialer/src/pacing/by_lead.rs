@@ -85,7 +85,10 @@ pub(super) fn choose(
         picks[class] += 1;
     }
     let mut left = DIALS_MAX.saturating_sub(picks.iter().sum());
-    for class in (0..CLASSES).rev() {
+    // By what they are worth, whatever was told of them.
+    let mut likely: [usize; CLASSES] = std::array::from_fn(|n| CLASSES - 1 - n);
+    likely.sort_by(|a, b| odds[*b].total_cmp(&odds[*a]));
+    for class in likely {
         let most = by_lead.waiting[class].min(left);
         if most == 0 {
             continue;

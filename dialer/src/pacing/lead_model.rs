@@ -332,7 +332,7 @@ fn last_of(outcome: AttemptOutcome) -> u8 {
     match outcome {
         AttemptOutcome::NoAnswer | AttemptOutcome::Cancelled => 1,
         AttemptOutcome::Busy | AttemptOutcome::Failed | AttemptOutcome::DisconnectedNumber => 2,
-        AttemptOutcome::Machine => 3,
+        AttemptOutcome::Machine | AttemptOutcome::Fax => 3,
         AttemptOutcome::AnsweredAgent
         | AttemptOutcome::Messaged
         | AttemptOutcome::Abandoned
@@ -472,7 +472,6 @@ mod tests {
         assert!(chance(0, Some(10)) > 0.4, "{}", chance(0, Some(10)));
         // Never seen at that hour, they are like those of other hours.
         assert!(chance(0, Some(20)) > 0.4, "{}", chance(0, Some(20)));
-        let mut model = model;
         model
             .last
             .insert(LeadId(9_999), last_of(AttemptOutcome::Busy));

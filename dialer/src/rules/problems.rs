@@ -97,6 +97,15 @@ impl Rule {
                 );
             }
         }
+        if let Some(zone) = &self.abandon_zone
+            && jiff::tz::TimeZoneDatabase::bundled().get(zone).is_err()
+        {
+            say(
+                "abandon_zone",
+                format!("there is no time zone \"{zone}\""),
+                "use an IANA name such as \"America/Toronto\", or none for UTC",
+            );
+        }
         if let Some(cap) = &self.cap {
             if !(1..=CAP_CALLS_MAX).contains(&cap.calls) {
                 say(
@@ -199,6 +208,10 @@ mod tests {
             (
                 "abandon_over = [{ days = 30 }, { hours = 0 }]",
                 "rule[0].abandon_over[1]",
+            ),
+            (
+                "abandon_zone = \"America/Atlantis\"",
+                "rule[0].abandon_zone",
             ),
             ("cap = { calls = 0, within_s = 9 }", "rule[0].cap.calls"),
             ("cap = { calls = 1, within_s = 0 }", "rule[0].cap.within_s"),

@@ -200,7 +200,7 @@ pub enum Period {
     Days(u16),
     /// Every stretch of so many hours: `{ hours = 24 }`.
     Hours(u16),
-    /// Every month of the calendar: `"calendar_month"`.
+    /// Every month of the calendar, in the rule's `abandon_zone`: `"calendar_month"`.
     CalendarMonth,
 }
 
@@ -211,7 +211,8 @@ pub enum AbandonFormula {
     /// Abandoned ÷ answered by a live person.
     #[default]
     LiveAnswers,
-    /// Ofcom's, with the detector's estimated mistakes; recounted by the audit, not yet kept by the budget.
+    /// Ofcom's: (abandoned + the detector's false positives − abandoned machines) ÷ (that + live calls
+    /// passed to an agent). The mistakes are what the campaign estimates.
     Ofcom,
 }
 

@@ -78,7 +78,8 @@ struct Run<'a> {
     deadline: Mono,
     learned: Option<LearnedState>,
     outcome: Outcome,
-    hours: BTreeMap<i64, (u64, u64)>,
+    /// Answers and abandonments by minute.
+    told: BTreeMap<i64, (u64, u64)>,
 }
 
 /// Runs one shift from a cold start.
@@ -147,7 +148,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
         deadline: Mono::MAX,
         learned: None,
         outcome: Outcome::new(minutes),
-        hours: BTreeMap::new(),
+        told: BTreeMap::new(),
         world,
     };
     let history = Input::HistoryLoaded {
@@ -160,15 +161,16 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
         run.tell(Mono::ZERO, Input::LearnedLoaded { campaign, state });
     }
     run.shift();
-    let at_us = |hour: i64| run.start_us + hour * 3_600_000_000;
+    let at_us = |minute: i64| run.start_us + minute * 60_000_000;
     carried.history.extend(
-        run.hours
+        run.told
             .iter()
-            .map(|(hour, (answers, abandons))| PastAnswers {
+            .map(|(minute, (answers, abandons))| PastAnswers {
                 campaign,
-                at: Utc::from_micros(at_us(*hour)),
+                at: Utc::from_micros(at_us(*minute)),
                 answers: *answers,
                 abandons: *abandons,
+                messaged: 0,
             }),
     );
     carried.day += 1;
@@ -349,12 +351,12 @@ impl Run<'_> {
 
     /// What the dialer's own records will show tomorrow.
     fn told_answer(&mut self, at: Mono, abandoned: bool) {
-        let hour = self
-            .hours
-            .entry((at.as_secs_f64() / 3_600.0) as i64)
+        let minute = self
+            .told
+            .entry((at.as_secs_f64() / 60.0) as i64)
             .or_default();
-        hour.0 += 1;
-        hour.1 += u64::from(abandoned);
+        minute.0 += 1;
+        minute.1 += u64::from(abandoned);
     }
 
     fn connect(&mut self, at: Mono, agent: usize) {
@@ -376,8 +378,7 @@ impl Run<'_> {
             Happens::TalkEnds(agent),
         );
         self.agent(at, agent, AgentState::OnCall(CallId(self.calls)));
-        let agent = self.names[agent];
-        self.tell(at, Input::AttemptConnected { attempt, agent });
+        self.tell(at, Input::AttemptConnected { attempt });
     }
 
     fn tell(&mut self, at: Mono, input: Input) {
@@ -413,7 +414,12 @@ impl Run<'_> {
                     self.later(at, CANCEL_TAKES_S, Happens::Cancelled(attempt));
                 }
                 Command::SaveLearned { state, .. } => self.learned = Some(*state),
-                Command::Resolve { .. } | Command::ReturnLeads { .. } => {}
+                // Lines are many here: one is free as soon as the attempt is over.
+                Command::Resolve { attempt, .. } => {
+                    let ended = Input::AttemptLegEnded { attempt };
+                    self.dialer.handle(self.now(at), ended, &mut out);
+                }
+                Command::ReturnLeads { .. } => {}
                 Command::OfferPreview { .. } | Command::AddLead { .. } => {
                     unreachable!("the judge previews nothing")
                 }

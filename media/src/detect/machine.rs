@@ -73,6 +73,10 @@ const TONE_LAG_MS: u32 = 80;
 /// So much silence before the first word, in ms, and the noise floor has settled.
 pub const FLOOR_KNOWN_MS: u32 = 200;
 
+/// A pause this long ends the greeting for good, in ms. Shorter than the one that ends the first
+/// utterance: two seconds are counted from here, and sooner is the safe side.
+pub const GREETING_PAUSE_MS: u32 = 600;
+
 /// How many errors are tolerable, as shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Targets {
@@ -150,6 +154,19 @@ pub struct Evidence {
     pub noise_dbm0: f32,
 }
 
+/// Where the first utterance lies, in ms after the answer, as far as it is known by now.
+///
+/// The end is placed early rather than late: 47 CFR 64.1200(a)(7) counts two seconds from the completed
+/// greeting, so it is where the last frame known to sound began; packets lost behind it are none of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Greeting {
+    /// When it began.
+    pub began_ms: Option<u32>,
+    /// When it ended. Known 100 ms later; unknown again if the same utterance goes on, until a person
+    /// (or «unsure») is told or the pause has lasted for [`GREETING_PAUSE_MS`]: from then on it stays.
+    pub ended_ms: Option<u32>,
+}
+
 /// A verdict with what led to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
@@ -159,6 +176,8 @@ pub struct Judgement {
     pub late: bool,
     /// When, in ms after the answer.
     pub at_ms: u32,
+    /// Where the greeting lies, as far as it is known by then.
+    pub greeting: Greeting,
     /// Why.
     pub evidence: Evidence,
 }
@@ -257,6 +276,11 @@ pub struct Machine {
     utterance: Utterance,
     state: State,
     at_ms: u32,
+    /// Where the last frame known to sound began, in ms.
+    sounded_ms: u32,
+    greeting: Greeting,
+    /// The end of the greeting stays where it is.
+    greeting_placed: bool,
     /// What is settled; what still changes is added when the odds are looked at.
     so_far: Evidence,
 }
@@ -274,6 +298,9 @@ impl Machine {
             utterance: Utterance::default(),
             state: State::Listening,
             at_ms: 0,
+            sounded_ms: 0,
+            greeting: Greeting::default(),
+            greeting_placed: false,
             so_far,
         }
     }
@@ -281,6 +308,15 @@ impl Machine {
     /// Nothing more will be said.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// Where the greeting lies, as far as it is known by now.
+    pub fn greeting(&self) -> Greeting {
+        let goes_on = self.voice.speaks() && !self.greeting_placed;
+        Greeting {
+            began_ms: self.greeting.began_ms,
+            ended_ms: self.greeting.ended_ms.filter(|_| !goes_on),
+        }
     }
 
     /// The odds and what they are made of, as of now.
@@ -340,7 +376,11 @@ impl Machine {
             return None;
         }
         self.at_ms += FRAME_MS;
-        if let Some(step) = self.voice.frame(level_dbm0) {
+        let step = self.voice.frame(level_dbm0);
+        if level_dbm0.is_some() && self.voice.sounds() {
+            self.sounded_ms = self.at_ms - FRAME_MS;
+        }
+        if let Some(step) = step {
             self.step(step);
         }
         // A steady tone that began with the burst is what the burst consists of.
@@ -352,9 +392,22 @@ impl Machine {
             self.utterance.bursts = self.utterance.bursts.saturating_sub(1);
             if self.utterance.bursts == 0 {
                 (self.so_far.onset_ms, self.so_far.onset) = (None, 0.0);
+                self.greeting.began_ms = None;
             }
         }
-        self.judge()
+        let judgement = self.judge();
+        self.greeting_placed |= self.greeting.ended_ms.is_some()
+            && (self.state != State::Listening || self.pauses_ms() >= GREETING_PAUSE_MS);
+        judgement
+    }
+
+    /// For how long nobody has spoken, in ms; 0 while somebody does.
+    fn pauses_ms(&self) -> u32 {
+        if self.voice.speaks() {
+            0
+        } else {
+            self.voice.lasted_ms()
+        }
     }
 
     fn step(&mut self, step: Step) {
@@ -363,6 +416,7 @@ impl Machine {
             Step::Began { silent_ms } => {
                 if self.utterance.bursts == 0 {
                     now.onset_ms = Some(silent_ms);
+                    self.greeting.began_ms = Some(silent_ms);
                     now.onset = habit(tables::ONSET.ended(silent_ms));
                     now.noise_dbm0 = self.voice.floor_dbm0();
                     // The floor of a line that spoke at once is not known.
@@ -374,6 +428,9 @@ impl Machine {
             Step::Ended { spoke_ms } => {
                 now.speech_ms += spoke_ms;
                 now.voice_dbm0 = self.voice.burst_dbm0();
+                if !self.greeting_placed {
+                    self.greeting.ended_ms = Some(self.sounded_ms);
+                }
                 if self.utterance.over {
                     now.later += tables::LATER.ended(spoke_ms);
                 }
@@ -389,6 +446,7 @@ impl Machine {
             who,
             late,
             at_ms: self.at_ms,
+            greeting: self.greeting(),
             evidence,
         };
         let (next, said) = match self.state {

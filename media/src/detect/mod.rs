@@ -31,7 +31,7 @@ pub mod voice;
 pub use beep::{Beep, BeepHeard};
 pub use cadence::{Sit, Tone};
 pub use ear::{Ear, Frame};
-pub use machine::{Evidence, Judgement, Machine, Targets, Who};
+pub use machine::{Evidence, Greeting, Judgement, Machine, Targets, Who};
 pub use progress::{CallProgress, ToneHeard, explains};
 
 /// Lost frames told to the detectors at once, at most: half a second, behind which it is a pause in
@@ -82,6 +82,17 @@ impl Listener {
     /// Whether the question who answered has been asked and is settled for good.
     pub fn is_settled(&self) -> bool {
         self.machine.as_ref().is_some_and(Machine::is_done)
+    }
+
+    /// Where the greeting of whoever answered lies, as far as it is known by now; ask after every packet.
+    pub fn greeting(&self) -> Greeting {
+        let machine = self.machine.as_ref();
+        machine.map(Machine::greeting).unwrap_or_default()
+    }
+
+    /// The odds as they are now and what they are made of, once the leg is answered.
+    pub fn evidence(&self) -> Option<Evidence> {
+        self.machine.as_ref().map(Machine::evidence)
     }
 
     /// Takes samples of any number and hands each finding to `find`.

@@ -91,6 +91,11 @@ impl Voice {
         self.speaking
     }
 
+    /// Whether the last frame that was heard is sound.
+    pub fn sounds(&self) -> bool {
+        self.sounding
+    }
+
     /// How long this burst or silence has lasted, up to the last frame of its own kind, in ms.
     pub fn lasted_ms(&self) -> u32 {
         let frames = if self.speaking {

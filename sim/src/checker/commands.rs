@@ -4,7 +4,7 @@ use super::{Checker, Invariant, LEGAL_HOURS, Leg, LegState, TOKENS_GRAIN};
 use crate::store::Store;
 use call::Command;
 use model::screen_pop::PopPhase;
-use model::{AgentId, AttemptId, AttemptOutcome, CallId, LegId, Mono, Now, PhoneNumber, TrunkId};
+use model::{AgentId, AttemptId, CallId, LegId, Mono, Now, PhoneNumber, TrunkId};
 use std::collections::BTreeSet;
 
 impl Checker {
@@ -67,7 +67,7 @@ impl Checker {
                 }
                 self.calls.entry(*call).or_default().legs.insert(*leg);
                 self.dial(now, *attempt, *number, store);
-                self.carrier(t, *trunk, *leg, *attempt);
+                self.carrier(t, *trunk, *leg);
             }
             Command::DialAgent {
                 leg, call, agent, ..
@@ -161,15 +161,8 @@ impl Checker {
                     );
                 }
             }
-            Command::Resolve {
-                attempt, outcome, ..
-            } => {
+            Command::Resolve { attempt, .. } => {
                 self.dialled.remove(attempt);
-                if *outcome == AttemptOutcome::Abandoned {
-                    for trunk in self.trunks.values_mut() {
-                        trunk.legs.retain(|_, of| of != attempt);
-                    }
-                }
                 if !self.resolved.insert(*attempt) {
                     self.say(
                         Invariant::ResolvedOnce,
@@ -219,17 +212,17 @@ impl Checker {
     }
 
     /// The carrier's limits at the instant of dialling.
-    fn carrier(&mut self, t: Mono, id: TrunkId, leg: LegId, attempt: AttemptId) {
+    fn carrier(&mut self, t: Mono, id: TrunkId, leg: LegId) {
         let Some(trunk) = self.trunks.get_mut(&id) else {
             return;
         };
         let rate = trunk.limits.calls_per_second;
         let passed = t.since(trunk.tokens_at).as_secs_f64();
-        trunk.tokens = (trunk.tokens + passed * rate).min(trunk.tokens_max);
+        trunk.tokens = (trunk.tokens + passed * rate).min(rate.max(1.0));
         trunk.tokens_at = t;
         let too_fast = trunk.tokens < 1.0 - TOKENS_GRAIN;
         trunk.tokens -= 1.0;
-        trunk.legs.insert(leg, attempt);
+        trunk.legs.insert(leg);
         let (calls, lines) = (trunk.legs.len(), trunk.limits.concurrent_calls);
         if calls > lines as usize {
             self.say(

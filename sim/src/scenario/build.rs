@@ -69,7 +69,10 @@ impl Scenario {
             campaign.ring_timeout_ms = (self.ring_timeout_s * 1_000.0) as u32;
             campaign.power_level = power_level;
             campaign.per_lead = self.per_lead;
-            campaign.answer_chance = self.lead_chance.map(|_| CHANCE_COLUMN.into());
+            campaign.answer_chance = self
+                .lead_chance
+                .filter(|_| self.per_lead)
+                .map(|_| CHANCE_COLUMN.into());
             campaign.abandon_prompt = Some("abandon".into());
             campaign.detect_machines = self.detect_machines;
             campaign.calls_per_second = self.calls_per_second;

@@ -3,9 +3,9 @@
 //! shares no check with the dialer: what the dialer got wrong is to be seen here.
 
 use super::place::{Atlas, closed};
-use super::rates::{shown, worst};
-use dialer::rules::{AbandonFormula, Calls, Cap, Column, Lock, Period, Rule, RuleSet, Scope};
-use model::event::{DialBasis, DoNotCallKind, Party};
+use super::rates::{Answer, Fate, Persons};
+use dialer::rules::{Calls, Cap, Column, Lock, Rule, RuleSet, Scope};
+use model::event::{DialBasis, DoNotCallKind, FlowEnd, Party};
 use model::{
     AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Event, Fact, LeadId, LegId, ListId, Mono,
     PhoneNumber, Utc,
@@ -39,6 +39,10 @@ struct Attempt {
     dialled: Option<Mono>,
     rang: Option<Mono>,
     answered: Option<Mono>,
+    /// A flow speaks; the last key that meant something to it.
+    keyed: Option<Mono>,
+    /// The flow handed the call on: since when the person waits for an agent.
+    asked: Option<Mono>,
     bridged: Option<Mono>,
     message: Option<Mono>,
     outcome: Option<AttemptOutcome>,
@@ -46,12 +50,12 @@ struct Attempt {
     over: Option<(Party, Cause, Mono, Utc)>,
 }
 
-/// What an answered call came to, of one campaign.
-#[derive(Debug, Default)]
-struct Answers {
-    rules: BTreeSet<String>,
-    /// When a person had answered, and whether nobody was there in time.
-    persons: Vec<(Utc, bool)>,
+impl Attempt {
+    /// Since when the person waits for an agent or a message: where a flow spoke, since the key press
+    /// that asked for one; else since the answer.
+    fn waits_since(&self) -> Option<Mono> {
+        self.asked.or(self.answered)
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +83,7 @@ pub(super) struct Recount {
     /// Index into `dials` of those that somebody may ask for again, by what they are asked by.
     by_key: BTreeMap<String, Vec<usize>>,
     dial_of: BTreeMap<AttemptId, usize>,
-    campaigns: BTreeMap<CampaignId, Answers>,
+    campaigns: BTreeMap<CampaignId, Persons>,
     last: Option<Utc>,
     pub(super) unchecked_dials: u64,
     /// Those that nobody has taken out yet.
@@ -106,6 +110,11 @@ impl Recount {
             unchecked_dials: 0,
             breaches: Vec::new(),
         }
+    }
+
+    /// From now on the sets have these texts.
+    pub(super) fn bind(&mut self, sets: BTreeMap<String, RuleSet>) {
+        self.sets = sets;
     }
 
     /// Takes the next event.
@@ -155,6 +164,21 @@ impl Recount {
             && let Some(attempt) = self.by_leg(*leg)
         {
             attempt.answered.get_or_insert(now);
+        }
+        let is_key = matches!(
+            event.fact,
+            Fact::IvrDigitsCollected { .. } | Fact::IvrNoMatch { .. }
+        );
+        if let Some(call) = event.fact.call().filter(|_| is_key)
+            && let Some(attempt) = self.by_call(call)
+        {
+            attempt.keyed = Some(now);
+        }
+        if let Fact::IvrLeft { call, end, .. } = &event.fact
+            && *end == FlowEnd::Queued
+            && let Some(attempt) = self.by_call(*call)
+        {
+            attempt.asked.get_or_insert(attempt.keyed.unwrap_or(now));
         }
         if let Fact::CallBridged { call, .. } = &event.fact
             && let Some(attempt) = self.by_call(*call)
@@ -240,6 +264,8 @@ impl Recount {
             dialled: None,
             rang: None,
             answered: None,
+            keyed: None,
+            asked: None,
             bridged: None,
             message: None,
             outcome: None,
@@ -300,8 +326,6 @@ impl Recount {
             None => self.unchecked_dials += 1,
             Some(basis) => {
                 let rules = self.rules(basis.rules.iter());
-                let answers = self.campaigns.entry(attempt.campaign).or_default();
-                answers.rules.extend(basis.rules.iter().cloned());
                 self.check_dial(&attempt, &basis, &rules, at);
                 self.remember(id, &attempt, &basis, at);
             }
@@ -539,23 +563,43 @@ impl Recount {
             return;
         };
         attempt.outcome = Some(outcome);
-        let (campaign, answered) = (attempt.campaign, attempt.answered);
+        let (campaign, since) = (attempt.campaign, attempt.waits_since());
         let until = attempt.bridged.unwrap_or(event.at.mono);
         if attempt.dialled.is_none() {
             self.attempts.remove(&id);
             return;
         }
-        let is_abandoned = outcome == AttemptOutcome::Abandoned;
-        let is_person = is_abandoned || outcome == AttemptOutcome::AnsweredAgent;
-        if let Some(answered) = answered.filter(|_| is_person) {
-            let ids = self.attempts[&id].basis.iter();
-            let rules = self.rules(ids.flat_map(|basis| basis.rules.clone()));
+        let fate = match outcome {
+            AttemptOutcome::AnsweredAgent => Some(Fate::Talk),
+            AttemptOutcome::Abandoned => Some(Fate::Abandoned),
+            AttemptOutcome::Messaged => Some(Fate::Messaged),
+            AttemptOutcome::Machine
+            | AttemptOutcome::Busy
+            | AttemptOutcome::NoAnswer
+            | AttemptOutcome::Failed
+            | AttemptOutcome::DisconnectedNumber
+            | AttemptOutcome::Cancelled
+            | AttemptOutcome::Blocked
+            | AttemptOutcome::UnknownRestart => None,
+        };
+        if let Some((since, fate)) = since.zip(fate) {
+            let basis = self.attempts[&id].basis.as_deref();
+            let rules = self.rules(basis.iter().flat_map(|basis| &basis.rules));
             let most = rules.iter().filter_map(|rule| rule.connect_within_ms).min();
-            let is_late = most.is_some_and(|most| us(answered, until) > u64::from(most) * 1_000);
-            let answers = self.campaigns.entry(campaign).or_default();
-            answers
-                .persons
-                .push((event.at.utc, is_abandoned || is_late));
+            let is_late = most.is_some_and(|most| us(since, until) > u64::from(most) * 1_000);
+            let answer = Answer {
+                at: event.at.utc,
+                fate: match fate {
+                    Fate::Talk if is_late => Fate::Abandoned,
+                    Fate::Talk | Fate::Abandoned | Fate::Messaged => fate,
+                },
+                false_positive_pct: basis.map_or(0.0, |basis| basis.false_positive_pct),
+                abandoned_machines_pct: basis.map_or(0.0, |basis| basis.abandoned_machines_pct),
+            };
+            let persons = self.campaigns.entry(campaign).or_default();
+            for rule in rules.iter().filter(|rule| rule.abandon_limit_pct.is_some()) {
+                persons.push(rule, answer);
+            }
         }
         self.close_if_over(id);
     }
@@ -575,7 +619,7 @@ impl Recount {
         let ids = attempt.basis.iter().flat_map(|basis| basis.rules.clone());
         let rules = self.rules(ids);
         let who = attempt.number.masked().to_string();
-        let Some(answered) = attempt.answered else {
+        let Some(since) = attempt.waits_since() else {
             let rang_us = attempt
                 .rang
                 .or(attempt.dialled)
@@ -596,7 +640,7 @@ impl Recount {
         // What was cut off by a failure or judged a machine was no person, as far as is known.
         let is_talk = attempt.outcome == Some(AttemptOutcome::AnsweredAgent);
         let is_abandoned = attempt.outcome == Some(AttemptOutcome::Abandoned);
-        let waited_us = us(answered, attempt.bridged.unwrap_or(now));
+        let waited_us = us(since, attempt.bridged.unwrap_or(now));
         for rule in &rules {
             if let Some(most) = rule.connect_within_ms
                 && is_talk
@@ -612,8 +656,8 @@ impl Recount {
                 continue;
             };
             let most_us = u64::from(most) * 1_000;
-            let message = attempt.message.map(|message| us(answered, message));
-            let left_early = by == Party::Customer && us(answered, now) <= most_us;
+            let message = attempt.message.map(|message| us(since, message));
+            let left_early = by == Party::Customer && us(since, now) <= most_us;
             let about = match message {
                 Some(after) if after > most_us => {
                     format!(
@@ -633,38 +677,16 @@ impl Recount {
         let Some(last) = self.last else {
             return;
         };
-        let campaigns = std::mem::take(&mut self.campaigns);
-        for (campaign, mut answers) in campaigns {
-            answers.persons.sort_unstable_by_key(|(at, _)| *at);
-            for rule in self.rules(answers.rules.iter()) {
-                let Some(limit) = rule.abandon_limit_pct else {
-                    continue;
-                };
-                let periods = match rule.abandon_over.is_empty() {
-                    true => vec![Period::Days(30)],
-                    false => rule.abandon_over.clone(),
-                };
-                for period in periods {
-                    if let Some((at, all, abandoned)) = worst(&answers.persons, period, limit, last)
-                    {
-                        let formula = match rule.abandon_formula {
-                            AbandonFormula::LiveAnswers => "",
-                            AbandonFormula::Ofcom => ", the detector's mistakes not reckoned in",
-                        };
-                        let about = format!(
-                            "{abandoned} of {all} live answers were abandoned in {} that end here, more than {limit} %{formula}",
-                            shown(period)
-                        );
-                        self.say(Breach {
-                            rule: rule.id.clone(),
-                            campaign: Some(campaign),
-                            call: None,
-                            at,
-                            about,
-                            text: rule.text.clone(),
-                        });
-                    }
-                }
+        for (campaign, persons) in std::mem::take(&mut self.campaigns) {
+            for (rule, at, about) in persons.broken(last) {
+                self.say(Breach {
+                    rule: rule.id,
+                    campaign: Some(campaign),
+                    call: None,
+                    at,
+                    about,
+                    text: rule.text,
+                });
             }
         }
     }
@@ -724,4 +746,4 @@ fn is_consent(basis: &DialBasis, kinds: &[&str], at: Utc) -> Option<i64> {
 
 #[cfg(test)]
 #[path = "recount_tests.rs"]
-mod tests;
+pub(super) mod tests;
