@@ -261,6 +261,7 @@ impl Metrics {
             | Fact::IvrDigitsCollected { .. }
             | Fact::IvrVariableSet { .. }
             | Fact::CallMessageStarted { .. }
+            | Fact::CallAttested { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::AgentStatePending { .. }
@@ -435,7 +436,7 @@ impl Metrics {
                 self.attempts_unknown
                     .set(i64::try_from(*attempts_unknown).unwrap_or(i64::MAX));
             }
-            Fact::CallbackDue { .. } => {}
+            Fact::CallbackDue { .. } | Fact::QuotaFull { .. } => {}
             Fact::EngineFaulted { .. } => self.faults.inc(),
         }
     }

@@ -305,6 +305,12 @@ pub fn start(configuration: Configuration, source: &Source) -> anyhow::Result<Ru
     for (campaign, state) in history.learned {
         exchange.on_input(now, Input::LearnedLoaded { campaign, state });
     }
+    exchange.on_input(
+        now,
+        Input::QuotasLoaded {
+            quotas: history.quotas,
+        },
+    );
     for part in do_not_call_lists {
         exchange.on_input(now, part);
     }
@@ -588,6 +594,7 @@ impl Outside for Outlets {
             Command::SaveLearned { campaign, state } => {
                 StoreRequest::SaveLearned { campaign, state }
             }
+            Command::SaveQuota(count) => StoreRequest::SaveQuota(count),
             Command::ReturnLeads { campaign, leads } => {
                 StoreRequest::ReturnLeads { campaign, leads }
             }

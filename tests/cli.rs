@@ -125,7 +125,7 @@ fn a_wrong_command_line_is_exit_code_two() {
 
 #[test]
 fn the_shipped_configuration_checks() {
-    let said = "ok: 5 agents, 3 queues, 1 campaign, 1 trunk, 5 flows, 2 routes\n";
+    let said = "ok: 5 agents, 4 queues, 2 campaigns, 1 trunk, 6 flows, 2 routes\n";
     assert_eq!(printed(&["check", "--config", "config"], 0), said);
     assert_eq!(
         printed(&["check", "--config", "config/tandem.toml"], 0),
@@ -177,7 +177,7 @@ fn a_configuration_that_is_not_there_is_said_so() {
 fn flows_are_checked_together() {
     assert_eq!(
         printed(&["ivr", "check", "config/ivr"], 0),
-        "ok: 5 flows, 0 warnings\n"
+        "ok: 6 flows, 0 warnings\n"
     );
     let all = ["config/ivr/welcome.toml", "config/ivr/after_hours.toml"];
     assert_eq!(

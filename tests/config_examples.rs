@@ -72,7 +72,7 @@ fn what_ships_is_accepted_without_a_word() {
         load(&Source::of_path(&shipped())).unwrap_or_else(|rejected| panic!("{rejected}"));
     assert_eq!(warnings, []);
     assert_eq!(configuration.call.acd.agents.len(), 5);
-    assert_eq!(configuration.call.flows.len(), 5);
+    assert_eq!(configuration.call.flows.len(), 6);
     call::Engine::new(configuration.call, 1, 7).expect("the engine takes what the check takes");
 }
 
@@ -437,7 +437,7 @@ fn a_queue_or_campaign_without_agents_is_only_a_warning() {
 fn the_documentation_has_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let documentation = fs::read_to_string(root.join("docs/configuration.md")).unwrap();
-    let sources: [(&str, &[&str]); 12] = [
+    let sources: [(&str, &[&str]); 14] = [
         (
             "src/config/files.rs",
             &[
@@ -469,7 +469,9 @@ fn the_documentation_has_every_key() {
                 "FullMembership",
             ],
         ),
-        ("dialer/src/config.rs", &["CampaignConfig", "RetryRule"]),
+        ("dialer/src/config.rs", &["CampaignConfig"]),
+        ("dialer/src/retry.rs", &["RetryRule"]),
+        ("dialer/src/quota.rs", &["Quota"]),
         ("dialer/src/trunk.rs", &["TrunkLimits"]),
         ("dialer/src/rules.rs", &["RuleSet", "Rule"]),
         (
@@ -549,7 +551,7 @@ fn every_example_about_lists_is_one_that_can_be_served() {
         copy = copy.with_file(file, text);
         examples += 1;
     }
-    assert_eq!(examples, 2);
+    assert_eq!(examples, 3);
     let shown = copy.shown();
     assert!(!shown.contains("error"), "{shown}");
     let broken = copy.with("campaigns/renewals.toml", "share = 40", "share = 50");
@@ -564,4 +566,58 @@ fn every_example_about_lists_is_one_that_can_be_served() {
         "{}",
         broken.shown()
     );
+}
+
+#[test]
+fn a_mistake_in_a_filter_is_shown_under_the_word_it_is_about() {
+    let shown = |line: &str| {
+        let copy = Copy::new();
+        let path = copy.folder.path().join("campaigns/spring.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let lists = text
+            .lines()
+            .find(|line| line.starts_with("lists = "))
+            .unwrap();
+        let copy = copy.with("campaigns/spring.toml", lists, &format!("{lists}\n{line}"));
+        let shown = copy.shown();
+        // From the arrow on: the line is where the campaign's lists stand.
+        shown
+            .split_once("\n")
+            .map_or(shown.clone(), |(first, rest)| {
+                let rows: Vec<&str> = rest.lines().skip(2).collect();
+                format!("{first}\n{}", rows.join("\n"))
+            })
+    };
+    let filter = shown("filter = 'state in (\"NY\") and attempts < \"3\"'");
+    let expected = "\
+error: filter: < compares numbers and days, this is a text
+7 | filter = 'state in (\"NY\") and attempts < \"3\"'
+  |                                          ^^^
+  = help: use =, !=, in or starts with";
+    assert_eq!(filter, expected);
+    let escaped = shown("filter = \"state = \\\"NY\\\" and vipp is full\"");
+    assert!(
+        escaped.contains("filter: here should stand empty"),
+        "{escaped}"
+    );
+    let caret = escaped.lines().nth(2).unwrap();
+    let line = escaped.lines().nth(1).unwrap();
+    assert_eq!(caret.find('^'), line.find("full"), "{escaped}");
+    assert_eq!(caret.matches('^').count(), 4, "{escaped}");
+    let quota = shown(
+        "quotas = [{ name = \"n\", where = 'attempts < 2', outcome = \"sale\", at_most = 0, per = \"day\" }]",
+    );
+    for said in [
+        "quotas[0].where: attempts changes while people are dialled",
+        "quotas[0].at_most: 0 lets nobody in",
+        "quotas[0].per: whose day is not said",
+    ] {
+        assert!(quota.contains(said), "{said}\n\n{quota}");
+    }
+    let list = shown("max_attempts_per_day = 0\ntime_zone = \"Mars\"");
+    assert!(
+        list.contains("max_attempts_per_day: 0 attempts dial nobody"),
+        "{list}"
+    );
+    assert!(list.contains("\"Mars\" is not an IANA time zone"), "{list}");
 }

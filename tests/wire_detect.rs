@@ -6,7 +6,7 @@ mod lab;
 use lab::tools::{Sipp, Tool};
 use lab::wire::Wire;
 use lab::{Lab, PATIENCE, Plan};
-use media::tone::{silence, tone};
+use media::tone::{Progress, progress, silence, tone};
 use media::{Codec, FRAME_SAMPLES, g711};
 use model::event::{Fact, Verdict};
 use model::heard::Tone;
@@ -293,6 +293,34 @@ fn what_the_network_plays_before_the_answer_names_the_outcome_and_frees_the_line
     };
     assert_eq!((verdict, tone), (Verdict::Sit, Some(Tone::SitVacantCode)));
     assert_eq!(outcome(&mut lab), AttemptOutcome::DisconnectedNumber);
+    close(lab, phone);
+}
+
+#[test]
+fn a_status_that_names_the_reason_goes_before_the_tone_and_closes_the_media() {
+    let (mut lab, mut carrier, phone) = campaign();
+    carrier.is_called();
+    carrier.plays_early();
+    let busy: Vec<i16> = (0..5).flat_map(|_| progress(Progress::Busy)).collect();
+    let packets = 120;
+    assert_eq!(carrier.plays(&busy[..packets * FRAME_SAMPLES]), None);
+    carrier.says(&carrier.invite, "404 Not Found", false);
+    assert_eq!(outcome(&mut lab), AttemptOutcome::DisconnectedNumber);
+    assert_eq!(
+        lab.count(|fact| matches!(fact, Fact::CallClassified { .. })),
+        0
+    );
+    // Packets are counted when a leg's media has closed.
+    let closed = lab::look(PATIENCE, || {
+        let (_, text) = lab.http("GET", "/metrics", "");
+        let line = text.lines().find_map(|line| {
+            line.strip_prefix("tandem_rtp_packets_total{kind=\"received\"} ")?
+                .parse::<usize>()
+                .ok()
+        });
+        line.filter(|received| *received >= packets - 5)
+    });
+    assert!(closed.is_some(), "what was heard early is in the books");
     close(lab, phone);
 }
 

@@ -38,6 +38,11 @@ pub const PAUSE_KNOWN_AFTER: Duration = Duration::from_millis(200);
 /// it with the tone, and others play on for a minute while the line is taken.
 pub const TONE_WAIT: Duration = Duration::from_secs(2);
 
+/// Log odds at which a call is hung up that an agent talks on: 100 to 1 for a machine. The detector says
+/// «machine» at less when it stops listening, and was measured with people whom nobody answers; one who
+/// talks with an agent may talk as long as a greeting.
+const HANG_UP_LOG_ODDS: f64 = -4.6;
+
 /// What the detectors say of a customer's leg.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -277,9 +282,11 @@ pub(crate) fn heard_too_late(
         return stage;
     };
     let (verdict, tone) = (finding.verdict, finding.tone);
+    let odds = finding.evidence.as_ref().map(|found| found.log_odds);
+    let is_certain = call.keyed.is_none() && odds.is_none_or(|odds| odds <= HANG_UP_LOG_ODDS);
     tell(call, finding, Some(agent), floor);
     let after = call.dial.as_ref().map(|dial| dial.machine_after_connect);
-    if after != Some(MachineAfterConnect::HangUp) || call.keyed.is_some() {
+    if after != Some(MachineAfterConnect::HangUp) || !is_certain {
         return stage;
     }
     let cause = tone.map_or(Cause::Normal, Tone::cause);

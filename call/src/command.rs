@@ -110,6 +110,8 @@ pub enum Command {
         campaign: CampaignId,
         state: Box<dialer::pacing::LearnedState>,
     },
+    /// Keep what was counted in a quota, for the next start; leads of a full one are not wanted.
+    SaveQuota(dialer::quota::QuotaCount),
     /// Hand leads back.
     ReturnLeads {
         campaign: CampaignId,

@@ -1,6 +1,7 @@
 //! What call control needs to know beside what acd, dialer and ivr know.
 
 use ivr::{CheckContext, Flow};
+use model::event::AttestationLevel;
 use model::{CampaignId, FlowId, QueueId, SkillId, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,9 @@ pub struct Config {
     pub treatment: BTreeMap<QueueId, Treatment>,
     /// Codes agents dial from their phone.
     pub feature_codes: BTreeMap<String, FeatureCode>,
+    /// What a carrier signs our calls with, by trunk.
+    #[serde(default)]
+    pub attestations: BTreeMap<TrunkId, AttestationLevel>,
     /// More live calls than this are refused with 503.
     pub live_calls_max: usize,
     /// Longest a call may last from answer, in ms; a guard against legs nobody ends.
@@ -107,6 +111,7 @@ impl Default for Config {
             routes: Vec::new(),
             treatment: BTreeMap::new(),
             feature_codes: default_feature_codes(),
+            attestations: BTreeMap::new(),
             live_calls_max: LIVE_CALLS_MAX_DEFAULT,
             call_ms_max: CALL_MS_MAX_DEFAULT,
         }

@@ -106,6 +106,7 @@ impl Engine {
             dialer::Command::SaveLearned { campaign, state } => {
                 self.floor.command(Command::SaveLearned { campaign, state });
             }
+            dialer::Command::SaveQuota(count) => self.floor.command(Command::SaveQuota(count)),
             dialer::Command::Cancel { attempt } => {
                 self.forget_claim(attempt);
                 if let Some(call) = self.floor.call_of_attempt.get(&attempt).copied() {

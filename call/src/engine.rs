@@ -14,7 +14,7 @@ use crate::life::{self, LegFact, Seen, Stage, Wish};
 use crate::ways;
 use acd::Acd;
 use dialer::Dialer;
-use model::event::Party;
+use model::event::{Attestation, AttestationSource, Party};
 use model::screen_pop::Direction;
 use model::{AgentId, CallId, Cause, Fact, LegId, Mint, Mono, Now, Outbox, ReasonId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -139,6 +139,11 @@ impl Engine {
         &self.floor.dialer
     }
 
+    /// Says when a busy agent will be free: see [`Dialer::foretell`].
+    pub fn foretell(&mut self, agent: AgentId, free_at: Mono) {
+        self.floor.dialer.foretell(agent, free_at);
+    }
+
     /// The stage of a live call, by name.
     pub fn stage_of(&self, call: CallId) -> Option<&'static str> {
         self.calls.get(&call).map(Call::stage_name)
@@ -176,6 +181,14 @@ impl Engine {
                 caller_name,
                 called,
             } => self.arrive(leg, from, caller, caller_name, called),
+            Input::LegAttested { leg, level } => {
+                // A call that was refused at once has its record already.
+                if let Some(call) = self.floor.call_of_leg.get(&leg).copied() {
+                    let source = AttestationSource::IdentityUnverified;
+                    let attestation = Attestation { level, source };
+                    self.floor.fact(Fact::CallAttested { call, attestation });
+                }
+            }
             Input::LegRinging { leg } => self.on_leg(leg, LegFact::Ringing),
             Input::LegAnswered { leg } => self.on_leg(leg, LegFact::Answered),
             Input::LegFailed { leg, cause } => self.on_leg(leg, LegFact::Failed(cause)),
@@ -254,6 +267,12 @@ impl Engine {
                 campaign,
                 callbacks,
             }),
+            Input::QuotasLoaded { quotas } => self
+                .floor
+                .tell_dialer(dialer::Input::QuotasLoaded { quotas }),
+            Input::LeadsPast { pasts } => {
+                self.floor.tell_dialer(dialer::Input::LeadsPast { pasts })
+            }
             Input::CallerIdsShown { uses } => self
                 .floor
                 .tell_dialer(dialer::Input::CallerIdsShown { uses }),
@@ -560,6 +579,10 @@ impl Engine {
                         note,
                         callback_at,
                     });
+                    if let Some(lead) = last.lead {
+                        self.floor
+                            .tell_dialer(dialer::Input::LeadDisposed { lead, disposition });
+                    }
                     if let (true, Some(number)) = (do_not_call, last.number) {
                         self.floor.do_not_call(number);
                     }

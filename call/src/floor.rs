@@ -9,9 +9,10 @@ use crate::config::Config;
 use acd::Acd;
 use dialer::Dialer;
 use ivr::Flow;
+use model::event::{Attestation, AttestationSource};
 use model::{
     AgentId, AttemptId, CallId, Event, Fact, FlowId, LeadId, LegId, LookupId, Mint, Now, OfferId,
-    Outbox, PhoneNumber, PlayId, RecordingId,
+    Outbox, PhoneNumber, PlayId, RecordingId, TrunkId,
 };
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -80,6 +81,15 @@ impl Floor {
             at: self.now,
             fact,
         });
+    }
+
+    /// What the carrier of a call of ours signs it with, where the configuration says so.
+    pub fn attest(&mut self, call: CallId, trunk: TrunkId) {
+        if let Some(level) = self.config.attestations.get(&trunk).copied() {
+            let source = AttestationSource::Trunk;
+            let attestation = Attestation { level, source };
+            self.fact(Fact::CallAttested { call, attestation });
+        }
     }
 
     /// Asks the process for something.

@@ -1,6 +1,6 @@
 //! What the engine is told: facts seen on the wire, answers of the store, wishes of people.
 
-use model::event::{DoNotCallKind, Mode, Verdict};
+use model::event::{AttestationLevel, DoNotCallKind, Mode, Verdict};
 use model::heard::{Evidence, Tone};
 use model::{
     AgentId, AttemptId, CampaignId, Cause, DispositionId, Lead, LeadId, LegId, ListId, LookupId,
@@ -29,6 +29,8 @@ pub enum Input {
     LegAnswered { leg: LegId },
     /// A leg we dialled will not be answered.
     LegFailed { leg: LegId, cause: Cause },
+    /// The INVITE of an arrived leg claims this in its Identity header; nobody verified it.
+    LegAttested { leg: LegId, level: AttestationLevel },
     /// The far end hung up, or the leg broke. Also for an arrived leg that was cancelled.
     LegEnded { leg: LegId, cause: Cause },
     /// The far end put us on hold (`held`) or took us back.
@@ -129,6 +131,13 @@ pub enum Input {
         answers: Vec<dialer::input::PastAnswers>,
         dials: Vec<dialer::input::PastDial>,
     },
+
+    /// What was counted in quotas, at start.
+    QuotasLoaded {
+        quotas: Vec<dialer::quota::QuotaCount>,
+    },
+    /// What happened to leads that are supplied next.
+    LeadsPast { pasts: Vec<dialer::input::LeadPast> },
 
     /// Promised callbacks that are due within the hour.
     CallbacksSupplied {

@@ -271,6 +271,7 @@ pub(crate) fn dial(call: &mut Call, dial: Box<Dial>, floor: &mut Floor) {
         number: dial.number,
         caller_id: dial.caller_id.clone(),
     });
+    floor.attest(call.id, dial.trunk);
     floor.attempt_of_leg.insert(call.leg, dial.attempt);
     floor.command(Command::DialCustomer {
         leg: call.leg,

@@ -227,6 +227,7 @@ impl Books {
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
             | Command::SaveLearned { .. }
+            | Command::SaveQuota(_)
             | Command::StoreDisposition { .. }
             | Command::StoreDoNotCall { .. } => {}
         }

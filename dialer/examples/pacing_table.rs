@@ -1,7 +1,6 @@
 //! Prints the table of pacing: utilisation and abandonment by agents and answer share, against the
-//! floors. `cargo run --release -p dialer --example pacing_table -- [agents,…] [seeds] [p,…]`
-//! With `--scenarios [seeds]` as the words: worlds that change, and unusual talk; with `--markov
-//! [seeds]`: the world of which the optimum is known.
+//! floors, over single shifts or whole campaigns; worlds that change; the world of which the optimum
+//! is known. `cargo run --release -p dialer --example pacing_table -- --help` says how to ask.
 
 #[path = "../tests/judge/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
@@ -20,38 +19,126 @@ const FLOORS: [(usize, [f64; 4]); 6] = [
     (500, [99.2, 99.3, 99.3, 99.1]),
 ];
 
-fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let numbers = |at: usize| -> Vec<f64> {
-        words.get(at).map_or(Vec::new(), |text| {
-            text.split(',')
-                .filter_map(|word| word.parse().ok())
-                .collect()
-        })
-    };
-    let second = || words.get(1).and_then(|text| text.parse().ok());
-    match words.first().map(String::as_str) {
-        Some("--scenarios") => return scenarios(second().unwrap_or(24)),
-        Some("--markov") => return markov(second().unwrap_or(8)),
-        Some(_) | None => {}
-    }
-    let (only, shares) = (numbers(0), numbers(2));
-    let seeds = second().unwrap_or(24);
-    println!(
-        "| agents | p | utilisation % | floor | | abandoned % | legal shifts | worst 5 min % | withdrawn % of dials |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    for (agents, floors) in FLOORS {
-        if !only.is_empty() && !only.contains(&(agents as f64)) {
-            continue;
+const HELP: &str = "pacing_table [AGENTS,…] [SEEDS] [P,…]   the table, or its cells named
+  --days N        campaigns of N days instead of single shifts
+  --scenarios N   worlds that change, and unusual talk; of AGENTS only, where given
+  --only WORDS    of the scenarios only those with these words in their name
+  --markov N      the world of which the optimum is known
+  --seed FIRST    the first seed, 0 unless told: constants were chosen on 0 to 99
+  --off           calls that ring are never withdrawn";
+
+/// What the command line asks for.
+#[derive(Clone, Default)]
+struct Asked {
+    agents: Vec<f64>,
+    seeds: Option<u64>,
+    shares: Vec<f64>,
+    first: u64,
+    days: Option<u32>,
+    scenarios: Option<u64>,
+    markov: Option<u64>,
+    off: bool,
+    only: String,
+}
+
+fn asked() -> Option<Asked> {
+    let mut asked = Asked::default();
+    let mut place = 0;
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut number = || words.next()?.parse::<u64>().ok();
+        match word.as_str() {
+            "--days" => asked.days = Some(number()? as u32),
+            "--scenarios" => asked.scenarios = Some(number()?),
+            "--markov" => asked.markov = Some(number()?),
+            "--seed" => asked.first = number()?,
+            "--only" => asked.only = words.next()?,
+            "--off" => asked.off = true,
+            list => {
+                let numbers: Option<Vec<f64>> =
+                    list.split(',').map(|word| word.parse().ok()).collect();
+                match place {
+                    0 => asked.agents = numbers?,
+                    1 => asked.seeds = Some(numbers?[0] as u64),
+                    2 => asked.shares = numbers?,
+                    _ => return None,
+                }
+                place += 1;
+            }
         }
+    }
+    Some(asked)
+}
+
+impl Asked {
+    fn wants(&self, agents: usize, share: f64) -> bool {
+        let among = |list: &[f64], value| list.is_empty() || list.contains(&value);
+        among(&self.agents, agents as f64) && among(&self.shares, share)
+    }
+
+    fn world(&self, agents: usize, share: f64, seed: u64) -> World {
+        World {
+            withdraw: !self.off,
+            ..World::new(Mode::Predictive, agents, share, 8.0, self.first + seed)
+        }
+    }
+}
+
+fn main() {
+    let Some(asked) = asked() else {
+        eprintln!("{HELP}");
+        std::process::exit(2);
+    };
+    if asked.scenarios.is_some() {
+        scenarios(&asked);
+    } else if asked.markov.is_some() {
+        markov(&asked);
+    } else if let Some(days) = asked.days {
+        campaigns(&asked, days);
+    } else {
+        table(&asked);
+    }
+}
+
+fn sum<T: std::iter::Sum>(runs: &[Outcome], value: impl Fn(&Outcome) -> T) -> T {
+    runs.iter().map(value).sum()
+}
+
+fn abandoned_pct(runs: &[Outcome]) -> f64 {
+    let abandoned = sum(runs, |run| run.abandoned);
+    let live = sum(runs, |run| run.abandoned + run.connected);
+    100.0 * abandoned as f64 / live.max(1) as f64
+}
+
+/// Mean utilisation in per cent and half of its 95 % interval.
+fn utilisation(runs: &[Outcome]) -> (f64, f64) {
+    let n = runs.len() as f64;
+    let mean = 100.0 * sum(runs, |run| run.utilisation) / n;
+    let square = sum(runs, |run| (100.0 * run.utilisation - mean).powi(2));
+    (mean, 1.96 * (square / (n - 1.0).max(1.0) / n).sqrt())
+}
+
+/// How long the running rate was over the limit in per cent of the time, and the worst it was.
+fn running_over(runs: &[Outcome]) -> (f64, f64) {
+    let known = sum(runs, |run| run.running.known_s);
+    let over = sum(runs, |run| run.running.over_s);
+    let worst = runs.iter().map(|run| run.running.worst_pct);
+    (100.0 * over / known.max(1.0), worst.fold(0.0, f64::max))
+}
+
+fn table(asked: &Asked) {
+    println!(
+        "| agents | p | utilisation % | floor | | worst shift % | abandoned % | shifts over | worst 5 min % | running rate over, % of time | its worst % | withdrawn % of dials |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for (agents, floors) in FLOORS {
         for (share, floor) in SHARES.into_iter().zip(floors) {
-            if !shares.is_empty() && !shares.contains(&share) {
+            if !asked.wants(agents, share) {
                 continue;
             }
-            let runs: Vec<Outcome> = (0..seeds)
+            let runs: Vec<Outcome> = (0..asked.seeds.unwrap_or(24))
                 .flat_map(|seed| {
-                    let world = World::new(Mode::Predictive, agents, share, 8.0, seed);
+                    let world = asked.world(agents, share, seed);
                     if agents == 5 {
                         // The first of five days is the cold start.
                         run_days(&world, 5).split_off(1)
@@ -60,24 +147,49 @@ fn main() {
                     }
                 })
                 .collect();
-            let n = runs.len() as f64;
-            let utilisation = 100.0 * runs.iter().map(|run| run.utilisation).sum::<f64>() / n;
-            let abandoned: u64 = runs.iter().map(|run| run.abandoned).sum();
-            let live: u64 = runs.iter().map(|run| run.abandoned + run.connected).sum();
-            let withdrawn: u64 = runs.iter().map(|run| run.withdrawn).sum();
-            let dials: u64 = runs.iter().map(|run| run.dials).sum();
-            let legal = runs.iter().filter(|run| run.is_legal()).count();
-            let worst = runs
-                .iter()
-                .map(|run| run.worst_window(0, 20))
-                .fold(0.0, f64::max);
+            let (mean, half) = utilisation(&runs);
+            let least = runs.iter().map(|run| run.utilisation);
+            let over = runs.iter().filter(|run| !run.is_legal()).count();
+            let worst = runs.iter().map(|run| run.worst_window(0, 20));
+            let (over_pct, over_worst) = running_over(&runs);
             println!(
-                "| {agents} | {share:.1} | {utilisation:.2} | {floor:.1} | {} | {:.2} | {legal} of {} | {:.1} | {:.1} |",
-                if utilisation >= floor { "✓" } else { "✗" },
-                100.0 * abandoned as f64 / live as f64,
+                "| {agents} | {share:.1} | {mean:.2} ± {half:.2} | {floor:.1} | {} | {:.1} | {:.2} | {over} of {} | {:.1} | {over_pct:.1} | {over_worst:.2} | {:.1} |",
+                if mean >= floor { "✓" } else { "✗" },
+                100.0 * least.fold(1.0, f64::min),
+                abandoned_pct(&runs),
                 runs.len(),
-                worst * 100.0,
-                100.0 * withdrawn as f64 / dials as f64,
+                100.0 * worst.fold(0.0, f64::max),
+                100.0 * sum(&runs, |run| run.withdrawn) as f64 / sum(&runs, |run| run.dials) as f64,
+            );
+        }
+    }
+}
+
+/// Many days in a row with what was learned and abandoned carried over.
+fn campaigns(asked: &Asked, days: u32) {
+    println!(
+        "| agents | p | days | campaigns | utilisation % | abandoned % | worst campaign % | shifts over | running rate over, % of time | its worst % |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for (agents, floors) in FLOORS {
+        for (share, _) in SHARES.into_iter().zip(floors) {
+            if !asked.wants(agents, share) {
+                continue;
+            }
+            let seeds = asked.seeds.unwrap_or(4);
+            let runs: Vec<Vec<Outcome>> = (0..seeds)
+                .map(|seed| run_days(&asked.world(agents, share, 1_000_003 * seed), days))
+                .collect();
+            let worst = runs.iter().map(|days| abandoned_pct(days));
+            let worst = worst.fold(0.0, f64::max);
+            let runs: Vec<Outcome> = runs.concat();
+            let (mean, half) = utilisation(&runs);
+            let over = runs.iter().filter(|run| !run.is_legal()).count();
+            let (over_pct, over_worst) = running_over(&runs);
+            println!(
+                "| {agents} | {share:.1} | {days} | {seeds} | {mean:.2} ± {half:.2} | {:.2} | {worst:.3} | {over} of {} | {over_pct:.1} | {over_worst:.2} |",
+                abandoned_pct(&runs),
+                runs.len(),
             );
         }
     }
@@ -86,8 +198,9 @@ fn main() {
 /// When the world changes, in hours.
 const STEP_H: f64 = 4.0;
 
-fn scenarios(seeds: u64) {
-    let base = |agents| World::new(Mode::Predictive, agents, 0.2, 8.0, 0);
+fn scenarios(asked: &Asked) {
+    let seeds = asked.scenarios.unwrap_or(24);
+    let base = |agents| asked.world(agents, 0.2, 0);
     let stepped = |agents, before, after| World {
         answer_share: vec![(0.0, before), (STEP_H, after)],
         ..base(agents)
@@ -142,6 +255,9 @@ fn scenarios(seeds: u64) {
     println!("|---|---|---|---|---|---|---|");
     for (name, world) in worlds {
         let agents = world.agents;
+        if !asked.wants(agents, 0.2) || !(asked.only.is_empty() || name.contains(&asked.only)) {
+            continue;
+        }
         let seeds = if agents >= 200 {
             seeds.div_ceil(4)
         } else {
@@ -150,7 +266,7 @@ fn scenarios(seeds: u64) {
         let runs: Vec<Outcome> = (0..seeds)
             .map(|seed| {
                 run(&World {
-                    seed,
+                    seed: asked.first + seed,
                     ..world.clone()
                 })
             })
@@ -199,14 +315,15 @@ const BOUNDS: [(usize, f64, u32, f64); 8] = [
     (50, 0.1, 1, 94.1),
 ];
 
-fn markov(seeds: u64) {
+fn markov(asked: &Asked) {
+    let seeds = asked.markov.unwrap_or(8);
     println!(
         "| agents | p | utilisation % | optimum, all known, nothing withdrawn | abandoned % |"
     );
     println!("|---|---|---|---|---|");
     for (agents, share, phases, bound) in BOUNDS {
         let runs: Vec<Outcome> = (0..seeds)
-            .map(|seed| run(&World::markov(agents, share, phases, seed)))
+            .map(|seed| run(&World::markov(agents, share, phases, asked.first + seed)))
             .collect();
         let abandoned: u64 = runs.iter().map(|run| run.abandoned).sum();
         let live: u64 = runs.iter().map(|run| run.abandoned + run.connected).sum();

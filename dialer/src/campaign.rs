@@ -7,6 +7,7 @@ use crate::hopper::{Hopper, LEADS_PER_AGENT};
 use crate::input::Callback;
 use crate::lead_order::LeadOrder;
 use crate::pacing::{Asks, Decision, Governor, LeadKind, Learned};
+use crate::quota::Quotas;
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
 use model::event::{Mode, PacingLimit};
@@ -99,6 +100,7 @@ pub(crate) struct Campaign {
     /// Other campaigns, with the share of their agents who are also this one's.
     pub(crate) sharing: Vec<(CampaignId, f64)>,
     pub(crate) hopper: Hopper,
+    pub(crate) quotas: Quotas,
     pub(crate) budget: AbandonBudget,
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
@@ -144,6 +146,7 @@ impl Campaign {
             running: config.running,
             hopper,
             budget,
+            quotas: Quotas::new(&config.quotas, config.time_zone.as_deref()),
             governor: Governor::default(),
             learned: if by_lead { learned.by_lead() } else { learned },
             bucket: Bucket::new(config.calls_per_second),

@@ -2,6 +2,7 @@
 
 use crate::config::{MachineAfterConnect, OnMachine};
 use crate::pacing::LearnedState;
+use crate::quota::QuotaCount;
 use model::lead::LeadNext;
 use model::{
     AgentId, AttemptId, AttemptOutcome, CampaignId, FlowId, Lead, LeadId, ListId, PhoneNumber,
@@ -64,6 +65,9 @@ pub enum Command {
         campaign: CampaignId,
         state: Box<LearnedState>,
     },
+    /// Keep what was counted in a quota; the newest replaces the one before. Leads of one that is full
+    /// are not wanted. To be handed back as `QuotasLoaded` at the next start.
+    SaveQuota(QuotaCount),
     /// Give a ringing call up, or take a preview back that is over: skipped, too late, its lead
     /// withdrawn or blocked.
     Cancel { attempt: AttemptId },

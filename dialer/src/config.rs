@@ -1,10 +1,15 @@
 //! What an operator says about campaigns: `config/campaigns/NAME.toml`, one [`CampaignConfig`] each.
 //! Checked once, at loading: a machine built from a checked [`Config`] asks no more questions.
 
+mod people;
+
 use crate::abandon::Mistakes;
 use crate::caller_id::PoolConfig;
 use crate::detection::{classify_wait, detector_false_positive};
+use crate::filter::Filter;
 use crate::mix::{self, ListShare};
+use crate::quota::Quota;
+pub use crate::retry::RetryRule;
 use crate::rules::RuleSet;
 use crate::trunk::{Block, TrunkLimits};
 use model::event::Mode;
@@ -70,6 +75,10 @@ pub struct CampaignConfig {
     /// Calls per available agent in mode `power`, 1 to 10.
     #[serde(default = "power_level")]
     pub power_level: f64,
+    /// Mode `predictive`: a call that has rung long enough may be given up when the agents it was dialled
+    /// for are gone.
+    #[serde(default = "yes")]
+    pub withdraw_ringing: bool,
     /// Abandoned ÷ live answers never passes this. A rule set may be stricter.
     #[serde(default = "abandon_limit")]
     pub abandon_limit_pct: f64,
@@ -135,6 +144,22 @@ pub struct CampaignConfig {
     /// Attempts per lead, whatever the outcomes.
     #[serde(default = "max_attempts")]
     pub max_attempts: u16,
+    /// Attempts per lead on one day of the person's clock; none: as many as the retry rules make.
+    #[serde(default)]
+    pub max_attempts_per_day: Option<u16>,
+    /// Who did not answer is next tried in another band of the day: morning, noon, afternoon, evening,
+    /// weekend.
+    #[serde(default)]
+    pub vary_hour: bool,
+    /// Which leads of its lists are dialled; none: all.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+    /// Of which people so many are enough.
+    #[serde(default)]
+    pub quotas: Vec<Quota>,
+    /// IANA zone by whose days quotas are counted.
+    #[serde(default)]
+    pub time_zone: Option<String>,
     /// An agent who neither accepts nor skips a preview gets the next lead after this. 0: never.
     #[serde(default = "preview_timeout")]
     pub preview_timeout_s: u32,
@@ -196,6 +221,7 @@ impl CampaignConfig {
             agents: Vec::new(),
             ring_timeout_ms: ring_timeout(),
             power_level: power_level(),
+            withdraw_ringing: true,
             abandon_limit_pct: abandon_limit(),
             connect_within_ms: connect_within(),
             abandon_prompt: None,
@@ -216,6 +242,11 @@ impl CampaignConfig {
             calls_per_second: calls_per_second(),
             retry: BTreeMap::new(),
             max_attempts: max_attempts(),
+            max_attempts_per_day: None,
+            vary_hour: false,
+            filter: None,
+            quotas: Vec::new(),
+            time_zone: None,
             preview_timeout_s: preview_timeout(),
             callback_remind_s: callback_remind(),
             callback_hold_s: callback_hold(),
@@ -339,41 +370,6 @@ impl CampaignConfig {
             .get(&outcome)
             .copied()
             .unwrap_or_else(|| RetryRule::of(outcome))
-    }
-}
-
-/// Dialling again after an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetryRule {
-    /// Not before so many seconds have passed.
-    pub wait_s: u32,
-    /// Not once the lead has had so many attempts.
-    pub attempts: u16,
-    /// With the lead's next number.
-    #[serde(default)]
-    pub other_number: bool,
-}
-
-impl RetryRule {
-    /// What holds where the campaign says nothing.
-    pub fn of(outcome: AttemptOutcome) -> RetryRule {
-        let (wait_s, attempts, other_number) = match outcome {
-            AttemptOutcome::Busy => (10 * 60, 8, false),
-            AttemptOutcome::NoAnswer => (3 * 3_600, 8, true),
-            AttemptOutcome::Failed => (30 * 60, 5, true),
-            AttemptOutcome::Machine | AttemptOutcome::Fax => (24 * 3_600, 5, true),
-            AttemptOutcome::Abandoned => (72 * 3_600, 8, false),
-            AttemptOutcome::Cancelled | AttemptOutcome::Blocked => (60, u16::MAX, false),
-            AttemptOutcome::DisconnectedNumber => (60, u16::MAX, true),
-            AttemptOutcome::UnknownRestart => (3_600, 8, false),
-            AttemptOutcome::AnsweredAgent | AttemptOutcome::Messaged => (0, 0, false),
-        };
-        RetryRule {
-            wait_s,
-            attempts,
-            other_number,
-        }
     }
 }
 
@@ -601,6 +597,19 @@ impl Config {
                     "use at least 1",
                 );
             }
+            if campaign.max_attempts_per_day == Some(0) {
+                say(
+                    at("max_attempts_per_day"),
+                    "0 attempts dial nobody".into(),
+                    "use at least 1, or leave it out",
+                );
+            }
+            for (key, error) in campaign.filter_mistakes() {
+                say(at(&key), error.message, &error.remedy);
+            }
+            for (key, message, remedy) in campaign.quota_problems() {
+                say(at(&key), message, remedy);
+            }
             if !(60..=86_400).contains(&campaign.callback_hold_s) {
                 say(
                     at("callback_hold_s"),
@@ -629,13 +638,6 @@ impl Config {
                     at("abandon_prompt"),
                     "the flow speaks instead of the prompt".into(),
                     "leave out abandon_prompt or abandon_flow",
-                );
-            }
-            if campaign.answer_chance.is_some() && !campaign.per_lead {
-                say(
-                    at("answer_chance"),
-                    "the column is read by nobody".into(),
-                    "add per_lead = true, or leave it out",
                 );
             }
             for (field, message, remedy) in campaign.voice_problems() {

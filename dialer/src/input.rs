@@ -1,11 +1,12 @@
 //! What the dialer is told.
 
 use crate::pacing::LearnedState;
+use crate::quota::QuotaCount;
 use model::event::{DoNotCallKind, Mode, Verdict};
 use model::heard::Tone;
 use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, Lead, LeadId, ListId,
-    PhoneNumber, TrunkId, Utc,
+    AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Cause, DispositionId, Lead, LeadId,
+    ListId, PhoneNumber, TrunkId, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,15 @@ pub struct Callback {
     pub at: Utc,
 }
 
+/// What happened to a lead before it was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadPast {
+    /// Whom.
+    pub lead: LeadId,
+    /// When it was dialled, oldest first; the last of them where they are many.
+    pub dials: Vec<Utc>,
+}
+
 /// One thing the dialer is told. The time of it is the `now` beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the glossary's words")]
@@ -72,6 +82,8 @@ pub enum Input {
         leads: Vec<Lead>,
         exhausted: bool,
     },
+    /// What happened to leads that are handed over next, where the campaign asks for it.
+    LeadsPast { pasts: Vec<LeadPast> },
     /// The claim is durable: the INVITE may leave.
     ClaimStored { attempt: AttemptId },
     /// The claim could not be made: someone else has the lead, or the store failed.
@@ -162,6 +174,13 @@ pub enum Input {
     LearnedLoaded {
         campaign: CampaignId,
         state: Box<LearnedState>,
+    },
+    /// What was counted in quotas when it was last saved, at start.
+    QuotasLoaded { quotas: Vec<QuotaCount> },
+    /// An agent said what came of a call of this lead; said again, it takes the place of the first.
+    LeadDisposed {
+        lead: LeadId,
+        disposition: DispositionId,
     },
     /// Records cannot be put away fast enough, or can again: no new dials meanwhile.
     Congested { on: bool },

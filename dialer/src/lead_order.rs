@@ -244,6 +244,7 @@ mod tests {
         let share = |name: &str, share| ListShare {
             name: name.parse().unwrap(),
             share: Some(share),
+            filter: None,
         };
         let mut hopper = hopper(&[share("a", 25), share("b", 75)]);
         for n in 0..400 {

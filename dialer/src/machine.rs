@@ -16,6 +16,7 @@ mod law;
 mod leads;
 mod lines;
 mod pace;
+mod people;
 mod previews;
 mod settings;
 
@@ -39,6 +40,7 @@ use model::{
     AgentId, AgentState, AttemptId, AttemptOutcome, CampaignId, Fact, Lead, LeadId, Mint, Mono,
     Now, Outbox, Rng, TrunkId,
 };
+use people::People;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,6 +70,8 @@ struct Agent {
     campaigns: Vec<(CampaignId, usize)>,
     /// The lead the agent looks at, or the call dialled for it.
     preview: Option<AttemptId>,
+    /// When talk and wrap-up will be over, where a simulation says so.
+    free_at: Option<Mono>,
 }
 
 /// Every campaign, every attempt.
@@ -96,6 +100,8 @@ pub struct Dialer {
     sweep_at: Option<Mono>,
     /// When a callback is to be looked at.
     callbacks_at: Option<Mono>,
+    /// What is remembered of people beside their leads.
+    people: People,
     /// When previews run out; those that ended before are dropped when they come first.
     previews_until: BTreeSet<(Mono, AttemptId)>,
 }
@@ -115,6 +121,7 @@ impl Dialer {
                         since: Mono::ZERO,
                         campaigns: Vec::new(),
                         preview: None,
+                        free_at: None,
                     })
                     .campaigns
                     .push((id, seat));
@@ -139,6 +146,9 @@ impl Dialer {
                 .filter(|(_, share)| *share > 0.0)
                 .collect();
         }
+        let has_quotas = campaigns
+            .values()
+            .any(|campaign| !campaign.quotas.are_none());
         Dialer {
             campaigns,
             agents,
@@ -165,6 +175,7 @@ impl Dialer {
             congested: false,
             sweep_at: None,
             callbacks_at: None,
+            people: People::new(has_quotas),
             previews_until: BTreeSet::new(),
         }
     }
@@ -275,6 +286,9 @@ impl Dialer {
                     self.frequency.load(past);
                 }
             }
+            Input::LeadsPast { pasts } => self.people.learn(pasts),
+            Input::QuotasLoaded { quotas } => self.quotas_loaded(now, &quotas, out),
+            Input::LeadDisposed { lead, disposition } => self.disposed(now, lead, disposition, out),
             Input::CallbacksSupplied {
                 campaign,
                 callbacks,
@@ -333,6 +347,14 @@ impl Dialer {
         self.do_what_is_due(now, out);
     }
 
+    /// Says when a busy agent will be free, until they are. Nobody knows this but a simulation that
+    /// asks what knowing it would be worth; the engine that serves never calls it.
+    pub fn foretell(&mut self, agent: AgentId, free_at: Mono) {
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.free_at = Some(free_at);
+        }
+    }
+
     /// When `handle` wants to be called next, with `Tick` if nothing else comes.
     pub fn next_deadline(&self) -> Option<Mono> {
         let decisions = self
@@ -348,6 +370,7 @@ impl Dialer {
             .chain(previews)
             .chain(self.sweep_at)
             .chain(self.callbacks_at)
+            .chain(self.people.quotas_at)
             .min()
     }
 
@@ -393,6 +416,9 @@ impl Dialer {
                 self.end_preview(now, id, out);
             }
         }
+        if self.people.quotas_at.is_some_and(|at| at <= now.mono) {
+            self.roll_quotas(now, out);
+        }
         if self.callbacks_at.is_some_and(|at| at <= now.mono) {
             self.look_at_callbacks(now, out);
         }
@@ -436,6 +462,9 @@ impl Dialer {
         let lasted = now.mono.since(agent.since).as_secs_f64();
         agent.state = state;
         agent.since = now.mono;
+        if !matches!(state, AgentState::OnCall(_) | AgentState::WrapUp(_)) {
+            agent.free_at = None;
+        }
         let (talked, wrapped) = match (was, state) {
             (AgentState::OnCall(_), AgentState::WrapUp(_)) => (Some(lasted), None),
             (AgentState::OnCall(_), AgentState::Available) => (Some(lasted), Some(0.0)),
@@ -515,7 +544,8 @@ impl Dialer {
                 continue;
             }
             let full = self.campaigns[&id].hopper.len() >= HOPPER_MAX_LEADS;
-            if !dials || full || lead.not_before.is_some_and(|at| at > now.utc) {
+            let is_early = lead.not_before.is_some_and(|at| at > now.utc);
+            if !dials || full || is_early || self.is_of_full_quota(id, &lead, now.utc) {
                 returned.push(lead.id);
                 continue;
             }
@@ -573,6 +603,7 @@ impl Dialer {
         self.frequency.forget(now.utc);
         let held = &self.held;
         self.law_facts.retain(|lead, _| held.contains(lead));
+        self.people.forget(held);
         for id in self.campaign_ids() {
             let (zones, campaign) = (
                 &self.zones,
@@ -627,6 +658,10 @@ impl Dialer {
     fn next_lead(&mut self, now: Now, id: CampaignId, out: &mut Out) -> Option<Lead> {
         loop {
             let lead = self.campaigns.get_mut(&id)?.hopper.take()?;
+            if self.is_of_full_quota(id, &lead, now.utc) {
+                self.give_back(id, vec![lead.id], out);
+                continue;
+            }
             match self.allowed(id, &lead, now.utc) {
                 Ok(()) => return Some(lead),
                 Err(block) => self.block_unclaimed(id, &lead, block, out),
@@ -700,7 +735,8 @@ impl Dialer {
             );
         }
         let by_hand = attempt.by_hand;
-        if !(campaign.running || by_hand) || self.draining || !wanted {
+        let full = !by_hand && self.is_of_full_quota(campaign_id, &lead, now.utc);
+        if !(campaign.running || by_hand) || self.draining || !wanted || full {
             return self.end(now, id, AttemptOutcome::Cancelled, None, None, out);
         }
         if let Err(block) = self.allowed_with(campaign_id, &lead, agent.is_some(), now.utc) {
@@ -750,6 +786,7 @@ impl Dialer {
         let facts = self.law_facts.get(&lead.id);
         let facts = facts.map_or_else(|| Cow::Owned(LawFacts::of(&lead)), Cow::Borrowed);
         self.frequency.dialled(&facts.whom(attempt.number), now.utc);
+        self.people.dialled(lead.id, now.utc);
         out.command(Command::Dial(Box::new(Dial {
             attempt: id,
             campaign: campaign_id,

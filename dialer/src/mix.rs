@@ -4,6 +4,7 @@
 //! slot ⌈(j+1)·100/share⌉; of those that may be, the one whose window ends first is next. After a
 //! hundred slots every list has had exactly its share, and it begins anew.
 
+use crate::filter::Filter;
 use model::id::KeyError;
 use model::{Key, ListId};
 use serde::de::Error;
@@ -13,18 +14,24 @@ use std::str::FromStr;
 /// What the shares of a campaign's lists add up to.
 pub const SHARES: u32 = 100;
 
-/// A list of a campaign: `"spring"`, or `{ name = "spring", share = 60 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A list of a campaign: `"spring"`, or `{ name = "spring", share = 60, filter = "vip" }`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListShare {
     /// The list.
     pub name: ListId,
     /// How many of a hundred leads come from it. None: lists are dialled one after the other.
     pub share: Option<u32>,
+    /// Which of its leads are dialled, beside what the campaign's filter says.
+    pub filter: Option<Filter>,
 }
 
 impl From<ListId> for ListShare {
     fn from(name: ListId) -> ListShare {
-        ListShare { name, share: None }
+        ListShare {
+            name,
+            share: None,
+            filter: None,
+        }
     }
 }
 
@@ -39,19 +46,23 @@ impl FromStr for ListShare {
 #[serde(deny_unknown_fields)]
 struct Table {
     name: Key,
-    share: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
 }
 
 impl Serialize for ListShare {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.share {
-            None => self.name.serialize(serializer),
-            Some(share) => Table {
-                name: self.name.0,
-                share,
-            }
-            .serialize(serializer),
+        if self.share.is_none() && self.filter.is_none() {
+            return self.name.serialize(serializer);
         }
+        Table {
+            name: self.name.0,
+            share: self.share,
+            filter: self.filter.clone(),
+        }
+        .serialize(serializer)
     }
 }
 
@@ -73,7 +84,8 @@ impl<'de> Deserialize<'de> for ListShare {
                 let table = Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
                 Ok(ListShare {
                     name: ListId(table.name),
-                    share: Some(table.share),
+                    share: table.share,
+                    filter: table.filter,
                 })
             }
         }
@@ -167,6 +179,7 @@ mod tests {
         let named = |(n, share): (usize, &u32)| ListShare {
             name: format!("l{n}").parse().unwrap(),
             share: Some(*share),
+            filter: None,
         };
         shares.iter().enumerate().map(named).collect()
     }
@@ -238,6 +251,11 @@ mod tests {
         assert!(read("lists = [{ name = \"a\", shares = 60 }]").is_err());
         let some = read("lists = [\"a\", { name = \"b\", share = 100 }]").unwrap();
         assert!(problem(&some.lists).is_some());
+        let filtered = read("lists = [{ name = \"a\", filter = \"vip\" }]").unwrap();
+        assert_eq!(problem(&filtered.lists), None);
+        assert_eq!(filtered.lists[0].filter, Some(Filter::new("vip")));
+        let again = toml::to_string(&filtered).unwrap();
+        assert_eq!(read(&again).unwrap(), filtered);
         assert!(problem(&lists(&[60, 50])).is_some());
         assert!(problem(&lists(&[100, 0])).is_some());
     }

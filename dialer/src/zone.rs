@@ -238,6 +238,71 @@ impl ZoneBook {
         self.0.database.get(name).ok()
     }
 
+    /// The two letters of the state of the lead's address, or else of its next number's area; as it is
+    /// written where no table knows it, empty where nothing says it.
+    pub fn state_of(&self, lead: &Lead) -> String {
+        let written = STATE_FIELDS
+            .iter()
+            .filter_map(|field| lead.fields.get(*field))
+            .map(|text| text.trim().to_ascii_uppercase())
+            .find(|text| !text.is_empty());
+        if let Some(written) = written {
+            let letters = self.0.states.get(&written).copied();
+            return letters.map_or(written, str::to_string);
+        }
+        let number = lead.numbers.first().map(|_| lead.number());
+        let area = number.and_then(|number| self.0.areas.get(number.digits().get(1..4)?));
+        let is_american = number.is_some_and(|number| number.digits().starts_with('1'));
+        let state = area.filter(|area| is_american && is_state(area.state));
+        state.map_or(String::new(), |area| area.state.to_string())
+    }
+
+    /// The letters of the country: the lead's column, or else those of its next number. A number of
+    /// North America has those of the United States where its area is one of theirs.
+    pub fn country_of(&self, lead: &Lead) -> String {
+        let written = lead.fields.get(Column::Country.name());
+        let written = written.map(|text| text.trim().to_ascii_uppercase());
+        if let Some(written) = written.filter(|text| !text.is_empty()) {
+            return match written.as_str() {
+                "USA" => "US".into(),
+                "CAN" => "CA".into(),
+                _ => written,
+            };
+        }
+        let Some(number) = lead.numbers.first().map(|_| lead.number()) else {
+            return String::new();
+        };
+        let digits = number.digits();
+        if let Some(code) = self.area_code(number) {
+            let area = self.0.areas.get(code.as_str());
+            let zones = area.map_or(&[][..], |area| &area.zones);
+            let state = area.map_or("", |area| area.state);
+            let is_canadian = || {
+                let codes = self.0.postal.iter();
+                codes
+                    .filter(|(prefix, _)| prefix.starts_with(|c: char| c.is_ascii_alphabetic()))
+                    .any(|(_, postal)| postal.states.contains(&state))
+            };
+            return match state {
+                _ if zones.is_empty() => String::new(),
+                state if !is_state(state) => state.to_string(),
+                _ if is_canadian() => "CA".into(),
+                _ => "US".into(),
+            };
+        }
+        let known = (1..=3)
+            .rev()
+            .filter_map(|n| digits.get(..n))
+            .find_map(|code| self.0.countries.get(code));
+        known.map_or(String::new(), |country| country.iso.to_string())
+    }
+
+    /// The area code of a number of the North American plan.
+    pub fn area_code(&self, number: PhoneNumber) -> Option<String> {
+        let code = number.digits().strip_prefix('1')?.get(..3)?;
+        Some(code.to_string())
+    }
+
     /// Where this number of this lead is: the zones of its area and of its address together, so that
     /// the strictest wins. The address is the lead's zone, its postal code, its state, its country,
     /// as far as they are known. Where the number says no more than the country, the address alone

@@ -100,6 +100,7 @@ impl Floor {
             | Command::AddLead { .. }
             | Command::OfferPreview { .. }
             | Command::SaveLearned { .. }
+            | Command::SaveQuota(_)
             | Command::Cancel { .. } => None,
         })
     }
@@ -114,6 +115,7 @@ impl Floor {
             | Command::AddLead { .. }
             | Command::Claim { .. }
             | Command::SaveLearned { .. }
+            | Command::SaveQuota(_)
             | Command::Cancel { .. } => None,
         })
     }
@@ -135,6 +137,7 @@ impl Floor {
             | Command::AddLead { .. }
             | Command::OfferPreview { .. }
             | Command::SaveLearned { .. }
+            | Command::SaveQuota(_)
             | Command::Cancel { .. } => None,
         })
     }

@@ -393,7 +393,8 @@ impl Random {
                 Command::ReturnLeads { .. }
                 | Command::AddLead { .. }
                 | Command::Cancel { .. }
-                | Command::SaveLearned { .. } => {}
+                | Command::SaveLearned { .. }
+                | Command::SaveQuota(_) => {}
             }
         }
         if let Some(next) = self.dialer.next_deadline() {

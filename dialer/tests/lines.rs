@@ -297,6 +297,7 @@ fn over_any_hundred_dials_each_list_has_its_share_within_one() {
         let share = |(list, share): (&str, u32)| ListShare {
             name: name(list),
             share: Some(share),
+            filter: None,
         };
         settings.lists = shares.map(share).to_vec();
         settings.calls_per_second = 1_000.0;
@@ -316,7 +317,7 @@ fn over_any_hundred_dials_each_list_has_its_share_within_one() {
         let mut after = Vec::new();
         for command in commands {
             match command {
-                Command::SaveLearned { .. } => {}
+                Command::SaveLearned { .. } | Command::SaveQuota(_) => {}
                 Command::FetchLeads { lists, count, .. } => {
                     let supplied = |n: u32| {
                         let number = format!("+1212{}", 2_000_000 + id + u64::from(n));

@@ -13,16 +13,13 @@
 mod detect_corpus;
 
 use detect_corpus::speech::{Clips, Size};
-use detect_corpus::{Call, Habits, Split, call};
-use media::detect::Ear;
-use media::detect::machine::{
-    FLOOR_KNOWN_MS, Progress, SPEECH_MAX, UTTERANCE_PAUSE_MS, Utterance, noise_value,
-};
-use media::detect::tables::{self, BINS, CELLS, Grid, Table};
+use detect_corpus::{Habits, Split, Trace, call};
+use media::detect::machine::{FLOOR_KNOWN_MS, Progress, SPEECH_MAX, Utterance, noise_value};
+use media::detect::tables::{BINS, CELLS, Grid, KINDS, TABLES, Table, Tables};
 use media::detect::voice::{Step, Voice};
 use model::Rng;
 
-const CALLS: u32 = 12_000;
+const CALLS: u32 = 24_000;
 const SEED: u64 = 1;
 
 /// Calls of one kind, and in how many of them each thing was seen.
@@ -33,10 +30,17 @@ struct Seen {
     onset: Counts,
     noise: Counts,
     first: Counts,
-    utterance: Counts,
-    later: Counts,
-    paused: [[[f64; CELLS]; CELLS]; 2],
+    on: Cells,
+    paused: [Cells; KINDS],
+    waits: [Cells; KINDS],
+    talk: Cells,
 }
+
+/// A cell that fewer calls came by says nothing.
+const SEEN_MIN: f64 = 3.0;
+
+/// In how many calls each cell of a grid was seen.
+type Cells = [[f64; CELLS]; CELLS];
 
 /// Values that ended within each bin, and values that reached it.
 #[derive(Clone, Copy, Default)]
@@ -57,90 +61,97 @@ impl Counts {
     }
 }
 
+/// Marks a cell of a call as seen.
+fn mark(cells: &mut Cells, (row, column): (usize, usize)) {
+    cells[row][column] = 1.0;
+}
+
+fn add(sums: &mut Cells, cells: &Cells) {
+    for (sums, cells) in sums.iter_mut().flatten().zip(cells.iter().flatten()) {
+        *sums += cells;
+    }
+}
+
 impl Seen {
-    fn look(&mut self, call: &Call) {
+    /// Adds a call, up to its beep: that is evidence of its own.
+    fn look(&mut self, trace: &Trace) {
         self.calls += 1.0;
-        if let Some(ms) = call.rang_ms {
-            self.ring.add(&tables::RING, ms, true);
+        if let Some(ms) = trace.rang_ms {
+            self.ring.add(&TABLES.ring, ms, true);
         }
-        let (mut ear, mut voice) = (Ear::default(), Voice::default());
-        let mut utterance = Utterance::default();
-        let (mut first_ms, mut utterance_ms, mut later) = (None, None, Vec::new());
-        let mut paused = [[[false; CELLS]; CELLS]; 2];
-        let stop_ms = call.beep_end_ms.map_or(u32::MAX, |ms| ms - 900);
-        let (mut at_ms, mut onset) = (0, None);
-        let mut hear = |voice: &mut Voice, level: Option<f32>| {
-            at_ms += 20;
-            if at_ms > stop_ms {
-                return;
+        let (mut voice, mut utterance) = (Voice::default(), Utterance::default());
+        let (mut first_ms, mut onset) = (None, None);
+        let (mut on, mut talk) = (Cells::default(), Cells::default());
+        let (mut paused, mut waits) = ([on; KINDS], [on; KINDS]);
+        let stop_ms = trace.beep_end_ms.map_or(u32::MAX, |ms| ms - 900);
+        for (n, heard) in trace.frames.iter().enumerate() {
+            if 20 * (n as u32 + 1) > stop_ms {
+                break;
             }
-            if let Some(step) = voice.frame(level) {
+            if let Some(step) = voice.frame(heard.level_dbm0) {
                 utterance.step(step);
                 if let Step::Began { silent_ms } = step
                     && onset.is_none()
                 {
                     onset = Some((silent_ms, voice.floor_dbm0()));
                 }
-                if let (Step::Ended { spoke_ms }, true) = (step, later.last().is_some()) {
-                    *later.last_mut().expect("just seen") = (spoke_ms, true);
-                }
             }
-            match utterance.progress(voice) {
+            match utterance.progress(&voice) {
                 Progress::Silent { .. } => {}
                 Progress::First { ms } => first_ms = Some(ms),
-                Progress::On { ms } => utterance_ms = Some(ms),
-                Progress::Later { ms } => match later.last_mut() {
-                    Some((last, false)) => *last = ms,
-                    Some((_, true)) | None => later.push((ms, false)),
-                },
-                Progress::Paused {
+                Progress::On { since_ms, spoke_ms } => {
+                    mark(&mut on, TABLES.on.cell(since_ms, spoke_ms));
+                }
+                Progress::Talk { since_ms, spoke_ms } => {
+                    mark(&mut talk, TABLES.talk.cell(since_ms, spoke_ms));
+                }
+                Progress::Waits {
+                    bursts,
                     ms,
-                    several,
                     pause_ms,
                 } => {
-                    let grid = &tables::PAUSED[usize::from(several)];
-                    let (row, column) = grid.cell(ms, pause_ms.min(UTTERANCE_PAUSE_MS));
-                    paused[usize::from(several)][row][column] = true;
+                    let kind = bursts as usize;
+                    mark(&mut waits[kind], TABLES.waits[kind].cell(ms, pause_ms));
                 }
-            }
-        };
-        for packet in &call.packets {
-            match packet {
-                Some(samples) => ear.samples(samples, |f| hear(&mut voice, f.level_dbm0)),
-                None => hear(&mut voice, ear.lost().level_dbm0),
+                Progress::Paused {
+                    bursts,
+                    ms,
+                    pause_ms,
+                } => {
+                    let kind = bursts as usize;
+                    mark(&mut paused[kind], TABLES.paused[kind].cell(ms, pause_ms));
+                }
             }
         }
         match onset {
             Some((ms, floor)) => {
-                self.onset.add(&tables::ONSET, ms, true);
+                self.onset.add(&TABLES.onset, ms, true);
                 if ms >= FLOOR_KNOWN_MS {
-                    self.noise.add(&tables::NOISE, noise_value(floor), true);
+                    self.noise.add(&TABLES.noise, noise_value(floor), true);
                 }
             }
-            None => self.onset.add(&tables::ONSET, voice.lasted_ms(), false),
+            None => self.onset.add(&TABLES.onset, voice.lasted_ms(), false),
         }
         if let Some(ms) = first_ms {
-            self.first.add(&tables::FIRST, ms, true);
+            self.first.add(&TABLES.first, ms, true);
         }
-        if let Some(ms) = utterance_ms {
-            self.utterance.add(&tables::UTTERANCE, ms, true);
+        add(&mut self.on, &on);
+        for kind in 0..KINDS {
+            add(&mut self.paused[kind], &paused[kind]);
+            add(&mut self.waits[kind], &waits[kind]);
         }
-        for (ms, ended) in later {
-            self.later.add(&tables::LATER, ms, ended);
-        }
-        for (kind, grid) in paused.iter().enumerate() {
-            for (row, cells) in grid.iter().enumerate() {
-                for (column, seen) in cells.iter().enumerate() {
-                    self.paused[kind][row][column] += f64::from(u8::from(*seen));
-                }
-            }
-        }
+        add(&mut self.talk, &talk);
     }
 }
+
+/// Calls of one kind that behave as those of the other: nobody knows all that persons and machines do,
+/// so no table may be surer than 300 to 1.
+const ODD_ONES: f64 = 0.003;
 
 /// The logarithm of two shares, each with one call added.
 fn odds(persons: f64, machines: f64, of: (f64, f64)) -> f32 {
     let ratio = ((persons + 1.0) / (of.0 + 1.0)) / ((machines + 1.0) / (of.1 + 1.0));
+    let ratio = (ratio + ODD_ONES) / (1.0 + ODD_ONES * ratio);
     (ratio.ln() as f32).clamp(-SPEECH_MAX, SPEECH_MAX)
 }
 
@@ -164,57 +175,84 @@ fn fit(table: &Table, persons: &Counts, machines: &Counts, of: Option<(f64, f64)
     fitted
 }
 
-fn fit_grid(grid: &Grid, persons: &Seen, machines: &Seen, kind: usize) -> Grid {
+/// `rising`: along a row the odds can only rise, or only fall; what says otherwise is chance.
+fn fit_grid(grid: &Grid, persons: &Cells, machines: &Cells, of: (f64, f64), rising: bool) -> Grid {
     let mut fitted = *grid;
-    let of = (persons.calls, machines.calls);
     for column in 0..CELLS {
-        let by_row = |seen: &Seen| -> Vec<f64> {
-            (0..CELLS)
-                .map(|row| seen.paused[kind][row][column])
-                .collect()
-        };
+        let by_row = |cells: &Cells| -> Vec<f64> { cells.iter().map(|row| row[column]).collect() };
         let (p, m) = (by_row(persons), by_row(machines));
         for row in 0..CELLS {
             fitted.odds[row][column] = odds(smooth(&p, row), smooth(&m, row), of);
         }
     }
-    // The longer it has paused, the more a person it is: what says otherwise is chance.
-    for cells in &mut fitted.odds {
-        for column in 1..CELLS {
-            cells[column] = cells[column].max(cells[column - 1]);
+    for (row, cells) in fitted.odds.iter_mut().enumerate() {
+        let seen = |column: usize| {
+            let sum = |cells: &Cells| cells.iter().map(|r| r[column]).collect::<Vec<_>>();
+            smooth(&sum(persons), row) + smooth(&sum(machines), row) >= SEEN_MIN
+        };
+        let known: Vec<usize> = (0..CELLS).filter(|c| seen(*c)).collect();
+        let (Some(first), Some(last)) = (known.first(), known.last()) else {
+            cells.fill(0.0);
+            continue;
+        };
+        // Where nothing was seen, it is as where something was.
+        let (lowest, highest) = (cells[*first], cells[*last]);
+        let mut before = lowest;
+        for column in 0..CELLS {
+            let odds = match column {
+                c if c < *first => lowest,
+                c if c > *last => highest,
+                c if known.contains(&c) => cells[c],
+                _ => before,
+            };
+            before = if rising {
+                odds.max(before)
+            } else {
+                odds.min(before)
+            };
+            cells[column] = before;
         }
     }
     fitted
 }
 
-fn show_grid(grid: &Grid) -> String {
-    let rows: Vec<String> = grid
-        .odds
-        .iter()
-        .map(|row| {
-            let texts: Vec<String> = row.iter().map(|x| format!("{x:.2}")).collect();
-            format!("[{}]", texts.join(", "))
-        })
-        .collect();
-    format!(
-        "Grid {{ ms: {:?}, pause_ms: {:?}, odds: [{}] }}",
-        grid.ms,
-        grid.pause_ms,
-        rows.join(", ")
-    )
+/// The tables for calls of persons and of machines.
+fn fitted(p: &Seen, m: &Seen) -> Tables {
+    let of = (p.calls, m.calls);
+    let kinds = |grids: &[Grid; KINDS], p: &[Cells; KINDS], m: &[Cells; KINDS], rising| {
+        [0, 1].map(|k| fit_grid(&grids[k], &p[k], &m[k], of, rising))
+    };
+    Tables {
+        ring: fit(&TABLES.ring, &p.ring, &m.ring, Some(of)),
+        onset: fit(&TABLES.onset, &p.onset, &m.onset, Some(of)),
+        noise: fit(&TABLES.noise, &p.noise, &m.noise, None),
+        first: fit(&TABLES.first, &p.first, &m.first, Some(of)),
+        on: fit_grid(&TABLES.on, &p.on, &m.on, of, false),
+        paused: kinds(&TABLES.paused, &p.paused, &m.paused, true),
+        waits: kinds(&TABLES.waits, &p.waits, &m.waits, false),
+        talk: fit_grid(&TABLES.talk, &p.talk, &m.talk, of, false),
+    }
 }
 
-fn show(table: &Table) -> String {
-    let list = |values: &[f32; BINS]| {
-        let texts: Vec<String> = values.iter().map(|x| format!("{x:.2}")).collect();
-        texts.join(", ")
-    };
-    format!(
-        "Table {{ edges: {:?}, ended: [{}], running: [{}] }}",
-        table.edges,
-        list(&table.ended),
-        list(&table.running)
-    )
+/// The tables as a program reads them; every field but the odds is as it was.
+fn show(tables: &Tables) -> String {
+    let text = format!("{tables:?}");
+    // Two digits are more than a corpus of thousands can tell.
+    let mut shown = String::new();
+    let mut number = String::new();
+    for c in text.chars() {
+        if c.is_ascii_digit() || c == '.' || (c == '-' && number.is_empty()) {
+            number.push(c);
+            continue;
+        }
+        match (number.contains('.'), number.parse::<f64>()) {
+            (true, Ok(value)) => shown.push_str(&format!("{value:.2}")),
+            (true, Err(_)) | (false, _) => shown.push_str(&number),
+        }
+        number.clear();
+        shown.push(c);
+    }
+    shown
 }
 
 fn main() {
@@ -238,67 +276,25 @@ fn main() {
     for n in 0..CALLS {
         let machine = n % 2 == 1;
         let call = call(&mut rng, Split::Tuning, Habits::Assumed, machine, &clips);
-        if machine { &mut m } else { &mut p }.look(&call);
+        if machine { &mut m } else { &mut p }.look(&Trace::of(&call));
     }
-    println!("//! The log odds of what is heard after an answer, person over machine.");
-    println!("//!");
-    println!(
-        "//! Printed by `media/examples/detect_fit.rs` from the tuning half of its corpus; not to be"
-    );
-    println!("//! changed by hand. What that corpus is, and is not, stands in docs/detection.md.");
-    print!("\n{}", TYPES);
-    let of = Some((p.calls, m.calls));
-    let one = |doc: &str, name: &str, fitted: Table| {
-        println!("/// {doc}\npub static {name}: Table = {};\n", show(&fitted));
-    };
-    one(
-        "How long it rang, in ms.",
-        "RING",
-        fit(&tables::RING, &p.ring, &m.ring, of),
-    );
-    one(
-        "From the answer to the first sound, in ms.",
-        "ONSET",
-        fit(&tables::ONSET, &p.onset, &m.onset, of),
-    );
-    one(
-        "The noise before the first word, in dB above −90 dBm0.",
-        "NOISE",
-        fit(&tables::NOISE, &p.noise, &m.noise, None),
-    );
-    one(
-        "The first burst, in ms.",
-        "FIRST",
-        fit(&tables::FIRST, &p.first, &m.first, of),
-    );
-    one(
-        "An utterance that goes on after pauses, in ms.",
-        "UTTERANCE",
-        fit(&tables::UTTERANCE, &p.utterance, &m.utterance, of),
-    );
-    one(
-        "What is said after a long pause, in ms.",
-        "LATER",
-        fit(&tables::LATER, &p.later, &m.later, None),
-    );
-    println!(
-        "/// A pause after an utterance of one burst, and of several.\npub static PAUSED: [Grid; 2] = ["
-    );
-    for kind in 0..2 {
-        println!(
-            "{},",
-            show_grid(&fit_grid(&tables::PAUSED[kind], &p, &m, kind))
-        );
-    }
-    println!("];");
+    println!("{HEAD}{};", show(&fitted(&p, &m)));
 }
 
 /// The head of the file that is printed.
-const TYPES: &str = "/// Bins of a table.
+const HEAD: &str = "//! The log odds of what is heard after an answer, person over machine.
+//!
+//! Printed by `media/examples/detect_fit.rs` from the tuning half of its corpus; not to be
+//! changed by hand. What that corpus is, and is not, stands in docs/detection.md.
+
+/// Bins of a table.
 pub const BINS: usize = 16;
 
 /// Rows and columns of a grid.
-pub const CELLS: usize = 12;
+pub const CELLS: usize = 15;
+
+/// Kinds of utterances: [`Bursts`](super::machine::Bursts).
+pub const KINDS: usize = 2;
 
 /// Log odds by value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -311,15 +307,38 @@ pub struct Table {
     pub running: [f32; BINS],
 }
 
-/// Log odds of a pause by the utterance before it.
+/// Log odds by two values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
-    /// Where each row begins: the utterance in ms.
-    pub ms: [u16; CELLS],
-    /// Where each column begins: the pause so far, in ms.
-    pub pause_ms: [u16; CELLS],
+    /// Where each row begins, in ms.
+    pub rows: [u16; CELLS],
+    /// Where each column begins, in ms.
+    pub columns: [u16; CELLS],
     /// By row and column.
     pub odds: [[f32; CELLS]; CELLS],
 }
 
-";
+/// All tables of a test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tables {
+    /// How long it rang, in ms.
+    pub ring: Table,
+    /// From the answer to the first sound, in ms.
+    pub onset: Table,
+    /// The noise before the first word, in dB above −90 dBm0.
+    pub noise: Table,
+    /// The first burst, in ms.
+    pub first: Table,
+    /// An utterance that goes on after pauses: how much of the time since the first word was
+    /// speech.
+    pub on: Grid,
+    /// A pause after so much speech, by what it is made of.
+    pub paused: [Grid; KINDS],
+    /// A pause that has ended the utterance, after so much speech.
+    pub waits: [Grid; KINDS],
+    /// After a long pause: how much of the time since the first word was speech.
+    pub talk: Grid,
+}
+
+/// What the test of a leg looks up.
+pub static TABLES: Tables = ";

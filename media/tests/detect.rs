@@ -4,7 +4,7 @@
 mod detect_corpus;
 
 use detect_corpus::speech::{Clips, Size};
-use detect_corpus::{Call, Habits, Split, Tally, call, judge, percentile, usual, wilson};
+use detect_corpus::{CALL_MS, Call, Habits, Split, Tally, call, judge, percentile, usual, wilson};
 use media::detect::{BeepHeard, Finding, Listener, Targets, Who};
 use media::tone::tone;
 use model::Rng;
@@ -62,26 +62,36 @@ fn calls(seed: u64, n: u32) -> Vec<Call> {
 #[test]
 fn persons_are_told_from_machines_better_and_sooner_than_usual() {
     let (mut ours, mut theirs) = (Tally::default(), Tally::default());
-    for call in calls(11, 120) {
+    for call in calls(11, 240) {
         ours.add(&judge(&call, Targets::default()));
         theirs.add(&usual::judge(&call));
     }
-    assert!(ours.persons_lost() <= 2, "{:?}", ours.verdicts);
-    assert!(ours.verdicts[1][0] <= 4, "{:?}", ours.verdicts);
-    assert!(ours.verdicts[1][1] >= 50, "{:?}", ours.verdicts);
+    let said = format!("{:?} late {:?}", ours.verdicts, ours.late);
+    // Of 120 each. The goals are 0.3 % and 1.3 %.
+    assert!(ours.persons_lost() <= 2, "{said}");
+    assert!(ours.machines_through() <= 6, "{said}");
+    assert!(ours.machines_handed_over() <= 30, "{said}");
+    // Some are corrected, and soon enough to be worth it.
+    assert!(ours.late[1] >= 3, "{said}");
     let (median, usual) = (
-        percentile(&ours.person_ms, 0.5),
-        percentile(&theirs.person_ms, 0.5),
+        percentile(&ours.hand_over_ms, 0.5),
+        percentile(&theirs.hand_over_ms, 0.5),
     );
     assert!(
-        median <= 900 && median < usual - 250,
+        median <= 650 && median < usual - 400,
         "{median} ms against {usual} ms"
     );
     assert!(
-        ours.persons_lost() < theirs.persons_lost(),
-        "{:?}",
+        ours.persons_lost() < theirs.persons_lost()
+            && ours.machines_through() < theirs.machines_through(),
+        "{said} against {:?}",
         theirs.verdicts
     );
+    // The law counts from the end of the greeting: it must never be told too late.
+    let off = |share| percentile(&ours.end_off_ms, share);
+    assert!(ours.end_off_ms.len() >= 110, "{}", ours.end_off_ms.len());
+    assert!(off(1.0) <= 0, "{} ms too late", off(1.0));
+    assert!(off(0.5) >= -80, "median {} ms", off(0.5));
 }
 
 #[test]
@@ -89,10 +99,12 @@ fn a_detector_that_may_not_err_says_less_and_one_that_may_says_more() {
     let careless = Targets {
         person_lost: 0.1,
         machine_through: 0.1,
+        hand_over_odds: 2.0,
     };
     let careful = Targets {
         person_lost: 1e-4,
         machine_through: 1e-4,
+        hand_over_odds: 30.0,
     };
     let (mut quick, mut slow) = (Tally::default(), Tally::default());
     for call in calls(12, 40) {
@@ -177,11 +189,13 @@ fn the_beep_behind_a_greeting_is_found_and_speech_has_none() {
             beeps += 1;
             found += u32::from(ends.iter().any(near));
         }
-        false_beeps += ends.iter().filter(|end| !near(end)).count();
+        // A beep that ends later may be cut off by the end of the call, and is not in the books.
+        let booked = |end: &&u32| **end <= CALL_MS - 300;
+        false_beeps += ends.iter().filter(booked).filter(|end| !near(end)).count();
     }
     assert!(beeps >= 4, "the corpus has beeps: {beeps}");
     assert!(found * 100 >= beeps * 90, "{found} of {beeps} beeps");
-    assert!(false_beeps <= 2, "{false_beeps} beeps in speech");
+    assert!(false_beeps <= 1, "{false_beeps} beeps in speech");
 }
 
 #[test]

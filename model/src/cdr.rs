@@ -5,7 +5,7 @@
 //! call reaches the disk later; whoever keeps records replaces the earlier one by its call.
 //! Wrap-up and dispositions come later still and are records of their own.
 
-use crate::event::{FlowEnd, Party, Role, Verdict};
+use crate::event::{Attestation, FlowEnd, Party, Role, Verdict};
 use crate::heard::Tone;
 use crate::screen_pop::Direction;
 use crate::{
@@ -105,6 +105,9 @@ pub struct Cdr {
     pub called: String,
     /// The carrier link; unknown for a call of a process that died.
     pub trunk: Option<TrunkId>,
+    /// How the caller ID is attested, where that is known; never verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
     /// The campaign, for outbound.
     pub campaign: Option<CampaignId>,
     /// The attempt, for outbound.
@@ -204,6 +207,7 @@ impl Cdr {
             caller,
             called,
             trunk,
+            attestation: None,
             campaign: None,
             attempt: None,
             lead: None,
@@ -348,6 +352,9 @@ impl CdrFold {
     pub fn apply(&mut self, event: &Event) -> Option<Cdr> {
         let now = event.at;
         match &event.fact {
+            Fact::CallAttested { call, attestation } => {
+                self.update(*call, |open| open.cdr.attestation = Some(*attestation))
+            }
             Fact::CallArrived {
                 call,
                 trunk,
@@ -554,6 +561,7 @@ impl CdrFold {
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::CallMessageStarted { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
@@ -676,6 +684,11 @@ mod tests {
         records
     }
 
+    const CLAIMED: Attestation = Attestation {
+        level: crate::event::AttestationLevel::B,
+        source: crate::event::AttestationSource::IdentityUnverified,
+    };
+
     fn inbound(recording: bool) -> Vec<(u64, Fact)> {
         let (call, customer, agent_leg) = (CallId(1), LegId(1), LegId(2));
         let agent = "anna".parse().unwrap();
@@ -707,6 +720,13 @@ mod tests {
                 Fact::LegAnswered {
                     leg: customer,
                     call,
+                },
+            ),
+            (
+                100,
+                Fact::CallAttested {
+                    call,
+                    attestation: CLAIMED,
                 },
             ),
             (100, Fact::IvrEntered { call, flow }),
@@ -845,6 +865,7 @@ mod tests {
         let records = fold(inbound(false));
         assert_eq!(records.len(), 1);
         let cdr = &records[0];
+        assert_eq!(cdr.attestation, Some(CLAIMED));
         assert_eq!(cdr.outcome, CallOutcome::Visit(QueueOutcome::Answered));
         assert_eq!(
             (cdr.ring_us, cdr.ivr_us, cdr.wait_us),
@@ -939,7 +960,7 @@ mod tests {
     #[test]
     fn a_call_cut_off_by_a_crash_still_gets_a_record() {
         let mut fold = CdrFold::new();
-        for ((ms, fact), seq) in inbound(false).into_iter().take(10).zip(1..) {
+        for ((ms, fact), seq) in inbound(false).into_iter().take(11).zip(1..) {
             let at = Now::default().plus(Duration::from_millis(ms));
             assert_eq!(fold.apply(&Event { seq, at, fact }), None);
         }

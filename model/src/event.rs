@@ -221,6 +221,36 @@ fn is_none(pct: &f64) -> bool {
     *pct == 0.0
 }
 
+/// How well a carrier knows who shows a caller ID (RFC 8588 §4, ATIS-1000074).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AttestationLevel {
+    /// It knows the customer, and that the number is theirs.
+    A,
+    /// It knows the customer alone.
+    B,
+    /// It knows where the call entered its network.
+    C,
+}
+
+/// How the level of a call is known. Nothing here was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttestationSource {
+    /// `trunks.toml` says what the carrier signs our calls with.
+    Trunk,
+    /// The Identity header of the call that came in (RFC 8224); nobody verified its signature.
+    IdentityUnverified,
+}
+
+/// The attestation of a call's caller ID, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// What is attested.
+    pub level: AttestationLevel,
+    /// By whose word.
+    pub source: AttestationSource,
+}
+
 /// What happened. Past tense; the noun comes first.
 #[allow(
     missing_docs,
@@ -283,6 +313,12 @@ pub enum Fact {
     CallUnbridged { call: CallId, agent: AgentId },
     /// A person who got no agent in time hears the message from now on.
     CallMessageStarted { call: CallId, prompt: String },
+    /// How the caller ID of the call is attested (47 CFR 64.6300 ff.).
+    CallAttested {
+        call: CallId,
+        #[serde(flatten)]
+        attestation: Attestation,
+    },
     /// The customer's part is over; wrap-up may follow.
     CallEnded {
         call: CallId,
@@ -562,6 +598,14 @@ pub enum Fact {
         at: Utc,
     },
 
+    /// A quota has as many as are enough: its people are dialled no more until it is open again.
+    QuotaFull {
+        campaign: CampaignId,
+        quota: String,
+        count: u64,
+        at_most: u64,
+    },
+
     /// A trunk began or stopped answering.
     TrunkChanged { trunk: TrunkId, up: bool },
     /// The engine began; `attempts_unknown` claims of the boot before had no end.
@@ -596,6 +640,7 @@ variants! {
     CallResumed = "call.resumed",
     CallUnbridged = "call.unbridged",
     CallMessageStarted = "call.message_started",
+    CallAttested = "call.attested",
     CallEnded = "call.ended",
     LegStarted = "leg.started",
     LegRinging = "leg.ringing",
@@ -633,6 +678,7 @@ variants! {
     RecordingEnded = "recording.ended",
     RecordingFailed = "recording.failed",
     CallbackDue = "callback.due",
+    QuotaFull = "quota.full",
     TrunkChanged = "trunk.changed",
     EngineStarted = "engine.started",
     EngineDraining = "engine.draining",
@@ -651,6 +697,7 @@ impl Fact {
             | Fact::CallResumed { call, .. }
             | Fact::CallUnbridged { call, .. }
             | Fact::CallMessageStarted { call, .. }
+            | Fact::CallAttested { call, .. }
             | Fact::CallEnded { call, .. }
             | Fact::LegStarted { call, .. }
             | Fact::LegRinging { call, .. }
@@ -687,6 +734,7 @@ impl Fact {
             | Fact::CampaignChangeRefused { .. }
             | Fact::PacingDecided { .. }
             | Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::TrunkChanged { .. }

@@ -296,6 +296,7 @@ impl Ledger {
             }
             Fact::CallClassified { call, .. }
             | Fact::CallMessageStarted { call, .. }
+            | Fact::CallAttested { call, .. }
             | Fact::IvrEntered { call, .. }
             | Fact::IvrNodeReached { call, .. }
             | Fact::IvrDigitsCollected { call, .. }
@@ -454,6 +455,7 @@ impl Ledger {
             }
 
             Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::TrunkChanged { .. }
             | Fact::EngineStarted { .. }
             | Fact::EngineDraining { .. }

@@ -1,4 +1,4 @@
-//! How busy every controller keeps agents, cell by cell, and in the Markov world how far it stays
+//! The whole table of pacing, controller by controller, and in the Markov world how far each stays
 //! below the proven bound. Writes markdown to standard output and, where asked, JSON beside it.
 //!
 //! ```text
@@ -6,19 +6,16 @@
 //! cargo bench -p sim --bench pacing -- --agents 5,10 --rates 0.3 --controllers predictive,informed
 //! ```
 
-use serde_json::{Value, json};
-use sim::bound::Markov;
-use sim::scenario::Profile;
-use sim::{Controller, Options, Report, Scenario, judge_with};
-
-/// Bounds are computed up to so many agents: beyond, nothing is left to gain.
-const BOUND_AGENTS_MAX: usize = 50;
+use serde_json::json;
+use sim::Controller;
+use sim::table::{self, Request, Row, Table};
 
 struct Args {
     agents: Vec<usize>,
     rates: Vec<f64>,
     controllers: Vec<Controller>,
     shifts: u32,
+    days: u32,
     seed: u64,
     hours: f64,
     threads: usize,
@@ -36,10 +33,11 @@ fn list<T: std::str::FromStr>(text: &str) -> Vec<T> {
 
 fn args() -> Args {
     let mut args = Args {
-        agents: vec![5, 10, 25, 50, 100, 500],
-        rates: vec![0.1, 0.2, 0.3, 0.5],
+        agents: Vec::new(),
+        rates: Vec::new(),
         controllers: list("progressive,adapt-tapered,predictive,informed"),
         shifts: 4,
+        days: table::CARRIED_DAYS,
         seed: 1,
         hours: 8.0,
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -59,102 +57,56 @@ fn args() -> Args {
             "--rates" => args.rates = list(&value),
             "--controllers" => args.controllers = list(&value),
             "--shifts" => args.shifts = list(&value)[0],
+            "--days" => args.days = list(&value)[0],
             "--seed" => args.seed = list(&value)[0],
             "--hours" => args.hours = list(&value)[0],
             "--threads" => args.threads = list(&value)[0],
             "--json" => args.json = Some(value),
             other => panic!(
-                "{other}: use --agents, --rates, --controllers, --shifts, --seed, --hours, --threads or --json"
+                "{other}: use --agents, --rates, --controllers, --shifts, --days, --seed, --hours, --threads or --json"
             ),
         }
     }
     args
 }
 
-fn judged(args: &Args, scenario: Scenario, controller: Controller) -> Report {
-    let scenario = Scenario {
-        shifts: args.shifts,
-        seed: args.seed,
-        hours: args.hours,
-        ..scenario
+fn rows(args: &Args, of: Table) -> Vec<Row> {
+    let request = Request {
+        controllers: args.controllers.clone(),
+        agents: args.agents.clone(),
+        answer_rates: args.rates.clone(),
+        shifts: Some(args.shifts),
+        days: Some(args.days),
+        hours: Some(args.hours),
+        ..Request::new(of, args.seed)
     };
-    let options = Options {
-        threads: args.threads,
-        ..Options::default()
+    let cells = request.cells().expect("no cell names a controller itself");
+    let mut rows = Vec::new();
+    table::run(&cells, args.threads, &|_| {}, &mut |row| {
+        rows.push(row);
+        true
+    })
+    .expect("the table's own worlds stand");
+    let place = |row: &Row| {
+        cells
+            .iter()
+            .position(|cell| cell.fingerprint() == row.fingerprint)
     };
-    judge_with(&scenario, controller, options)
-        .expect("the bench's own scenarios stand")
-        .report
-}
-
-/// Utilisation and its interval's half width, and abandonment.
-fn shown(report: &Report) -> String {
-    let half = report
-        .ci95
-        .utilisation_pct
-        .map_or(String::new(), |[low, high]| {
-            format!(" ± {:.1}", (high - low) / 2.0)
-        });
-    format!(
-        "{:.1}{half} @ {:.2}",
-        report.utilisation_pct.unwrap_or(f64::NAN),
-        report.abandonment_pct.unwrap_or(f64::NAN)
-    )
-}
-
-fn header(title: &str, more: &str, controllers: &[Controller]) {
-    println!("\n## {title}\n");
-    let names: String = controllers.iter().map(|c| format!(" {c} |")).collect();
-    println!("| agents | p |{more}{names}");
-    let lines = 2 + controllers.len() + usize::from(!more.is_empty());
-    println!("|{}", "---|".repeat(lines));
-}
-
-/// One line of a table, and its reports.
-fn line(args: &Args, agents: usize, rate: f64, bound: Option<f64>, scenario: &Scenario) -> Value {
-    let mut cells = String::new();
-    let mut reports = Vec::new();
-    for controller in &args.controllers {
-        let report = judged(args, scenario.clone(), *controller);
-        cells.push_str(&format!(" {} |", shown(&report)));
-        reports.push(report);
-    }
-    let shown_bound = bound.map_or(String::new(), |pct| format!(" {pct:.1} |"));
-    println!("| {agents} | {rate} |{shown_bound}{cells}");
-    json!({ "agents": agents, "answer_rate": rate, "bound_pct": bound, "reports": reports })
+    rows.sort_by_key(place);
+    rows
 }
 
 fn main() {
     let args = args();
     println!(
-        "Utilisation % ± half its 95 % interval @ abandonment %, {} shifts of {} h, seeds from {}.",
+        "{} shifts of {} h, seeds from {}; in brackets 95 % intervals.\n\n## The judge's world\n",
         args.shifts, args.hours, args.seed
     );
-    header("The judge's world", "", &args.controllers);
-    let mut judge = Vec::new();
-    for &agents in &args.agents {
-        for &rate in &args.rates {
-            let scenario = Scenario {
-                agents,
-                answer_rate: Profile::Always(rate),
-                ..Scenario::default()
-            };
-            judge.push(line(&args, agents, rate, None, &scenario));
-        }
-    }
-    header(
-        "The Markov world, and what no pacing can beat in it",
-        " bound |",
-        &args.controllers,
-    );
-    let mut markov = Vec::new();
-    for &agents in args.agents.iter().filter(|n| **n <= BOUND_AGENTS_MAX) {
-        for &rate in &args.rates {
-            let world = Markov::new(agents, rate);
-            let bound = world.bound_pct();
-            markov.push(line(&args, agents, rate, Some(bound), &world.scenario()));
-        }
-    }
+    let judge = rows(&args, Table::Cells);
+    println!("{}", table::markdown(Table::Cells, &judge));
+    println!("## The Markov world, and what no pacing can beat in it\n");
+    let markov = rows(&args, Table::Markov);
+    println!("{}", table::markdown(Table::Markov, &markov));
     if let Some(file) = &args.json {
         let all = json!({
             "shifts": args.shifts, "hours": args.hours, "seed": args.seed,

@@ -22,6 +22,8 @@ pub(crate) struct Agent {
     leg: Option<LegId>,
     /// Which after-call work is under way.
     epoch: u32,
+    /// How long the after-call work of the talk under way will be, where that is foretold.
+    wrap_up_s: Option<f64>,
     pub phone_lost: bool,
 }
 
@@ -32,6 +34,7 @@ impl Agent {
             pace: setting.pace,
             leg: None,
             epoch: 0,
+            wrap_up_s: None,
             phone_lost: false,
         }
     }
@@ -202,6 +205,12 @@ impl World {
             (None, Some(_) | None) => people.talk,
         };
         let lasts = kind.draw(rng) * self.agents[ix].pace;
+        if self.setting.foretold {
+            let wrap_up = self.setting.people.wrap_up.draw(rng) * self.agents[ix].pace;
+            self.agents[ix].wrap_up_s = Some(wrap_up);
+            let free_at = self.now + Duration::from_secs_f64((lasts + wrap_up).min(1e9));
+            self.engine.foretell(self.agents[ix].id, free_at);
+        }
         if hold > 0.0 && rng.chance(hold) {
             let (from, to) = (lasts * rng.unit() * 0.5, lasts * (0.5 + rng.unit() * 0.4));
             self.later_s(
@@ -255,7 +264,10 @@ impl World {
         if far.talked {
             agent.epoch += 1;
             let (epoch, pace) = (agent.epoch, agent.pace);
-            let wrap_up = self.setting.people.wrap_up.draw(&mut self.agent_rng) * pace;
+            let wrap_up = match agent.wrap_up_s.take() {
+                Some(foretold) => foretold,
+                None => self.setting.people.wrap_up.draw(&mut self.agent_rng) * pace,
+            };
             self.later_s(wrap_up, Happens::AgentWrapsUp(ix, epoch));
         }
     }

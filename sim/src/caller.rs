@@ -84,7 +84,13 @@ impl World {
         if repeat {
             return;
         }
-        let lasts = self.setting.people.prompt_s * pieces.max(1) as f64;
+        let voice = std::mem::take(&mut far.voice);
+        let (epoch, machine) = (far.epoch, far.machine);
+        let lasts = if voice {
+            self.hears_voice(leg, epoch, machine)
+        } else {
+            self.setting.people.prompt_s * pieces.max(1) as f64
+        };
         self.later_s(lasts, Happens::PromptEnds(leg, play));
         let digits = self
             .setting

@@ -28,6 +28,9 @@ impl World {
         far.classify = classify;
         far.attempt = Some(attempt);
         far.campaign = view.map(|view| view.campaign);
+        let campaigns = &self.setting.config.dialer.campaigns;
+        let config = view.and_then(|view| campaigns.get(&view.campaign));
+        far.voice = config.is_some_and(|config| config.flow.is_some());
         self.far.insert(leg, far);
         self.customer_of_call.insert(call, leg);
         let carrier = &self.setting.carrier;

@@ -2,7 +2,7 @@
 //! loses and repeats, a store that fails, a process that is killed, agents with whims and callers
 //! who hang up at the worst moment. Whatever happens, the [`Checker`](crate::Checker) must not object.
 
-use crate::scenario::{Profile, START_US, Spread, name};
+use crate::scenario::{Profile, START_US, Spread, Voice, name};
 use crate::setting::{
     AgentSetting, CallerSetting, CarrierSetting, Leave, NetworkSetting, PeopleSetting, Setting,
     StoreSetting,
@@ -231,6 +231,7 @@ pub fn setting(seed: u64) -> Setting {
             },
         )]),
         feature_codes: default_feature_codes(),
+        attestations: BTreeMap::new(),
         live_calls_max: pick(&mut rng, &[6, 500]),
         call_ms_max: pick(&mut rng, &[60_000, 600_000]),
     };
@@ -248,6 +249,8 @@ pub fn setting(seed: u64) -> Setting {
             .collect(),
         start_spread: Duration::ZERO,
         history: Vec::new(),
+        learned: Vec::new(),
+        foretold: false,
         start: Utc::from_micros(START_US - 12 * 3_600_000_000 + start_h * 3_600_000_000 + edge_us),
         shift: Duration::from_secs(SHIFT_S),
         drain: true,
@@ -277,6 +280,7 @@ pub fn setting(seed: u64) -> Setting {
             awkward: 0.15,
         }),
         people: PeopleSetting {
+            voice: Voice::default(),
             talk: Spread::lognormal(15.0, 1.0).within(0.0, 200.0),
             other_talk: Some((0.05, Spread::fixed(0.001))),
             inbound_talk: None,

@@ -51,6 +51,11 @@ pub struct Curve {
     now: [u64; 4],
 }
 
+/// The step that begins at this hour.
+fn bin_of(hours: f64) -> usize {
+    (hours * 3_600.0 / BIN_S as f64).round() as usize
+}
+
 impl Curve {
     /// A curve of a shift that has not begun.
     pub fn new(shift_us: u64) -> Curve {
@@ -148,6 +153,20 @@ impl Curve {
         (all > 0).then(|| 100.0 * busy as f64 / all as f64)
     }
 
+    /// The same between two hours of the shift.
+    pub fn utilisation_between_h(&self, from_h: f64, to_h: f64) -> Option<f64> {
+        self.utilisation_pct(bin_of(from_h)..bin_of(to_h))
+    }
+
+    /// The worst abandonment of any five minutes that begin at the first hour or later and end at the
+    /// second or before, in per cent.
+    pub fn worst_five_minutes_between_pct(&self, from_h: f64, to_h: f64) -> Option<f64> {
+        let ends = self.five_minutes_pct();
+        let (first, last) = (bin_of(from_h) + WINDOW - 1, bin_of(to_h).min(ends.len()));
+        let within = ends.get(first..last.max(first))?;
+        within.iter().copied().flatten().reduce(f64::max)
+    }
+
     /// Abandonment of the five minutes that end with each step, in per cent; `None` while fewer than
     /// [`WINDOW_ANSWERS_MIN`] persons answered in them.
     pub fn five_minutes_pct(&self) -> Vec<Option<f64>> {
@@ -174,7 +193,6 @@ impl Curve {
     /// `until_h`; the way down is looked for in the first five. `None` without ten minutes to judge by.
     pub fn recovery_s(&self, at_h: f64, until_h: f64, points: f64) -> Option<u64> {
         const MINUTE: usize = 6;
-        let bin_of = |hours: f64| (hours * 3_600.0 / BIN_S as f64).round() as usize;
         let (step, until) = (bin_of(at_h), bin_of(until_h).min(self.bins.len()));
         let settled_from = step + 10 * MINUTE;
         if until < settled_from + 10 * MINUTE {
@@ -241,6 +259,22 @@ mod tests {
         }
         assert_eq!(curve.worst_five_minutes_pct(), Some(95.0));
         assert_eq!(curve.five_minutes_pct()[100], Some(0.0));
+    }
+
+    #[test]
+    fn the_worst_after_a_step_looks_at_the_half_hour_after_it_alone() {
+        let mut curve = Curve::new(2 * 3_600_000_000);
+        let twenty = |curve: &mut Curve, from: f64, abandoned: u32| {
+            for n in 0..20 {
+                curve.live(at(from + f64::from(n)), n < abandoned);
+            }
+        };
+        twenty(&mut curve, 3_500.0, 20);
+        twenty(&mut curve, 3_700.0, 5);
+        twenty(&mut curve, 6_000.0, 20);
+        assert_eq!(curve.worst_five_minutes_between_pct(1.0, 1.5), Some(25.0));
+        assert_eq!(curve.worst_five_minutes_between_pct(1.2, 1.5), None);
+        assert_eq!(curve.worst_five_minutes_between_pct(5.0, 6.0), None);
     }
 
     #[test]

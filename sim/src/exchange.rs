@@ -126,7 +126,7 @@ impl World {
             } => self.store.resolve(attempt, lead, outcome, next),
             Command::ReturnLeads { leads, .. } => self.store.give_back(&leads),
             // Every shift begins with what it learns itself.
-            Command::SaveLearned { .. } => {}
+            Command::SaveLearned { .. } | Command::SaveQuota(_) => {}
             Command::StoreDisposition { .. } => {}
             Command::StoreDoNotCall { number } => {
                 self.store.do_not_call.insert(number);

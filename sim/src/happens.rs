@@ -82,6 +82,8 @@ pub(crate) struct Far {
     pub talked: bool,
     pub epoch: u32,
     pub playing: Option<PlayId>,
+    /// A recorded voice will speak first.
+    pub voice: bool,
     /// The dialler's caller is being told that nobody is there.
     pub classify: bool,
     /// When the last fact of this leg arrives.
@@ -101,6 +103,7 @@ impl Far {
             talked: false,
             epoch: 0,
             playing: None,
+            voice: false,
             classify: false,
             facts_until: Mono::ZERO,
         }

@@ -3,7 +3,7 @@
 //! the day's abandonment. No talk time, answer rate or ring time enters anywhere.
 
 use crate::scenario::{Brake, Controller, Scenario};
-use crate::small_world::{Happens, Seen, SmallWorld, State};
+use crate::small_world::{Happens, Seen, SmallWorld};
 use model::Mono;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -66,6 +66,7 @@ impl OpenDialer {
             Controller::Predictive
             | Controller::Progressive
             | Controller::Power(_)
+            | Controller::Agentless
             | Controller::Informed => (1.0, None),
         };
         OpenDialer {
@@ -78,59 +79,52 @@ impl OpenDialer {
         }
     }
 
-    pub fn begin(&mut self, world: &mut SmallWorld<'_>) {
+    pub fn begin(&self, world: &mut SmallWorld<'_>, campaign: usize) {
         for timer in [DECIDE, SAMPLE, DAY] {
-            world.later(Duration::ZERO, Happens::Pacer(timer));
+            world.later(Duration::ZERO, Happens::Pacer(campaign, timer));
         }
     }
 
     pub fn seen(&mut self, now: Mono, seen: Seen) {
-        match seen {
-            Seen::Answered(..) | Seen::Failed(..) => {}
-            Seen::Connected => self.recent.push_back((now, false)),
-            Seen::Abandoned => self.recent.push_back((now, true)),
-        }
+        self.recent.push_back((now, seen == Seen::Abandoned));
     }
 
-    pub fn timer(&mut self, world: &mut SmallWorld<'_>, timer: u8) {
+    pub fn timer(&mut self, world: &mut SmallWorld<'_>, campaign: usize, timer: u8) {
+        let again = Happens::Pacer(campaign, timer);
         match timer {
             DECIDE => {
-                world.later(DECIDE_EVERY, Happens::Pacer(DECIDE));
-                self.decide(world);
+                world.later(DECIDE_EVERY, again);
+                self.decide(world, campaign);
             }
             SAMPLE => {
-                world.later(SAMPLE_EVERY, Happens::Pacer(SAMPLE));
-                self.samples
-                    .push(world.ready.len() as f64 - world.waiting.len() as f64);
+                world.later(SAMPLE_EVERY, again);
+                let floor = world.floor(campaign);
+                self.samples.push(floor.ready - floor.waiting);
                 if self.samples.len() == SAMPLES {
-                    self.adapt(world);
+                    self.adapt(world.now, floor.signed_in);
                 }
             }
             _ => {
-                world.later(DAY_EVERY, Happens::Pacer(DAY));
-                let answers = world.tally.connected + world.tally.abandoned;
-                self.day_over = world.tally.dials >= DAY_DIALS_MIN
-                    && world.tally.abandoned as f64 > LIMIT_PCT / 100.0 * answers as f64;
+                world.later(DAY_EVERY, again);
+                let day = world.counted(campaign);
+                let answers = day.connected + day.abandoned;
+                self.day_over = day.dials >= DAY_DIALS_MIN
+                    && day.abandoned as f64 > LIMIT_PCT / 100.0 * answers as f64;
             }
         }
     }
 
-    fn adapt(&mut self, world: &SmallWorld<'_>) {
+    fn adapt(&mut self, now: Mono, signed_in: f64) {
         let mean = self.samples.drain(..).sum::<f64>() / SAMPLES as f64;
         let Some(brake) = self.brake else { return };
-        let signed_in = world
-            .agents
-            .iter()
-            .filter(|agent| agent.state != State::Away)
-            .count();
-        if signed_in > 0 {
-            let step = mean / signed_in as f64;
+        if signed_in > 0.0 {
+            let step = mean / signed_in;
             self.level = (self.level * (1.0 + step)).clamp(1.0, LEVEL_MAX);
         }
         while self
             .recent
             .front()
-            .is_some_and(|(at, _)| world.now.since(*at) > BURST_WITHIN)
+            .is_some_and(|(at, _)| now.since(*at) > BURST_WITHIN)
         {
             self.recent.pop_front();
         }
@@ -149,7 +143,7 @@ impl OpenDialer {
             let braked = match brake {
                 Brake::Hard => 1.0,
                 Brake::Average => self.level / 2.0,
-                Brake::Tapered => self.level * self.taper(world.now),
+                Brake::Tapered => self.level * self.taper(now),
             };
             self.level = braked.max(1.0);
         }
@@ -163,15 +157,11 @@ impl OpenDialer {
     }
 
     /// The goal counts who is ready or talks, not who wraps up; a call counts until its talk is over.
-    fn decide(&self, world: &mut SmallWorld<'_>) {
-        let counted = world
-            .agents
-            .iter()
-            .filter(|agent| matches!(agent.state, State::Ready | State::OnCall))
-            .count();
-        let goal = (self.level * counted as f64).round() as u64;
-        let in_flight = world.ringing.len() as u64 + world.waiting.len() as u64 + world.talking;
-        world.dial(goal.saturating_sub(in_flight), DECIDE_EVERY.as_secs_f64());
+    fn decide(&self, world: &mut SmallWorld<'_>, campaign: usize) {
+        let floor = world.floor(campaign);
+        let goal = (self.level * (floor.ready + floor.talking)).round();
+        let missing = (goal - floor.calls).round().max(0.0) as u64;
+        world.dial(campaign, missing, DECIDE_EVERY.as_secs_f64());
     }
 }
 

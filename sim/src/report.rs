@@ -6,17 +6,19 @@ use crate::scenario::{Controller, Scenario};
 use crate::statistics::{interval, mean, ratio, wilson};
 use crate::tally::{CampaignTally, Spells, Tally};
 use model::CampaignId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The limit a shift is held against, in per cent: 47 CFR 64.1200(a)(7).
 pub const ABANDONMENT_LIMIT_PCT: f64 = 3.0;
+/// The law looks at so many days at once.
+const PERIOD_DAYS: usize = 30;
 /// Utilisation has recovered from a step once it is within so many points of where it settles.
 pub const RECOVERED_POINTS: f64 = 2.0;
 
 /// What came of a scenario.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What paced.
     pub controller: String,
@@ -54,6 +56,10 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// Whole runs of more than one day, as one campaign period.
     pub period: Option<PeriodReport>,
+    /// Utilisation over the last hour, or all of a shorter shift, all shifts together.
+    pub last_hour_utilisation_pct: Option<f64>,
+    /// Share of the dials that were given up while they rang, for want of agents.
+    pub withdrawn_pct: Option<f64>,
     /// Customers dialled, persons connected to an agent, persons who answered and got none in time.
     pub dials: u64,
     /// See `dials`.
@@ -65,6 +71,9 @@ pub struct Report {
     pub dialled_chance_mean: Option<f64>,
     /// Persons taken for machines.
     pub false_positives: u64,
+    /// Persons who heard a recorded voice and asked for nobody; those who asked were connected or
+    /// abandoned, within two seconds.
+    pub messaged: u64,
     /// Machines recognised, and machines that reached an agent.
     pub machines: u64,
     /// See `machines`.
@@ -75,14 +84,16 @@ pub struct Report {
     pub inbound_answered: u64,
     /// See `inbound`.
     pub inbound_abandoned: u64,
+    /// Of those who got an agent or hung up waiting, the share that got one within 20 s.
+    pub inbound_in_time_pct: Option<f64>,
     /// Each campaign, where there is more than one.
     pub campaigns: Vec<CampaignReport>,
     /// 95 % intervals of the means over shifts (Student's t); `null` for fewer than two shifts.
     pub ci95: Intervals,
 }
 
-/// 95 % intervals: low, high.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// 95 % intervals: low, high. Shifts of one run know of each other: a run counts as one value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intervals {
     /// Of `utilisation_pct`.
     pub utilisation_pct: Option<[f64; 2]>,
@@ -95,29 +106,36 @@ pub struct Intervals {
 }
 
 /// A moment at which something changed for everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Hours since the start of the shift.
     pub at_h: f64,
     /// See [`Report::recovery_seconds`]; `null` where it did not recover, or there was no time to.
     pub recovery_seconds: Option<u64>,
+    /// Utilisation in the hour before, all shifts together.
+    pub utilisation_before_pct: Option<f64>,
+    /// From the third minute after to the eighth.
+    pub utilisation_after_pct: Option<f64>,
+    /// The worst abandonment of five minutes in the half hour after, all shifts together.
+    pub worst_five_minutes_pct: Option<f64>,
 }
 
 /// Runs of several days, each held against the limit as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeriodReport {
     /// Days of each.
     pub days: u32,
-    /// Abandonment over the whole period, mean over runs and campaigns.
+    /// Abandonment over any 30 days in a row, or the whole of a shorter run, mean over runs and
+    /// campaigns.
     pub abandonment_pct_mean: Option<f64>,
     /// The worst.
     pub abandonment_pct_max: Option<f64>,
-    /// Share of those over 3 %.
+    /// Share of the runs' worst over 3 %.
     pub over_limit_pct: Option<f64>,
 }
 
 /// One campaign of several.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CampaignReport {
     /// Which.
     pub campaign: String,
@@ -160,19 +178,24 @@ impl Report {
         runs: &[Vec<Tally>],
         curve: &Curve,
     ) -> Report {
-        let shifts: Vec<&Tally> = runs.iter().flatten().collect();
+        let settled: Vec<&[Tally]> = runs
+            .iter()
+            .map(|run| &run[run.len().min(scenario.settle_days as usize)..])
+            .collect();
+        let shifts: Vec<&Tally> = settled.iter().copied().flatten().collect();
         let each = |of: &dyn Fn(&Tally) -> Option<f64>| -> Vec<f64> {
-            shifts.iter().filter_map(|tally| of(tally)).collect()
+            let of_run = |run: &&[Tally]| mean(&run.iter().filter_map(of).collect::<Vec<_>>());
+            settled.iter().filter_map(of_run).collect()
         };
         let sum = |of: &dyn Fn(&Tally) -> u64| shifts.iter().map(|tally| of(tally)).sum::<u64>();
         let utilisation = each(&|tally| pct(tally.handling_us, tally.signed_in_us));
         let idle = each(&|tally| ratio(tally.idle_us, tally.idle_spells).map(|us| us / 1e6));
         let abandonment = each(&|tally| all_campaigns(tally).abandonment_pct());
-        let campaigns = campaigns(&shifts);
-        let by_campaign: Vec<f64> = campaigns
-            .values()
+        let campaigns = campaigns_of(&shifts);
+        let every_shift: Vec<&Tally> = runs.iter().flatten().collect();
+        let by_campaign: Vec<f64> = campaigns_of(&every_shift)
+            .into_values()
             .flat_map(|(_, shifts)| shifts)
-            .copied()
             .collect();
         let (over_limit, judged) = over(&by_campaign);
         let mut spells = Spells::default();
@@ -202,12 +225,16 @@ impl Report {
                 60 * sum(&|tally| tally.talking_us),
                 sum(&|tally| tally.signed_in_us),
             ),
-            worst_five_minutes_pct: each(&|tally| tally.worst_five_minutes_pct)
-                .into_iter()
+            worst_five_minutes_pct: shifts
+                .iter()
+                .filter_map(|tally| tally.worst_five_minutes_pct)
                 .reduce(f64::max),
             recovery_seconds: recovered.and_then(|seconds| seconds.into_iter().max()),
             steps,
             period: (scenario.days > 1).then(|| period(scenario.days, runs)),
+            last_hour_utilisation_pct: curve
+                .utilisation_between_h((scenario.hours - 1.0).max(0.0), scenario.hours),
+            withdrawn_pct: pct(sum(&|tally| tally.withdrawn), sum(&|tally| tally.dials)),
             dials: sum(&|tally| tally.dials),
             connected: all.connected,
             abandoned: all.abandoned,
@@ -217,11 +244,16 @@ impl Report {
                 (dials > 0).then(|| sum / dials as f64)
             }),
             false_positives: all.false_positives,
+            messaged: sum(&|tally| tally.messaged),
             machines: sum(&|tally| tally.machines),
             machines_connected: sum(&|tally| tally.machines_connected),
             inbound: sum(&|tally| tally.inbound),
             inbound_answered: sum(&|tally| tally.inbound_answered),
             inbound_abandoned: sum(&|tally| tally.inbound_abandoned),
+            inbound_in_time_pct: pct(
+                sum(&|tally| tally.inbound_in_time),
+                sum(&|tally| tally.inbound_answered + tally.inbound_abandoned),
+            ),
             campaigns: if campaigns.len() > 1 {
                 campaigns.iter().map(campaign_report).collect()
             } else {
@@ -248,7 +280,7 @@ fn all_campaigns(tally: &Tally) -> CampaignTally {
 type ByCampaign = BTreeMap<CampaignId, (CampaignTally, Vec<f64>)>;
 
 /// Each campaign over all shifts, and its abandonment in each shift that had answers.
-fn campaigns(shifts: &[&Tally]) -> ByCampaign {
+fn campaigns_of(shifts: &[&Tally]) -> ByCampaign {
     let mut found = ByCampaign::new();
     for tally in shifts {
         for (id, of_campaign) in &tally.campaigns {
@@ -275,16 +307,26 @@ fn campaign_report(
 }
 
 fn period(days: u32, runs: &[Vec<Tally>]) -> PeriodReport {
-    let whole: Vec<f64> = runs
-        .iter()
-        .flat_map(|run| campaigns(&run.iter().collect::<Vec<_>>()).into_values())
-        .filter_map(|(sum, _)| sum.abandonment_pct())
-        .collect();
-    let (over_limit, judged) = over(&whole);
+    let (mut worst, mut all) = (Vec::new(), Vec::new());
+    for run in runs {
+        let mut worst_of = BTreeMap::<CampaignId, f64>::new();
+        for window in run.windows(run.len().clamp(1, PERIOD_DAYS)) {
+            for (id, (sum, _)) in campaigns_of(&window.iter().collect::<Vec<_>>()) {
+                let Some(pct) = sum.abandonment_pct() else {
+                    continue;
+                };
+                all.push(pct);
+                let known = worst_of.entry(id).or_insert(pct);
+                *known = known.max(pct);
+            }
+        }
+        worst.extend(worst_of.into_values());
+    }
+    let (over_limit, judged) = over(&worst);
     PeriodReport {
         days,
-        abandonment_pct_mean: mean(&whole),
-        abandonment_pct_max: whole.iter().copied().reduce(f64::max),
+        abandonment_pct_mean: mean(&all),
+        abandonment_pct_max: worst.iter().copied().reduce(f64::max),
         over_limit_pct: pct(over_limit, judged),
     }
 }
@@ -298,6 +340,10 @@ fn steps(scenario: &Scenario, curve: &Curve) -> Vec<StepReport> {
             StepReport {
                 at_h: *at_h,
                 recovery_seconds: curve.recovery_s(*at_h, until_h, RECOVERED_POINTS),
+                utilisation_before_pct: curve.utilisation_between_h((at_h - 1.0).max(0.0), *at_h),
+                utilisation_after_pct: curve
+                    .utilisation_between_h(at_h + 3.0 / 60.0, at_h + 8.0 / 60.0),
+                worst_five_minutes_pct: curve.worst_five_minutes_between_pct(*at_h, at_h + 0.5),
             }
         })
         .collect()
@@ -377,11 +423,20 @@ impl Report {
         let count = |name, n: u64| Row(name, n.to_string(), None);
         rows.extend([
             count("dials", self.dials),
+            Row("withdrawn % of dials", number(self.withdrawn_pct), None),
             count("connected", self.connected),
             count("abandoned", self.abandoned),
         ]);
         if let Some(mean) = self.dialled_chance_mean {
             rows.push(Row("chance of the dialled", format!("{mean:.4}"), None));
+        }
+        if self.messaged > 0 {
+            let asked = self.connected + self.abandoned;
+            rows.extend([
+                count("heard the voice out", self.messaged),
+                count("asked for an agent", asked),
+                Row("of them in 2 s %", number(pct(self.connected, asked)), None),
+            ]);
         }
         if self.machines + self.machines_connected + self.false_positives > 0 {
             rows.extend([
@@ -395,6 +450,11 @@ impl Report {
                 count("customers called", self.inbound),
                 count("got an agent", self.inbound_answered),
                 count("hung up waiting", self.inbound_abandoned),
+                Row(
+                    "got one within 20 s %",
+                    number(self.inbound_in_time_pct),
+                    None,
+                ),
             ]);
         }
         rows

@@ -10,6 +10,7 @@ mod problems;
 mod profile;
 mod read;
 mod spread;
+mod voice;
 
 pub use build::START_US;
 pub(crate) use build::name;
@@ -18,6 +19,7 @@ pub use problems::{AGENTS_MAX, HOURS_MAX, Problem};
 pub use profile::{Profile, Step};
 pub use read::FileProblem;
 pub use spread::{ERLANG_K_MAX, Shape, Spread};
+pub use voice::Voice;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,12 +99,19 @@ pub struct Scenario {
     pub leads: Option<u32>,
     /// Whether the campaigns pace by what they are told of each lead.
     pub per_lead: bool,
+    /// What people do with the recorded voice of an agentless campaign.
+    #[serde(skip_serializing_if = "Voice::is_usual")]
+    pub voice: Voice,
     /// Campaigns that share the agents and the carrier; without any, one campaign has them all.
     pub campaign: Vec<CampaignRule>,
     /// Length of a shift.
     pub hours: f64,
-    /// Shifts on consecutive days that share one book of abandoned calls; 1: every shift is on its own.
+    /// Shifts on consecutive days that share one book of abandoned calls, each beginning with what
+    /// the days before have learned; 1: every shift is on its own.
     pub days: u32,
+    /// So many days at the beginning of every run are left out of the means: those in which it
+    /// learns. The share of shifts over the limit, and the period, count them.
+    pub settle_days: u32,
     /// Runs: shifts from a cold start, each of `days` days.
     pub shifts: u32,
     /// Fixes every chance.
@@ -110,6 +119,9 @@ pub struct Scenario {
     /// What paces, where the command line does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controller: Option<String>,
+    /// The sizes at which the table of scenarios runs it; without any, 10, 50 and 200 agents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub table_agents: Vec<usize>,
 }
 
 impl Default for Scenario {
@@ -147,12 +159,15 @@ impl Default for Scenario {
             lead_chance: None,
             leads: None,
             per_lead: false,
+            voice: Voice::default(),
             campaign: Vec::new(),
             hours: 8.0,
             days: 1,
+            settle_days: 0,
             shifts: 4,
             seed: 1,
             controller: None,
+            table_agents: Vec::new(),
         }
     }
 }
@@ -244,7 +259,7 @@ fn yes() -> bool {
 pub struct CampaignRule {
     /// What it is called.
     pub name: String,
-    /// `predictive`, `progressive` or `power:X`; without it, as for the whole scenario.
+    /// `predictive`, `progressive`, `power:X` or `agentless`; without it, as for the whole scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<String>,
     /// Its own share of answered dials.
@@ -276,10 +291,10 @@ pub enum ScenarioError {
     Problem(Problem),
     /// No controller of that name.
     #[error(
-        "there is no controller \"{0}\": use predictive, progressive, power:X (1 to 10), ratio:X (1 to 50), adapt-hard, adapt-average, adapt-tapered or informed"
+        "there is no controller \"{0}\": use predictive, progressive, power:X (1 to 10), agentless, ratio:X (1 to 50), adapt-hard, adapt-average, adapt-tapered or informed"
     )]
     Controller(String),
-    /// A controller that runs outside the engine does not know a field of the scenario.
+    /// A field of the scenario means nothing to the controller.
     #[error("{field}: {controller} knows nothing of it; {remedy}")]
     Unknown {
         /// Which field.
@@ -318,6 +333,23 @@ impl Scenario {
         at.sort_by(f64::total_cmp);
         at.dedup();
         at
+    }
+
+    /// The same world with another number of agents. What belongs to a team of a certain size grows
+    /// with it: customers who call, and lines and calls per second where they are no more than ample.
+    pub fn for_agents(&self, agents: usize) -> Scenario {
+        let scale = agents as f64 / self.agents as f64;
+        let ample = Scenario::default();
+        let mut scaled = self.clone();
+        scaled.agents = agents;
+        scaled.inbound_per_hour *= scale;
+        if self.lines != ample.lines {
+            scaled.lines = ((f64::from(self.lines) * scale).round() as u32).max(1);
+        }
+        if self.calls_per_second != ample.calls_per_second {
+            scaled.calls_per_second *= scale;
+        }
+        scaled
     }
 
     /// How many agents are slow, and who is: the first of them.

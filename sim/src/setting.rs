@@ -1,8 +1,9 @@
 //! Everything that sets one simulated shift apart from another, as numbers.
 //! [`Scenario`](crate::Scenario) makes one for a judged run, [`chaos`](crate::chaos) one from a seed.
 
-use crate::scenario::{LeadChance, LeadClass, Profile, Spread};
+use crate::scenario::{LeadChance, LeadClass, Profile, Spread, Voice};
 use dialer::input::PastAnswers;
+use dialer::pacing::LearnedState;
 use model::{AgentId, CampaignId, Utc};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,8 +23,12 @@ pub struct Setting {
     pub shift: Duration,
     /// What the law counts of the days before, oldest first.
     pub history: Vec<PastAnswers>,
+    /// What campaigns had learned by the end of the day before.
+    pub learned: Vec<(CampaignId, LearnedState)>,
     /// At the end of the shift: take no more calls, let the live ones finish, close the books.
     pub drain: bool,
+    /// The dialer is told when every talk and wrap-up will end.
+    pub foretold: bool,
     /// How the called behave.
     pub carrier: CarrierSetting,
     /// Customers who call.
@@ -122,6 +127,8 @@ pub struct PeopleSetting {
     pub inbound_talk: Option<Spread>,
     /// With a machine, until the agent has noticed.
     pub machine_talk: Spread,
+    /// What they do with the recorded voice of an agentless campaign.
+    pub voice: Voice,
     /// Seconds of after-call work.
     pub wrap_up: Spread,
     /// Seconds one piece of a prompt lasts.
@@ -150,6 +157,7 @@ impl PeopleSetting {
             other_talk: None,
             inbound_talk: None,
             machine_talk: Spread::fixed(8.0),
+            voice: Voice::default(),
             wrap_up: Spread::fixed(20.0),
             prompt_s: 5.0,
             pick_up: Spread::fixed(2.0),

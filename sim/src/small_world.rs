@@ -1,37 +1,44 @@
-//! A small world for what is not ours to run in production: the common open dialer's rules and a
-//! pacing that is told the end of every talk. Agents, ringing and people who wait are drawn as in the
-//! world around the engine; there are no legs, queues or claims.
+//! A small world for rules that are not ours to run in production: the common open dialer's. Agents,
+//! ringing, machines, people who wait and customers who call are drawn as in the world around the
+//! engine; there are no legs, queues or claims.
 //!
 //! ```text
-//!   dial ─► rings ─┬─► answers ─► waits ─┬─► talk ─► wrap-up ─► ready
-//!                  └─► fails             └─► abandoned
+//!   dial ─► rings ─┬─► answers ─┬─► heard ─► waits ─┬─► talk ─► wrap-up ─► ready
+//!                  └─► fails    └─► a machine       └─► abandoned
 //! ```
 
 use crate::curve::{Curve, Doing};
-use crate::informed::Informed;
 use crate::leads::LeadKinds;
-use crate::open_dialer::OpenDialer;
-use crate::scenario::{Controller, Scenario, ScenarioError, name};
+use crate::open_dialer::{OpenDialer, poll_after};
+use crate::scenario::{CampaignRule, Controller, Scenario, ScenarioError, Spread, name};
 use crate::tally::{CampaignTally, Tally};
-use model::{LeadId, Mono, Rng};
+use model::{CampaignId, LeadId, Mono, Rng};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
+
+/// Customers who got an agent within this were served in time.
+const IN_TIME: Duration = Duration::from_secs(20);
 
 /// What happens of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Happens {
     Answers(u64),
     Fails(u64),
+    /// The detector has listened long enough.
+    Heard(u64),
     /// A person who waits is shown to the ready agents, or has waited long enough.
     Looks(u64),
+    CustomerCalls,
+    CustomerGoes(u64),
     TalkEnds(usize),
     WrapUpEnds(usize),
     Begins(usize),
     Leaves(usize),
     Returns(usize),
-    /// A timer of whatever paces, by its own number.
-    Pacer(u8),
+    /// A timer of a campaign's dialer, by its own number.
+    Pacer(usize, u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,116 +50,159 @@ pub(crate) enum State {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Agent {
-    pub state: State,
+struct Agent {
+    state: State,
     since: Mono,
     pace: f64,
     /// Goes as soon as the call is over.
     leaving: bool,
-    /// When talk and wrap-up will be over; nobody but [`Informed`] looks.
-    pub free_at: Mono,
+    /// Whose call they are on; none: that of a customer who called.
+    talks_for: Option<usize>,
+    /// One ÷ the campaigns that have them: so much of them belongs to each.
+    share: f64,
+}
+
+/// A campaign, and its calls by where they are.
+#[derive(Clone, Debug)]
+struct Campaign {
+    id: CampaignId,
+    rule: CampaignRule,
+    agents: Range<usize>,
+    ringing: u64,
+    /// Answered, and without an agent.
+    answered: u64,
+    talking: u64,
+    tally: CampaignTally,
+}
+
+/// A dialled call.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    campaign: usize,
+    answered: Mono,
+    machine: bool,
+}
+
+/// What is going on for one campaign, as its dialer sees it. Shared agents count in parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Floor {
+    /// Agents who are ready.
+    pub ready: f64,
+    /// Agents who talk.
+    pub talking: f64,
+    /// Agents who are signed in.
+    pub signed_in: f64,
+    /// Persons who wait for one.
+    pub waiting: f64,
+    /// Calls that ring, wait or talk, those with customers who called among them.
+    pub calls: f64,
+}
+
+/// What became of a person, for the dialer of the campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Connected.
+    Connected,
+    /// Abandoned.
+    Abandoned,
 }
 
 /// See the module.
 pub(crate) struct SmallWorld<'a> {
-    pub scenario: &'a Scenario,
+    scenario: &'a Scenario,
     rng: Rng,
     kinds: LeadKinds,
     pub now: Mono,
     heap: BinaryHeap<Reverse<(Mono, u64, Happens)>>,
     order: u64,
-    pub agents: Vec<Agent>,
-    pub ready: VecDeque<usize>,
-    /// Persons who answered, in order, and since when.
-    pub waiting: VecDeque<(u64, Mono)>,
-    /// Calls that ring, in the order of dialling, and since when.
-    pub ringing: BTreeMap<u64, Mono>,
-    pub talking: u64,
-    calls: u64,
+    agents: Vec<Agent>,
+    ready: VecDeque<usize>,
+    campaigns: Vec<Campaign>,
+    /// Dialled and neither connected nor over.
+    calls: BTreeMap<u64, Call>,
+    /// Those of them who wait for an agent, in order.
+    waiting: VecDeque<u64>,
+    /// Customers who called and wait, in order, and since when.
+    customers: VecDeque<(u64, Mono)>,
+    last_call: u64,
     /// Calls that the rate of the carrier still allows.
     tokens: f64,
     tokens_at: Mono,
     /// A person waits no longer.
     limit: Duration,
-    pub tally: Tally,
-}
-
-/// What decides in the small world.
-enum Pacer {
-    Open(OpenDialer),
-    Informed(Box<Informed>),
-}
-
-/// What one step of the world was, for whoever paces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// A call was answered, this long after its dial.
-    Answered(u64, Duration),
-    /// A call failed, this long after its dial.
-    Failed(u64, Duration),
-    /// A person was connected.
-    Connected,
-    /// A person was abandoned.
-    Abandoned,
+    tally: Tally,
 }
 
 /// One shift.
 ///
 /// # Errors
-/// The controller runs through the engine, or the scenario has something this small world lacks.
+/// The controller, or that of a campaign, is none of the open dialer's.
 pub fn shift(
     scenario: &Scenario,
     controller: Controller,
     seed: u64,
 ) -> Result<Tally, ScenarioError> {
-    let unknown = |field, remedy| {
-        Err(ScenarioError::Unknown {
-            field,
-            controller: controller.to_string(),
-            remedy,
-        })
-    };
-    if scenario.inbound_per_hour > 0.0 {
-        return unknown("inbound_per_hour", "set it to 0");
+    if controller.is_ours() {
+        return Err(ScenarioError::Controller(controller.to_string()));
     }
-    if !scenario.campaign.is_empty() {
-        return unknown(
-            "campaign",
-            "take the campaigns away: it has one that has all the agents",
-        );
+    let mut dialers = Vec::new();
+    for rule in scenario.campaign_rules() {
+        let own = match rule.controller.as_deref().map(str::parse) {
+            None => controller,
+            Some(own) => match own? {
+                // Its own name for these is a level that does not move.
+                Controller::Progressive => Controller::Ratio(1.0),
+                Controller::Power(level) => Controller::Ratio(level),
+                Controller::Agentless => {
+                    return Err(ScenarioError::Unknown {
+                        field: "campaign.controller",
+                        controller: controller.to_string(),
+                        remedy: "agentless dials for a recorded voice, of which its rules say \
+                                 nothing: take that campaign away",
+                    });
+                }
+                // What is to be compared with it takes the place of our own pacing.
+                Controller::Predictive
+                | Controller::Informed
+                | Controller::Ratio(_)
+                | Controller::Adapt(_) => controller,
+            },
+        };
+        dialers.push(OpenDialer::new(scenario, own));
     }
-    if scenario.detect_machines {
-        return unknown("detect_machines", "set it to false");
-    }
-    if scenario.machine_share > 0.0 {
-        return unknown("machine_share", "set it to 0");
-    }
-    let waits_s = match controller {
-        Controller::Ratio(_) | Controller::Adapt(_) => {
-            scenario.drop_timer_s.unwrap_or(scenario.patience_s)
-        }
-        Controller::Informed
-        | Controller::Predictive
-        | Controller::Progressive
-        | Controller::Power(_) => scenario.patience_s,
-    };
-    let mut world = SmallWorld::new(scenario, seed, Duration::from_secs_f64(waits_s));
-    let mut pacer = match controller {
-        Controller::Ratio(_) | Controller::Adapt(_) => {
-            Pacer::Open(OpenDialer::new(scenario, controller))
-        }
-        Controller::Informed => Pacer::Informed(Box::new(Informed::new(scenario))),
-        Controller::Predictive | Controller::Progressive | Controller::Power(_) => {
-            return Err(ScenarioError::Controller(controller.to_string()));
-        }
-    };
-    world.run(&mut pacer);
+    let mut world = SmallWorld::new(scenario, seed);
+    world.run(&mut dialers);
     Ok(world.tally)
 }
 
 impl<'a> SmallWorld<'a> {
-    fn new(scenario: &'a Scenario, seed: u64, limit: Duration) -> SmallWorld<'a> {
+    fn new(scenario: &'a Scenario, seed: u64) -> SmallWorld<'a> {
         let shift_us = (scenario.hours * 3.6e9) as u64;
+        let campaigns: Vec<Campaign> = scenario
+            .campaign_rules()
+            .into_iter()
+            .map(|rule| Campaign {
+                id: name(&rule.name),
+                agents: rule.agents_of(scenario.agents),
+                rule,
+                ringing: 0,
+                answered: 0,
+                talking: 0,
+                tally: CampaignTally::default(),
+            })
+            .collect();
+        let have = |ix: usize| campaigns.iter().filter(|c| c.agents.contains(&ix)).count();
+        let agents = (0..scenario.agents)
+            .map(|ix| Agent {
+                state: State::Away,
+                since: Mono::ZERO,
+                pace: scenario.pace_of(ix),
+                leaving: false,
+                talks_for: None,
+                share: 1.0 / have(ix).max(1) as f64,
+            })
+            .collect();
+        let limit_s = scenario.drop_timer_s.unwrap_or(scenario.patience_s);
         SmallWorld {
             scenario,
             rng: Rng::new(seed),
@@ -161,23 +211,16 @@ impl<'a> SmallWorld<'a> {
             now: Mono::ZERO,
             heap: BinaryHeap::new(),
             order: 0,
-            agents: (0..scenario.agents)
-                .map(|ix| Agent {
-                    state: State::Away,
-                    since: Mono::ZERO,
-                    pace: scenario.pace_of(ix),
-                    leaving: false,
-                    free_at: Mono::ZERO,
-                })
-                .collect(),
+            agents,
             ready: VecDeque::new(),
+            campaigns,
+            calls: BTreeMap::new(),
             waiting: VecDeque::new(),
-            ringing: BTreeMap::new(),
-            talking: 0,
-            calls: 0,
+            customers: VecDeque::new(),
+            last_call: 0,
             tokens: scenario.calls_per_second.max(1.0),
             tokens_at: Mono::ZERO,
-            limit,
+            limit: Duration::from_secs_f64(limit_s),
             tally: Tally {
                 curve: Curve::new(shift_us),
                 ..Tally::default()
@@ -194,7 +237,7 @@ impl<'a> SmallWorld<'a> {
         self.later(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)), what);
     }
 
-    fn run(&mut self, pacer: &mut Pacer) {
+    fn run(&mut self, dialers: &mut [OpenDialer]) {
         let end = Mono::ZERO + Duration::from_secs_f64(self.scenario.hours * 3_600.0);
         for ix in 0..self.agents.len() {
             let wait = if self.scenario.start_spread_s > 0.0 {
@@ -211,29 +254,65 @@ impl<'a> SmallWorld<'a> {
                 self.later_s((leave.at_h + leave.for_h) * 3_600.0, Happens::Returns(ix));
             }
         }
-        match pacer {
-            Pacer::Open(open) => open.begin(self),
-            Pacer::Informed(informed) => informed.begin(self),
+        self.plan_customer();
+        for (ix, dialer) in dialers.iter().enumerate() {
+            dialer.begin(self, ix);
         }
         while let Some(Reverse((at, _, what))) = self.heap.pop() {
             if at >= end {
                 break;
             }
             self.now = at;
-            self.happen(what, pacer);
+            self.happen(what, dialers);
         }
         self.now = end;
         for ix in 0..self.agents.len() {
             self.enter(ix, State::Away);
         }
         self.tally.curve.go_to(end);
-        let campaign = CampaignTally {
-            dials: self.tally.dials,
-            connected: self.tally.connected,
-            abandoned: self.tally.abandoned,
-            false_positives: 0,
+        for campaign in &self.campaigns {
+            self.tally.dials += campaign.tally.dials;
+            self.tally.connected += campaign.tally.connected;
+            self.tally.abandoned += campaign.tally.abandoned;
+            self.tally.false_positives += campaign.tally.false_positives;
+            self.tally.campaigns.insert(campaign.id, campaign.tally);
+        }
+    }
+
+    /// What was counted of a campaign so far.
+    pub fn counted(&self, campaign: usize) -> CampaignTally {
+        self.campaigns[campaign].tally
+    }
+
+    /// See [`Floor`].
+    pub fn floor(&self, ix: usize) -> Floor {
+        let campaign = &self.campaigns[ix];
+        let in_flight = campaign.ringing + campaign.answered + campaign.talking;
+        let mut floor = Floor {
+            waiting: self.waits_of(ix) as f64,
+            calls: in_flight as f64,
+            ..Floor::default()
         };
-        self.tally.campaigns.insert(name("judge"), campaign);
+        for agent in &self.agents[campaign.agents.clone()] {
+            match agent.state {
+                State::Ready => floor.ready += agent.share,
+                State::OnCall => {
+                    floor.talking += agent.share;
+                    if agent.talks_for.is_none() {
+                        floor.calls += agent.share;
+                    }
+                }
+                State::WrapUp => {}
+                State::Away => continue,
+            }
+            floor.signed_in += agent.share;
+        }
+        floor
+    }
+
+    fn waits_of(&self, campaign: usize) -> usize {
+        let of = |call: &&u64| self.calls[call].campaign == campaign;
+        self.waiting.iter().filter(of).count()
     }
 
     /// An agent's next state; the one before is booked.
@@ -261,34 +340,39 @@ impl<'a> SmallWorld<'a> {
         self.tally.signed_in_us += us;
     }
 
-    fn happen(&mut self, what: Happens, pacer: &mut Pacer) {
+    fn happen(&mut self, what: Happens, dialers: &mut [OpenDialer]) {
         match what {
-            Happens::Answers(call) => {
-                let dialled = self.ringing.remove(&call).expect("a call answers once");
-                self.waiting.push_back((call, self.now));
-                pacer.seen(self, Seen::Answered(call, self.now.since(dialled)));
-                self.look(call, pacer);
-            }
+            Happens::Answers(call) => self.answers(call, dialers),
             Happens::Fails(call) => {
-                let dialled = self.ringing.remove(&call).expect("a call fails once");
+                let call = self.calls.remove(&call).expect("a call fails once");
+                self.campaigns[call.campaign].ringing -= 1;
                 self.in_flight();
-                pacer.seen(self, Seen::Failed(call, self.now.since(dialled)));
             }
-            Happens::Looks(call) => self.look(call, pacer),
+            Happens::Heard(call) => self.heard(call, dialers),
+            Happens::Looks(call) => self.look(call, dialers),
+            Happens::CustomerCalls => self.customer_calls(),
+            Happens::CustomerGoes(call) => {
+                if let Some(at) = self.customers.iter().position(|(waits, _)| *waits == call) {
+                    self.customers.remove(at);
+                    self.tally.inbound_abandoned += 1;
+                }
+            }
             Happens::TalkEnds(ix) => {
-                self.talking -= 1;
+                if let Some(campaign) = self.agents[ix].talks_for {
+                    self.campaigns[campaign].talking -= 1;
+                }
                 self.enter(ix, State::WrapUp);
             }
             Happens::WrapUpEnds(ix) => {
                 if self.agents[ix].leaving {
                     self.enter(ix, State::Away);
                 } else {
-                    self.is_ready(ix, pacer);
+                    self.is_ready(ix);
                 }
             }
             Happens::Begins(ix) => {
                 if !self.agents[ix].leaving {
-                    self.is_ready(ix, pacer);
+                    self.is_ready(ix);
                 }
             }
             Happens::Leaves(ix) => {
@@ -301,97 +385,194 @@ impl<'a> SmallWorld<'a> {
             Happens::Returns(ix) => {
                 self.agents[ix].leaving = false;
                 if self.agents[ix].state == State::Away {
-                    self.is_ready(ix, pacer);
+                    self.is_ready(ix);
                 }
             }
-            Happens::Pacer(timer) => match pacer {
-                Pacer::Open(open) => open.timer(self, timer),
-                Pacer::Informed(informed) => informed.decide_again(self),
-            },
+            Happens::Pacer(campaign, timer) => dialers[campaign].timer(self, campaign, timer),
         }
     }
 
-    fn is_ready(&mut self, ix: usize, pacer: &mut Pacer) {
+    fn answers(&mut self, id: u64, dialers: &mut [OpenDialer]) {
+        let scenario = self.scenario;
+        let machine = scenario.machine_share > 0.0 && self.rng.chance(scenario.machine_share);
+        let call = self.calls.get_mut(&id).expect("a call answers once");
+        (call.answered, call.machine) = (self.now, machine);
+        let campaign = &mut self.campaigns[call.campaign];
+        campaign.ringing -= 1;
+        campaign.answered += 1;
+        if scenario.detect_machines {
+            let listens = scenario.verdict.draw(&mut self.rng);
+            self.later_s(listens, Happens::Heard(id));
+        } else {
+            self.waiting.push_back(id);
+            self.look(id, dialers);
+        }
+    }
+
+    /// The detector's verdict. Whom it takes for a machine it hangs up on.
+    fn heard(&mut self, id: u64, dialers: &mut [OpenDialer]) {
+        let call = self.calls[&id];
+        let scenario = self.scenario;
+        let wrong = self.rng.chance(if call.machine {
+            scenario.false_negative_share
+        } else {
+            scenario.false_positive_share
+        });
+        if call.machine == wrong {
+            self.waiting.push_back(id);
+            return self.look(id, dialers);
+        }
+        self.over(id);
+        if call.machine {
+            self.tally.machines += 1;
+        } else {
+            self.campaigns[call.campaign].tally.false_positives += 1;
+            self.tally.curve.live(self.now, true);
+        }
+    }
+
+    /// An answered call is over, or has its agent.
+    fn over(&mut self, id: u64) {
+        let call = self.calls.remove(&id).expect("a call is over once");
+        self.waiting.retain(|waits| *waits != id);
+        self.campaigns[call.campaign].answered -= 1;
+        self.in_flight();
+    }
+
+    fn plan_customer(&mut self) {
+        if self.scenario.inbound_per_hour > 0.0 {
+            let wait = self
+                .rng
+                .exponential(3_600.0 / self.scenario.inbound_per_hour);
+            self.later_s(wait, Happens::CustomerCalls);
+        }
+    }
+
+    fn customer_calls(&mut self) {
+        self.plan_customer();
+        self.last_call += 1;
+        self.tally.inbound += 1;
+        let patience = Spread::lognormal(self.scenario.inbound_patience_s, 1.0);
+        let wait = patience.draw(&mut self.rng);
+        self.later_s(wait, Happens::CustomerGoes(self.last_call));
+        self.customers.push_back((self.last_call, self.now));
+        self.serve_customer();
+    }
+
+    /// Customers who call come before everybody whom a campaign has dialled.
+    fn serve_customer(&mut self) {
+        if self.ready.is_empty() {
+            return;
+        }
+        if let Some((_, since)) = self.customers.pop_front() {
+            let ix = self.ready.pop_front().expect("looked at above");
+            self.tally.inbound_answered += 1;
+            let in_time = self.now.since(since) <= IN_TIME;
+            self.tally.inbound_in_time += u64::from(in_time);
+            self.talks(ix, None, self.scenario.inbound_talk);
+        }
+    }
+
+    fn is_ready(&mut self, ix: usize) {
         self.enter(ix, State::Ready);
         self.ready.push_back(ix);
-        match pacer {
-            // It has no moment for this: whoever waits looks for an agent in their own rhythm.
-            Pacer::Open(_) => {}
-            Pacer::Informed(informed) => {
-                if let Some((call, _)) = self.waiting.front().copied() {
-                    self.connect(call);
-                    informed.outcome(self, false);
-                }
-                informed.decide(self);
-            }
-        }
+        // Whoever was dialled looks for an agent in their own rhythm.
+        self.serve_customer();
+    }
+
+    /// The agent, ready for longest, whom this call may have: of the campaign, and not wanted by a
+    /// waiting call of a campaign that comes first.
+    fn agent_for(&self, campaign: usize) -> Option<usize> {
+        let first = |ix: usize| {
+            self.waiting.iter().any(|waits| {
+                let other = &self.campaigns[self.calls[waits].campaign];
+                other.rule.priority > self.campaigns[campaign].rule.priority
+                    && other.agents.contains(&ix)
+            })
+        };
+        let agents = &self.campaigns[campaign].agents;
+        self.ready
+            .iter()
+            .position(|ix| agents.contains(ix) && !first(*ix))
     }
 
     /// A waiting person looks for a ready agent, or has waited long enough.
-    fn look(&mut self, call: u64, pacer: &mut Pacer) {
-        let Some((_, since)) = self.waiting.iter().find(|(waits, _)| *waits == call) else {
+    fn look(&mut self, id: u64, dialers: &mut [OpenDialer]) {
+        if !self.waiting.contains(&id) {
             return;
-        };
-        let waited = self.now.since(*since);
-        if !self.ready.is_empty() {
-            self.connect(call);
-            pacer.seen(self, Seen::Connected);
+        }
+        let call = self.calls[&id];
+        let waited = self.now.since(call.answered);
+        if let Some(at) = self.agent_for(call.campaign) {
+            let ix = self.ready.remove(at).expect("just found");
+            self.over(id);
+            self.campaigns[call.campaign].talking += 1;
+            if call.machine {
+                self.tally.machines_connected += 1;
+                self.talks(ix, Some(call.campaign), Some(self.scenario.machine_talk));
+                return;
+            }
+            let campaign = &mut self.campaigns[call.campaign];
+            campaign.tally.connected += 1;
+            let own = campaign.rule.talk;
+            self.tally.curve.live(self.now, false);
+            self.talks(ix, Some(call.campaign), own);
+            dialers[call.campaign].seen(self.now, Seen::Connected);
         } else if waited >= self.limit {
-            self.waiting.retain(|(waits, _)| *waits != call);
-            self.in_flight();
-            self.tally.abandoned += 1;
-            self.tally.curve.live(self.now, true);
-            pacer.seen(self, Seen::Abandoned);
+            self.over(id);
+            if !call.machine {
+                self.campaigns[call.campaign].tally.abandoned += 1;
+                self.tally.curve.live(self.now, true);
+            }
+            dialers[call.campaign].seen(self.now, Seen::Abandoned);
         } else {
-            let left = self.limit - waited;
-            let wait = match pacer {
-                Pacer::Open(_) => crate::open_dialer::poll_after(waited).min(left),
-                Pacer::Informed(_) => left,
-            };
-            self.later(wait, Happens::Looks(call));
+            let wait = poll_after(waited).min(self.limit - waited);
+            self.later(wait, Happens::Looks(id));
         }
     }
 
-    fn connect(&mut self, call: u64) {
-        let ix = self.ready.pop_front().expect("somebody is ready");
-        self.waiting.retain(|(waits, _)| *waits != call);
-        self.in_flight();
-        self.talking += 1;
+    /// An agent talks, as long as this kind of call takes, and wraps up.
+    fn talks(&mut self, ix: usize, campaign: Option<usize>, own: Option<Spread>) {
         self.enter(ix, State::OnCall);
-        self.tally.connected += 1;
-        self.tally.curve.live(self.now, false);
-        let kind = match self.scenario.other_talk {
-            Some(other) if self.rng.chance(other.share) => other.talk,
-            Some(_) | None => self.scenario.talk,
+        self.agents[ix].talks_for = campaign;
+        let kind = match (own, self.scenario.other_talk) {
+            (Some(own), _) => own,
+            (None, Some(other)) if self.rng.chance(other.share) => other.talk,
+            (None, Some(_) | None) => self.scenario.talk,
         };
         let pace = self.agents[ix].pace;
         let talk = kind.draw(&mut self.rng) * pace;
         let wrap_up = self.scenario.wrap_up.draw(&mut self.rng) * pace;
-        self.agents[ix].free_at = self.now + Duration::from_secs_f64((talk + wrap_up).min(1e9));
         self.later_s(talk, Happens::TalkEnds(ix));
         self.later_s(talk + wrap_up, Happens::WrapUpEnds(ix));
     }
 
     fn in_flight(&mut self) {
-        let calls = self.ringing.len() + self.waiting.len();
-        self.tally.curve.in_flight(self.now, calls);
+        self.tally.curve.in_flight(self.now, self.calls.len());
     }
 
     /// Dials so many, or as many as lines and rate allow. The rate may be saved for `burst` seconds.
-    pub fn dial(&mut self, wanted: u64, burst_s: f64) {
-        let in_flight = self.ringing.len() as u64 + self.waiting.len() as u64 + self.talking;
+    pub fn dial(&mut self, campaign: usize, wanted: u64, burst_s: f64) {
+        let talking: u64 = self.campaigns.iter().map(|c| c.talking).sum();
+        let taken = self.calls.len() as u64 + talking;
         let per_second = self.scenario.calls_per_second;
         let passed = self.now.since(self.tokens_at).as_secs_f64();
         self.tokens = (self.tokens + passed * per_second).min((per_second * burst_s).max(1.0));
         self.tokens_at = self.now;
-        let lines = u64::from(self.scenario.lines).saturating_sub(in_flight);
+        let lines = u64::from(self.scenario.lines).saturating_sub(taken);
         let count = wanted.min(lines).min(self.tokens as u64);
         self.tokens -= count as f64;
         for _ in 0..count {
-            self.calls += 1;
-            self.tally.dials += 1;
-            self.ringing.insert(self.calls, self.now);
-            let (wait, what) = self.fate(self.calls);
+            self.last_call += 1;
+            let call = Call {
+                campaign,
+                answered: self.now,
+                machine: false,
+            };
+            self.calls.insert(self.last_call, call);
+            self.campaigns[campaign].ringing += 1;
+            self.campaigns[campaign].tally.dials += 1;
+            let (wait, what) = self.fate(self.last_call, campaign);
             self.later_s(wait, what);
         }
         if count > 0 {
@@ -400,9 +581,11 @@ impl<'a> SmallWorld<'a> {
     }
 
     /// What becomes of a call, and after how many seconds.
-    fn fate(&mut self, call: u64) -> (f64, Happens) {
+    fn fate(&mut self, call: u64, campaign: usize) -> (f64, Happens) {
         let scenario = self.scenario;
-        let rate = scenario.answer_rate.at(self.now) * self.kinds.factor(LeadId(call), self.now);
+        let own = self.campaigns[campaign].rule.answer_rate.as_ref();
+        let rate = own.unwrap_or(&scenario.answer_rate).at(self.now)
+            * self.kinds.factor(LeadId(call), self.now);
         let timeout = scenario.ring_timeout_s;
         if self.rng.chance(rate) {
             let ring = scenario.ring.draw(&mut self.rng) + scenario.answer_delay_s.at(self.now);
@@ -418,15 +601,6 @@ impl<'a> SmallWorld<'a> {
             None => timeout,
         };
         (wait.min(timeout), Happens::Fails(call))
-    }
-}
-
-impl Pacer {
-    fn seen(&mut self, world: &mut SmallWorld<'_>, seen: Seen) {
-        match self {
-            Pacer::Open(open) => open.seen(world.now, seen),
-            Pacer::Informed(informed) => informed.seen(world, seen),
-        }
     }
 }
 
@@ -449,19 +623,68 @@ mod tests {
     }
 
     #[test]
-    fn what_the_small_world_lacks_is_refused_by_the_fields_name() {
-        let blended = Scenario {
-            inbound_per_hour: 10.0,
+    fn customers_who_call_are_served_first_and_take_agents_away() {
+        let plain = Scenario {
+            hours: 2.0,
             ..Scenario::default()
         };
+        let base = run(&plain);
+        let blended = run(&Scenario {
+            inbound_per_hour: 60.0,
+            inbound_talk: Some(Spread::fixed(180.0)),
+            ..plain
+        });
+        assert_eq!(base.inbound, 0);
+        assert!((80..=160).contains(&blended.inbound), "{blended:?}");
+        let over = blended.inbound_answered + blended.inbound_abandoned;
+        assert!(over <= blended.inbound && over + 10 > blended.inbound);
+        assert!(blended.inbound_in_time * 10 > blended.inbound_answered * 7);
+        assert!(blended.connected + 50 < base.connected, "{blended:?}");
+    }
+
+    #[test]
+    fn a_detector_hangs_up_on_machines_and_on_some_persons() {
         let machines = Scenario {
-            machine_share: 0.2,
+            hours: 2.0,
+            machine_share: 0.4,
+            machine_talk: Spread::fixed(8.0),
             ..Scenario::default()
         };
-        for (scenario, field) in [(blended, "inbound_per_hour"), (machines, "machine_share")] {
-            let error = shift(&scenario, Controller::Informed, 1).unwrap_err();
-            assert!(error.to_string().starts_with(field), "{error}");
-        }
+        let deaf = run(&machines);
+        assert_eq!((deaf.machines, deaf.false_positives), (0, 0));
+        assert!(deaf.machines_connected > 200, "{deaf:?}");
+        let listening = run(&Scenario {
+            detect_machines: true,
+            false_positive_share: 0.1,
+            false_negative_share: 0.02,
+            ..machines
+        });
+        assert!(listening.machines > 200 && listening.machines_connected < 20);
+        let live = listening.connected + listening.abandoned + listening.false_positives;
+        let share = listening.false_positives as f64 / live as f64;
+        assert!((0.06..0.14).contains(&share), "{listening:?}");
+    }
+
+    #[test]
+    fn campaigns_share_agents_and_have_books_rates_and_rules_of_their_own() {
+        let mut scenario: Scenario = toml::from_str(
+            "agents = 20\nhours = 2.0\n\
+             [[campaign]]\nname = \"a\"\nagent_share = 0.6\nanswer_rate = 0.5\n\
+             [[campaign]]\nname = \"b\"\nagent_from = 0.4\nagent_share = 0.6\ncontroller = \"progressive\"\n",
+        )
+        .unwrap();
+        let tally = run(&scenario);
+        let [a, b] = ["a", "b"].map(|id| tally.campaigns[&name::<CampaignId>(id)]);
+        assert_eq!(tally.dials, a.dials + b.dials);
+        assert!(a.abandoned > 10 * b.abandoned, "{a:?} {b:?}");
+        let rate = |c: &CampaignTally| c.live() as f64 / c.dials as f64;
+        assert!((rate(&a) - 0.5).abs() < 0.06 && (rate(&b) - 0.3).abs() < 0.06);
+        scenario.campaign[1].controller = Some("agentless".into());
+        let error = shift(&scenario, Controller::Ratio(2.0), 1).unwrap_err();
+        assert!(
+            error.to_string().starts_with("campaign.controller"),
+            "{error}"
+        );
         assert!(shift(&Scenario::default(), Controller::Predictive, 1).is_err());
     }
 

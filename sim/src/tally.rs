@@ -101,12 +101,16 @@ pub struct Tally {
     pub spells: Spells,
     /// Customers dialled.
     pub dials: u64,
+    /// Of them given up again while they rang, for want of agents.
+    pub withdrawn: u64,
     /// Persons dialled who were bridged to an agent.
     pub connected: u64,
     /// Persons dialled who answered and got no agent.
     pub abandoned: u64,
     /// Persons dialled who were taken for machines.
     pub false_positives: u64,
+    /// Persons who heard a recorded voice and asked for nobody.
+    pub messaged: u64,
     /// Machines recognised.
     pub machines: u64,
     /// Machines bridged to an agent.
@@ -117,10 +121,13 @@ pub struct Tally {
     pub inbound_answered: u64,
     /// Of them hung up while waiting.
     pub inbound_abandoned: u64,
+    /// Of them answered within the queue's target, 20 s.
+    pub inbound_in_time: u64,
     /// The same by campaign, in the order of their names.
     pub campaigns: BTreeMap<CampaignId, CampaignTally>,
-    /// What the dialer counts by minute of the wall clock: live answers, abandonments.
-    pub minutes: BTreeMap<(i64, CampaignId), (u64, u64)>,
+    /// What the dialer counts by minute of the wall clock: live answers, of them abandoned, of them
+    /// those who heard a recorded voice and asked for nobody.
+    pub minutes: BTreeMap<(i64, CampaignId), (u64, u64, u64)>,
     /// The course of it.
     pub curve: Curve,
     /// See [`Curve::worst_five_minutes_pct`]; filled when shifts are added up.
@@ -150,15 +157,15 @@ impl Tally {
 
     /// What the store would tell the dialer of this shift.
     pub fn answers(&self) -> impl Iterator<Item = PastAnswers> + '_ {
-        self.minutes
-            .iter()
-            .map(|((minute, campaign), (answers, abandons))| PastAnswers {
+        self.minutes.iter().map(
+            |((minute, campaign), (answers, abandons, messaged))| PastAnswers {
                 campaign: *campaign,
                 at: Utc::from_micros(minute * MINUTE_US),
                 answers: *answers,
                 abandons: *abandons,
-                messaged: 0,
-            })
+                messaged: *messaged,
+            },
+        )
     }
 
     /// Books a spell of one state.
@@ -220,11 +227,11 @@ impl World {
                 outcome,
                 ..
             } => {
-                let machine = self
-                    .attempts
-                    .remove(attempt)
-                    .is_some_and(|view| view.machine);
+                let view = self.attempts.remove(attempt);
+                let machine = view.is_some_and(|view| view.machine);
                 if !self.shift_over {
+                    let withdrawn = view.is_some() && *outcome == AttemptOutcome::Cancelled;
+                    self.tally.withdrawn += u64::from(withdrawn);
                     self.tally.curve.in_flight(self.now, self.attempts.len());
                     self.attempt_ended(event.at.utc, *campaign, *outcome, machine);
                 }
@@ -232,9 +239,12 @@ impl World {
             Fact::QueueLeft {
                 direction: Direction::Inbound,
                 outcome,
+                within_target,
                 ..
             } if !self.shift_over => {
-                self.tally.inbound_answered += u64::from(*outcome == QueueOutcome::Answered);
+                let answered = *outcome == QueueOutcome::Answered;
+                self.tally.inbound_in_time += u64::from(answered && *within_target);
+                self.tally.inbound_answered += u64::from(answered);
                 self.tally.inbound_abandoned += u64::from(*outcome == QueueOutcome::Abandoned);
             }
             Fact::AgentStateChanged { agent, is, .. } => {
@@ -280,19 +290,24 @@ impl World {
             (AttemptOutcome::Abandoned, false) => {
                 tally.abandoned += 1;
                 of_campaign.abandoned += 1;
-                *minute = (minute.0 + 1, minute.1 + 1);
+                (minute.0, minute.1) = (minute.0 + 1, minute.1 + 1);
                 tally.curve.live(self.now, true);
             }
-            (AttemptOutcome::Abandoned, true) => *minute = (minute.0 + 1, minute.1 + 1),
+            (AttemptOutcome::Abandoned, true) => {
+                (minute.0, minute.1) = (minute.0 + 1, minute.1 + 1);
+            }
             (AttemptOutcome::Machine, true) => tally.machines += 1,
             (AttemptOutcome::Machine, false) => {
                 tally.false_positives += 1;
                 of_campaign.false_positives += 1;
                 tally.curve.live(self.now, true);
             }
+            (AttemptOutcome::Messaged, machine) => {
+                tally.messaged += u64::from(!machine);
+                (minute.0, minute.2) = (minute.0 + 1, minute.2 + 1);
+            }
             (
-                AttemptOutcome::Messaged
-                | AttemptOutcome::Fax
+                AttemptOutcome::Fax
                 | AttemptOutcome::NoAnswer
                 | AttemptOutcome::Busy
                 | AttemptOutcome::Failed

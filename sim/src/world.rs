@@ -15,6 +15,7 @@ use crate::tally::{AttemptView, Tally};
 use crate::trace::Trace;
 use call::input::AgentAction;
 use call::{Command, ConfigError, Engine, EngineOutbox, Input};
+use dialer::pacing::LearnedState;
 use model::{
     AgentId, AgentState, AttemptId, CallId, CampaignId, Event, LegId, Mint, Mono, Now, Rng, Utc,
 };
@@ -214,6 +215,29 @@ impl World {
         &self.tally
     }
 
+    /// What was counted, for keeps.
+    pub fn into_tally(self) -> Tally {
+        self.tally
+    }
+
+    /// What the campaigns have learned, as they put it away when the engine drains. To be asked
+    /// after the run: nothing of it is counted.
+    pub fn learned(&mut self) -> Vec<(CampaignId, LearnedState)> {
+        let mut out = EngineOutbox::default();
+        self.engine.handle(self.clock(), Input::Drain, &mut out);
+        let commands = out.commands.into_iter();
+        commands
+            .filter_map(|command| {
+                // The shift is over: nobody carries out what else draining wants.
+                if let Command::SaveLearned { campaign, state } = command {
+                    Some((campaign, *state))
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
     /// The first broken invariant and those of the same step; empty where none was found, or nobody looked.
     pub fn violations(&self) -> &[Violation] {
         self.checker.as_ref().map_or(&[], Checker::violations)
@@ -241,6 +265,12 @@ impl World {
             self.pending.push_back(Input::DialerHistory {
                 answers: self.setting.history.clone(),
                 dials: Vec::new(),
+            });
+        }
+        for (campaign, state) in std::mem::take(&mut self.setting.learned) {
+            self.pending.push_back(Input::LearnedLoaded {
+                campaign,
+                state: Box::new(state),
             });
         }
         let spread_s = self.setting.start_spread.as_secs_f64();
@@ -472,6 +502,9 @@ impl World {
             Happens::AgentWhim(ix) => self.agent_whim(ix),
             Happens::AgentLeaves(ix) => {
                 let agent = self.agents[ix].id;
+                if self.setting.foretold {
+                    self.engine.foretell(agent, Mono::MAX);
+                }
                 self.tell(Input::Agent {
                     agent,
                     action: AgentAction::SignOut,

@@ -59,6 +59,7 @@ fn every_shipped_scenario_is_read_and_runs_for_ten_minutes_under_the_checker() {
             "slow_agents",
             "steady_talk",
             "two_talks",
+            "voice_message",
         ]
     );
     for name in names {
@@ -70,7 +71,8 @@ fn every_shipped_scenario_is_read_and_runs_for_ten_minutes_under_the_checker() {
             shifts: 1,
             ..scenario
         };
-        let report = judge(&short, Controller::Predictive, true)
+        let controller = short.controller.as_deref().unwrap_or("predictive");
+        let report = judge(&short, controller.parse().unwrap(), true)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(report.connected > 0, "{name}: {report}");
     }
@@ -89,6 +91,62 @@ fn a_detector_that_errs_spends_the_abandonment_and_the_agents() {
     let pct = report.abandonment_pct.unwrap();
     assert!((6.0..14.0).contains(&pct), "{report}");
     assert!(report.abandoned * 10 < report.false_positives, "{report}");
+}
+
+#[test]
+fn who_presses_the_key_has_an_agent_in_two_seconds_or_was_abandoned() {
+    let scenario = Scenario {
+        agents: 20,
+        ..shipped("voice_message")
+    };
+    let report = run(scenario.clone(), 0.5, Controller::Agentless);
+    assert!(report.messaged > 10 * report.connected, "{report}");
+    assert!(report.connected > 25, "{report}");
+    assert!(report.abandonment_pct.unwrap() <= 6.0, "{report}");
+    let asked = report.connected + report.abandoned;
+    let share = asked as f64 / (asked + report.messaged) as f64;
+    assert!((0.03..0.05).contains(&share), "{report}");
+    let eager = Scenario {
+        voice: sim::scenario::Voice {
+            press_share: 0.4,
+            ..scenario.voice
+        },
+        ..scenario
+    };
+    let eager = run(eager, 0.5, Controller::Agentless);
+    assert!(eager.dials * 3 < report.dials, "{eager}\n{report}");
+}
+
+#[test]
+fn the_open_dialers_rules_run_every_shipped_scenario() {
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        let scenario = Scenario {
+            agents: 12,
+            ..shipped(&name)
+        };
+        for controller in ["ratio:2", "adapt-tapered"] {
+            let report = run(scenario.clone(), 0.2, controller.parse().unwrap());
+            assert!(report.connected > 0, "{name}, {controller}: {report}");
+        }
+    }
+}
+
+#[test]
+fn knowing_when_talks_end_is_worth_something_and_stays_legal() {
+    let scenario = Scenario {
+        agents: 25,
+        answer_rate: sim::scenario::Profile::Always(0.3),
+        ..Scenario::default()
+    };
+    let [told, learns] = [Controller::Informed, Controller::Predictive]
+        .map(|controller| run(scenario.clone(), 1.5, controller));
+    assert!(
+        told.utilisation_pct.unwrap() > learns.utilisation_pct.unwrap() + 0.3,
+        "{told}\n{learns}"
+    );
+    assert!(told.abandonment_pct.unwrap() <= 3.0, "{told}");
 }
 
 #[test]
@@ -186,6 +244,50 @@ fn a_day_begins_with_the_book_of_the_days_before() {
         (answers, abandons),
         (plenty.connected + plenty.abandoned, plenty.abandoned)
     );
+}
+
+#[test]
+fn a_day_begins_with_what_the_day_before_has_learned() {
+    let scenario = Scenario {
+        agents: 20,
+        answer_rate: sim::scenario::Profile::Always(0.1),
+        ..Scenario::default()
+    };
+    let mut yesterday = scenario.setting(Mode::Predictive, 1.5);
+    yesterday.shift = std::time::Duration::from_secs(900);
+    let mut yesterday = sim::World::new(yesterday, 3).unwrap();
+    yesterday.run();
+    let learned = yesterday.learned();
+    assert_eq!(learned.len(), 1);
+    let [knows, cold] = [learned, Vec::new()].map(|learned| {
+        let mut setting = scenario.setting(Mode::Predictive, 1.5);
+        setting.shift = std::time::Duration::from_secs(20);
+        setting.learned = learned;
+        let mut world = sim::World::new(setting, 4).unwrap();
+        world.run();
+        world.tally().dials
+    });
+    // Who knows nothing takes it that half of the dials are answered.
+    assert!(knows > 2 * cold, "{knows} {cold}");
+}
+
+#[test]
+fn the_days_a_run_learns_in_are_left_out_of_the_means() {
+    let report = |days, settle_days| {
+        let scenario = Scenario {
+            agents: 3,
+            hours: 0.2,
+            days,
+            settle_days,
+            shifts: 1,
+            ..Scenario::default()
+        };
+        judge(&scenario, Controller::Predictive, false).unwrap()
+    };
+    let (two, three, last) = (report(2, 0), report(3, 0), report(3, 2));
+    assert_eq!(last.dials, three.dials - two.dials);
+    assert_eq!(last.connected, three.connected - two.connected);
+    assert_eq!(last.period, three.period, "the law counts every day");
 }
 
 #[test]

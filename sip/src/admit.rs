@@ -7,7 +7,9 @@
 
 use crate::auth::Verdict;
 use crate::dialog;
-use crate::endpoint::{Arrived, Command, Endpoint, Hop, LEGS_MAX, Source, Transport};
+use crate::endpoint::{
+    Arrived, Command, Endpoint, Hop, IDENTITIES_MAX, LEGS_MAX, Source, Transport,
+};
 use crate::invite::{Leg, leave_fork};
 use crate::message::{Fault, MESSAGE_BYTES_MAX, Message, Method, Name, NameAddr, ParseError};
 use crate::registrar::{Change, Refused, Wish};
@@ -547,6 +549,13 @@ impl Endpoint {
             Source::Trunk(_) => message.p_asserted_identity(),
             Source::Account(_) => None,
         };
+        let identities = match &source {
+            Source::Trunk(_) => {
+                let each = message.identities().take(IDENTITIES_MAX);
+                each.map(str::to_owned).collect()
+            }
+            Source::Account(_) => Vec::new(),
+        };
         let caller = asserted.or_else(|| message.from());
         let user = |a: &NameAddr<'_>| a.uri.user_unescaped().map(|u| write::cleaned(&u));
         let name = caller.as_ref().and_then(NameAddr::display_name);
@@ -558,6 +567,7 @@ impl Endpoint {
             called: called.map(|u| write::cleaned(&u)).unwrap_or_default(),
             caller: caller.as_ref().and_then(user).unwrap_or_default(),
             caller_name: name.map(|n| n.chars().filter(|c| !c.is_control()).collect()),
+            identities,
             call_id: call_id.to_owned(),
             sdp: message.has_sdp().then(|| message.body().to_vec()),
         })));

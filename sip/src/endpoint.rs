@@ -179,6 +179,10 @@ pub enum Command {
     Close { hop: Hop },
 }
 
+/// More Identity headers of an INVITE are not looked at: one names the caller, others where it was
+/// diverted (RFC 8946).
+pub const IDENTITIES_MAX: usize = 4;
+
 /// An arrived call.
 #[derive(Clone, Debug)]
 pub struct Arrived {
@@ -194,6 +198,9 @@ pub struct Arrived {
     pub caller: String,
     /// The display name beside it, control characters stripped.
     pub caller_name: Option<String>,
+    /// The Identity headers from a trunk as they came (RFC 8224 §4), at most [`IDENTITIES_MAX`]: what
+    /// is in them was neither decoded nor verified.
+    pub identities: Vec<String>,
     /// The SIP Call-ID.
     pub call_id: String,
     /// Their offer; none when they want one from us.

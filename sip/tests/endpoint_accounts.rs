@@ -234,10 +234,14 @@ fn a_carrier_is_known_by_its_address_and_an_unknown_source_gets_nothing() {
     let mut net = house();
     let mut call = invite(1, Transport::Udp);
     call.hop = hop(2, 1, Transport::Udp);
-    call.headers = vec![(
-        "P-Asserted-Identity".to_owned(),
-        "\"Ann\" <sip:+49301@c>".to_owned(),
-    )];
+    let token = "eyJh.eyJi.c2ln;info=<https://cert.example/a,b.pem>;ppt=shaken";
+    call.headers = vec![
+        (
+            "P-Asserted-Identity".to_owned(),
+            "\"Ann\" <sip:+49301@c>".to_owned(),
+        ),
+        ("Identity".to_owned(), token.to_owned()),
+    ];
     net.put(2, Input::Invite(Box::new(call)));
     net.run_ms(100);
     let Command::Arrived(arrived) = &net.ends[1].told[0] else {
@@ -248,6 +252,7 @@ fn a_carrier_is_known_by_its_address_and_an_unknown_source_gets_nothing() {
         (arrived.caller.as_str(), arrived.caller_name.as_deref()),
         ("+49301", Some("Ann"))
     );
+    assert_eq!(arrived.identities, [token]);
     net.sent(1);
     let text = net.ends[2].sent[0].clone();
     for method in [

@@ -53,6 +53,7 @@ fn ask_everything(bytes: &[u8]) {
             message.call_id(),
             message.content_type(),
             message.via_count(),
+            message.identities().count(),
         );
         assert!(!format!("{asked:?}{numbers:?}{more:?}{others:?}").is_empty());
         let source = "[2001:db8::1]:7".parse().expect("an address");

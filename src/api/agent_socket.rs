@@ -147,11 +147,13 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallUnbridged { agent, .. }
         | Fact::CallDisposed { agent, .. } => *agent == me,
         Fact::CallbackDue { agent, .. } | Fact::CallClassified { agent, .. } => *agent == Some(me),
-        Fact::CallArrived { .. }
+        Fact::QuotaFull { .. }
+        | Fact::CallArrived { .. }
         | Fact::CallDialled { .. }
         | Fact::CallHeld { .. }
         | Fact::CallResumed { .. }
         | Fact::CallMessageStarted { .. }
+        | Fact::CallAttested { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }

@@ -307,6 +307,7 @@ impl Board {
             }
             Fact::EngineDraining { .. } => self.draining = true,
             Fact::CallbackDue { .. }
+            | Fact::QuotaFull { .. }
             | Fact::CallClassified { .. }
             | Fact::LegStarted { .. }
             | Fact::LegRinging { .. }
@@ -326,6 +327,7 @@ impl Board {
             | Fact::AttemptBlocked { .. }
             | Fact::AttemptAnswered { .. }
             | Fact::CallMessageStarted { .. }
+            | Fact::CallAttested { .. }
             | Fact::DoNotCallAdded { .. }
             | Fact::DoNotCallLoaded { .. }
             | Fact::CampaignChangeRefused { .. }

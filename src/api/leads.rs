@@ -1,10 +1,11 @@
-//! Promised callbacks: `GET`, `POST` and `DELETE /v1/callbacks`. These go to the store, which tells the
+//! Promised callbacks: `GET`, `POST` and `DELETE /v1/callbacks`; quotas: `GET /v1/campaigns/NAME/quotas`.
+//! These go to the store, which tells the
 //! dialer; the answer comes once the promise is durable.
 
 use super::ApiState;
 use super::auth::{Caller, Role};
 use super::problem::Problem;
-use super::routes::{body_of, known_agent};
+use super::routes::{body_of, known_agent, known_campaign};
 use crate::store::{CallbackError, CallbackTime, Promise, StoreRequest};
 use axum::Json;
 use axum::body::Bytes;
@@ -95,6 +96,22 @@ pub(super) async fn cancel_callback(
     })
     .await?;
     Ok(Json(promise))
+}
+
+/// A campaign's quotas: what was counted, what is enough.
+pub(super) async fn quotas(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    caller.supervises()?;
+    let campaign = known_campaign(&state, &id)?;
+    let rows = ask(&state, |answer| StoreRequest::ListQuotas {
+        campaign,
+        answer,
+    })
+    .await?;
+    Ok(Json(json!({ "campaign": campaign, "quotas": rows })))
 }
 
 fn time_of(text: &str) -> Result<CallbackTime, Problem> {

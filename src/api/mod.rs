@@ -139,6 +139,7 @@ fn router(state: ApiState) -> Router {
         .route("/v1/queues/{id}", post(routes::set_queue))
         .route("/v1/campaigns", get(routes::campaigns))
         .route("/v1/campaigns/{id}", post(routes::set_campaign))
+        .route("/v1/campaigns/{id}/quotas", get(leads::quotas))
         .route("/v1/calls", get(routes::calls))
         .route("/v1/do-not-call", post(routes::do_not_call))
         .route(

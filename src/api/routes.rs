@@ -121,17 +121,7 @@ pub(super) async fn set_campaign(
     body: Bytes,
 ) -> Result<Response, Problem> {
     caller.supervises()?;
-    let campaign: CampaignId = id_of(&id)?;
-    if !state
-        .parts
-        .feed
-        .read(|board| board.campaigns.contains_key(&campaign))
-    {
-        return Err(Problem::not_found(
-            "campaign_unknown",
-            format!("there is no campaign {campaign}"),
-        ));
-    }
+    let campaign = known_campaign(&state, &id)?;
     let CampaignWish {
         running,
         mode,
@@ -239,6 +229,21 @@ pub(super) fn known_agent(state: &ApiState, agent: AgentId) -> Result<(), Proble
         false => Err(Problem::not_found(
             "agent_unknown",
             format!("there is no agent {agent}"),
+        )),
+    }
+}
+
+pub(super) fn known_campaign(state: &ApiState, id: &str) -> Result<CampaignId, Problem> {
+    let campaign: CampaignId = id_of(id)?;
+    match state
+        .parts
+        .feed
+        .read(|board| board.campaigns.contains_key(&campaign))
+    {
+        true => Ok(campaign),
+        false => Err(Problem::not_found(
+            "campaign_unknown",
+            format!("there is no campaign {campaign}"),
         )),
     }
 }

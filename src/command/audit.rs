@@ -1,5 +1,6 @@
 //! `tandem audit`: recounts the books over an event log and says what they come to.
 
+mod columns;
 mod inputs;
 mod place;
 mod rates;
@@ -169,7 +170,7 @@ fn audit(log: &Path, inputs: &Inputs) -> anyhow::Result<Report> {
         }
         if event.seq == 1 || report.events == 0 {
             let bound = inputs.of_start(&event)?;
-            recount.bind(bound.sets);
+            recount.bind(bound.sets, event.at.utc);
             limits.extend(bound.limits);
         }
         report.events += 1;

@@ -2,6 +2,8 @@
 
 use super::Output;
 use crate::config::{self, Configuration, Problem, Source};
+use crate::store::{StoreConfig, list_columns};
+use anyhow::Context;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,10 +32,17 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         .config
         .as_deref()
         .map_or(Source::Embedded, Source::of_path);
-    let (configuration, problems) = match config::load(&source) {
+    let (mut configuration, mut problems) = match config::load(&source) {
         Ok((configuration, warnings)) => (Some(configuration), warnings),
         Err(rejected) => (None, rejected.problems),
     };
+    if let Some(is) = &configuration {
+        let unknown = unknown_columns(&source, is)?;
+        if !unknown.is_empty() {
+            problems.extend(unknown);
+            configuration = None;
+        }
+    }
     let mut out = Output::new();
     if args.json {
         let summary = configuration.as_ref().map(|configuration| {
@@ -57,6 +66,23 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Columns of filters that the lists of the data folder do not have; none where there is no database yet.
+fn unknown_columns(source: &Source, configuration: &Configuration) -> anyhow::Result<Vec<Problem>> {
+    let filtered = configuration.call.dialer.campaigns.values();
+    let database = configuration.tandem.data.folder.join("tandem.db");
+    if filtered
+        .flat_map(|campaign| campaign.filters())
+        .next()
+        .is_none()
+        || !database.exists()
+    {
+        return Ok(Vec::new());
+    }
+    let columns = list_columns(&StoreConfig::at(&database))
+        .with_context(|| format!("cannot read {}", database.display()))?;
+    Ok(config::unknown_columns(source, configuration, &columns))
 }
 
 fn verdict(configuration: Option<&Configuration>, problems: &[Problem]) -> String {

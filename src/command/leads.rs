@@ -1,5 +1,7 @@
 //! `tandem leads`: brings lists of leads in, shows them, and dials a finished one again.
 
+mod people;
+
 use super::Output;
 use crate::clock::Clock;
 use crate::config::{self, Source};
@@ -48,6 +50,18 @@ enum LeadsCommand {
 
 Their attempts are counted anew. Who answered an agent is never dialled again by this.")]
     Recycle(RecycleArgs),
+    /// How many leads of a campaign's lists its filters let through, and which cells cannot be read.
+    #[command(after_help = "Examples:
+  tandem leads filter --campaign spring --config config
+  tandem leads filter --campaign spring --filter 'state in (\"NY\", \"NJ\") and not vip' --json
+
+Nothing is changed. Leads that are done are not counted. docs/lists.md says how a filter is written.")]
+    Filter(people::FilterArgs),
+    /// The quotas of a campaign: how many were counted, how many are enough.
+    #[command(after_help = "Examples:
+  tandem leads quotas --campaign spring --config config
+  tandem leads quotas --campaign spring --json")]
+    Quotas(people::CampaignArgs),
     /// A list as CSV, as it can be imported again, with what came of each lead.
     #[command(after_help = "Examples:\n  tandem leads export --list spring > spring.csv")]
     Export(ExportArgs),
@@ -264,6 +278,8 @@ pub fn run(args: LeadsArgs) -> anyhow::Result<ExitCode> {
         LeadsCommand::List(args) => list(&args),
         LeadsCommand::Show(args) => show_lead(&args),
         LeadsCommand::Recycle(args) => recycle(&args),
+        LeadsCommand::Filter(args) => people::filter(&args),
+        LeadsCommand::Quotas(args) => people::quotas(&args),
         LeadsCommand::Export(args) => export(&args),
         LeadsCommand::Dnc(DncCommand::Import(args)) => import_numbers(&args),
         LeadsCommand::Dnc(DncCommand::List(args)) => list_numbers(&args),

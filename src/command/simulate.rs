@@ -1,13 +1,16 @@
 //! `tandem simulate`: a contact centre made of numbers, run through the production engine.
 //!
 //! Without a file it is the world of docs/pacing.md in which dialling is judged. The same seed
-//! prints the same bytes, on any number of threads.
+//! prints the same bytes, on any number of threads. Whole tables are [`table`]'s.
+
+mod table;
 
 use super::Output;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sim::plot::{self, Titles};
 use sim::scenario::Profile;
+use sim::table::Table;
 use sim::{Controller, Judged, Options, Scenario};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +22,10 @@ const EXAMPLES: &str = "Examples:
   tandem simulate --scenario config/scenarios/half_leave.toml --check
   tandem simulate --agents 50 --set 'talk={ mean_s = 90, shape = \"exponential\" }'
   tandem simulate --agents 10 --days 30 --shifts 4
+  tandem simulate --scenario config/scenarios/voice_message.toml
   tandem simulate --scenario config/scenarios/delay_step.toml --plot shift.svg
+  tandem simulate --table cells --seed 9001 --out cells.jsonl
+  tandem simulate --table month --agents 10
   tandem simulate --check --seeds 10000";
 
 /// Simulate shifts and say how busy agents were and how many people were abandoned.
@@ -44,9 +50,9 @@ pub struct SimulateArgs {
     /// Fixes every chance; the n-th shift has seed + n.
     #[arg(long)]
     seed: Option<u64>,
-    /// predictive, progressive, power:X (through the engine); ratio:X, adapt-hard, adapt-average,
-    /// adapt-tapered (the common open dialer's rules) and informed (told the end of every talk), in
-    /// a small world of their own.
+    /// Through the engine: predictive, progressive, power:X, agentless (a recorded voice), and
+    /// informed (predictive, told the end of every talk). In a small world of their own: ratio:X,
+    /// adapt-hard, adapt-average, adapt-tapered (the common open dialer's rules).
     #[arg(long)]
     controller: Option<String>,
     /// A scenario in TOML; the other options go before what it says.
@@ -55,6 +61,17 @@ pub struct SimulateArgs {
     /// Any other field of a scenario, as it would stand in the file. May be given again.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// A whole table: cells (all of 5 to 500 agents, against their floors), scenarios (every file of
+    /// --scenarios), month (the cells, 30 days in a row) or markov (where the best is known).
+    /// --agents and --answer-rate leave only those rows; --shifts is per row.
+    #[arg(long, conflicts_with_all = ["scenario", "set", "plot", "check"])]
+    table: Option<Table>,
+    /// With --table: put every row away here as soon as it is there, and run only those that are not.
+    #[arg(long, value_name = "FILE.jsonl", requires = "table")]
+    out: Option<PathBuf>,
+    /// With --table scenarios: where they are.
+    #[arg(long, value_name = "FOLDER", default_value = "config/scenarios")]
+    scenarios: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -80,6 +97,9 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     if let Some(seeds) = args.seeds {
         return run_seeds(args.seed.unwrap_or(1), seeds, args.json);
     }
+    if let Some(of) = args.table {
+        return table::run(of, &args);
+    }
     let scenario = scenario(&args)?;
     let controller = args
         .controller
@@ -87,11 +107,12 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
         .or(scenario.controller.as_deref())
         .unwrap_or("predictive");
     let controller: Controller = controller.parse()?;
-    let bar = progress(u64::from(scenario.shifts) * u64::from(scenario.days));
+    let shifts = u64::from(scenario.shifts) * u64::from(scenario.days);
+    let bar = progress(shifts, "{bar:40} {pos}/{len} shifts, {eta} left");
     let options = Options {
         checked: args.check,
         threads: args.threads.unwrap_or_else(cores).max(1),
-        shift_is_over: &|| bar.inc(1),
+        shift_is_over: &|_| bar.inc(1),
     };
     let judged = sim::judge_with(&scenario, controller, options);
     bar.finish_and_clear();
@@ -114,15 +135,14 @@ fn cores() -> usize {
 }
 
 /// Grows with every shift, where somebody looks.
-fn progress(shifts: u64) -> ProgressBar {
+fn progress(length: u64, template: &str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
     };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} shifts, {eta} left")
-        .expect("the template is ours");
-    ProgressBar::with_draw_target(Some(shifts), target).with_style(style)
+    let style = ProgressStyle::with_template(template).expect("the template is ours");
+    ProgressBar::with_draw_target(Some(length), target).with_style(style)
 }
 
 fn draw(file: &Path, scenario: &Scenario, judged: &Judged) -> anyhow::Result<()> {

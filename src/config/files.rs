@@ -3,6 +3,7 @@
 use call::config::{FeatureCode, Route, Treatment};
 use dialer::caller_id::PoolConfig;
 use dialer::trunk::{Block, TrunkLimits};
+use model::event::AttestationLevel;
 use model::{AgentId, QueueId, TrunkId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -207,6 +208,9 @@ pub struct TrunkFile {
     /// Numbers it takes more slowly.
     #[serde(default)]
     pub blocks: Vec<Block>,
+    /// What it signs our calls with (STIR/SHAKEN), as agreed with it: `A`, `B` or `C`.
+    #[serde(default)]
+    pub attestation: Option<AttestationLevel>,
 }
 
 impl std::fmt::Debug for TrunkFile {

@@ -18,7 +18,7 @@ pub use source::Source;
 
 use call::config::default_feature_codes;
 use files::{AgentsFile, QueuesFile, TrunksFile};
-use model::{AgentId, CampaignId, FlowId, QueueId, SkillId, TrunkId};
+use model::{AgentId, CampaignId, FlowId, ListId, QueueId, SkillId, TrunkId};
 use problem::{Checked, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,15 +223,28 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         let mut segments = problem.path.splitn(2, '.');
         let (kind, rest) = (segments.next().unwrap_or(""), segments.next().unwrap_or(""));
         let (name, key) = rest.rsplit_once('.').unwrap_or((rest, ""));
-        let campaign = name
-            .parse::<CampaignId>()
-            .ok()
-            .and_then(|id| campaign_texts.get(&id));
+        // Names may have dots in them: the longest that begins the path is meant.
+        let campaign = campaign_texts
+            .iter()
+            .filter_map(|(id, text)| {
+                let key = rest.strip_prefix(id.as_str())?.strip_prefix('.')?;
+                Some((id, text, key))
+            })
+            .max_by_key(|(id, _, _)| id.as_str().len());
         let is_of_trunk_file = rest.contains(".blocks.") || kind == "pools";
         let (rule_set, at) = rest.split_once('.').unwrap_or((rest, ""));
         match (kind, campaign, rule_texts.get(rule_set)) {
             // campaigns.spring.rules is the key `rules` of its own file.
-            ("campaigns", Some(text), _) => {
+            ("campaigns", Some((id, text, key)), _) => {
+                let mistakes = dialer.campaigns.get(id);
+                let mistakes = mistakes.map_or(Vec::new(), |campaign| campaign.filter_mistakes());
+                let mistake = mistakes
+                    .iter()
+                    .find(|(at, error)| at == key && error.message == problem.message);
+                if let Some((_, error)) = mistake {
+                    checked.say_in(text, key, &error.at, &error.message, &error.remedy);
+                    continue;
+                }
                 let is_of_trunks = problem.message.starts_with("there is no trunk")
                     || problem.message.starts_with("there is no pool");
                 if trunks_whole || !is_of_trunks {
@@ -481,6 +494,11 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         routes: tandem.route.clone(),
         treatment: queues.treatment,
         feature_codes,
+        attestations: trunks
+            .trunks
+            .iter()
+            .filter_map(|(id, trunk)| Some((*id, trunk.attestation?)))
+            .collect(),
         live_calls_max: tandem.engine.live_calls_max,
         call_ms_max: u64::from(tandem.engine.call_minutes_max) * 60_000,
     };
@@ -493,6 +511,51 @@ fn read(source: &Source, checked: &mut Checked) -> (Configuration, Names) {
         },
         names,
     )
+}
+
+/// Every column of a campaign's filters that none of its loaded lists has. To be asked after [`load`]:
+/// what is in the database is no part of the configuration.
+pub fn unknown_columns(
+    source: &Source,
+    configuration: &Configuration,
+    columns: &BTreeMap<ListId, BTreeSet<String>>,
+) -> Vec<Problem> {
+    let mut checked = Checked::default();
+    for (id, campaign) in &configuration.call.dialer.campaigns {
+        let text = checked.read(source, &format!("campaigns/{id}.toml"));
+        for (key, filter) in campaign.filters() {
+            let of_list = key
+                .strip_prefix("lists[")
+                .and_then(|rest| rest.split_once(']'));
+            let of_list = of_list.and_then(|(at, _)| at.parse::<usize>().ok());
+            let lists = campaign.lists.iter().enumerate();
+            let loaded: Vec<(ListId, &BTreeSet<String>)> = lists
+                .filter(|(at, _)| of_list.is_none_or(|only| only == *at))
+                .filter_map(|(_, list)| Some((list.name, columns.get(&list.name)?)))
+                .collect();
+            let known: Vec<&str> = loaded
+                .iter()
+                .flat_map(|(_, names)| names.iter().map(String::as_str))
+                .collect();
+            for (column, at) in filter.columns() {
+                if loaded.is_empty() || known.contains(&column.as_str()) {
+                    continue;
+                }
+                let mut words = known.clone();
+                dialer::filter::known_words().for_each(|word| words.push(word));
+                let remedy = match problem::nearest(&column, &words) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the columns are: {}", words.join(", ")),
+                };
+                let lists: Vec<&str> = loaded.iter().map(|(list, _)| list.as_str()).collect();
+                let message = format!("there is no column `{column}` in {}", lists.join(", "));
+                checked.say_in(&text, &key, &at, &message, &remedy);
+            }
+        }
+    }
+    checked
+        .finish(())
+        .map_or_else(|rejected| rejected.problems, |((), warnings)| warnings)
 }
 
 const NO_AGENT: &str = "no agent takes the calls of this campaign";

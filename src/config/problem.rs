@@ -204,6 +204,28 @@ impl Checked {
         self.at(text, span, false, message, remedy.to_string());
     }
 
+    /// Something wrong within the text that stands at a key path, at these bytes of it.
+    pub fn say_in(
+        &mut self,
+        text: &Text,
+        path: &str,
+        within: &Range<usize>,
+        message: &str,
+        remedy: &str,
+    ) {
+        let span = match value_span_of(&text.text, path) {
+            Some(value) => span_within(&text.text, value, within),
+            None => span_of(&text.text, path),
+        };
+        self.at(
+            text,
+            span,
+            false,
+            format!("{path}: {message}"),
+            remedy.to_string(),
+        );
+    }
+
     /// What was found in flows.
     pub fn diagnostics(&mut self, files: &[(String, String)], diagnostics: &[ivr::Diagnostic]) {
         for diagnostic in diagnostics {
@@ -291,6 +313,65 @@ fn span_of(text: &str, path: &str) -> Range<usize> {
     span_in(root.get_ref(), &keys).unwrap_or(0..0)
 }
 
+/// Where the value at a key path is written, quotes included.
+fn value_span_of(text: &str, path: &str) -> Option<Range<usize>> {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let path = path.replace('[', ".").replace(']', "");
+    let mut keys = path.split('.').filter(|key| !key.is_empty());
+    let mut value = root.get_ref().get(keys.next()?)?;
+    for key in keys {
+        value = match value.get_ref() {
+            DeValue::Table(inner) => inner.get(key)?,
+            DeValue::Array(list) => list.get(key.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value.span())
+}
+
+/// Where bytes of a text are written: behind its opening quote, each escape for what it stands for.
+fn span_within(text: &str, value: Range<usize>, within: &Range<usize>) -> Range<usize> {
+    let raw = &text[value.clone()];
+    let is_long = raw.starts_with("\"\"\"") || raw.starts_with("'''");
+    let mut at = if is_long { 3 } else { 1 };
+    if is_long {
+        let rest = raw.get(at..).unwrap_or("");
+        at += rest.len()
+            - rest
+                .strip_prefix("\r\n")
+                .or(rest.strip_prefix('\n'))
+                .unwrap_or(rest)
+                .len();
+    }
+    let has_escapes = raw.starts_with('"');
+    let (mut read, mut start, mut end) = (0, None, None);
+    loop {
+        if read >= within.start {
+            start.get_or_insert(at);
+        }
+        if read >= within.end {
+            end.get_or_insert(at);
+        }
+        let Some(c) = raw.get(at..).and_then(|rest| rest.chars().next()) else {
+            break;
+        };
+        let (written, means) = match raw.as_bytes().get(at + 1) {
+            Some(b'u') if c == '\\' && has_escapes => (6, 1),
+            Some(b'U') if c == '\\' && has_escapes => (10, 1),
+            Some(_) if c == '\\' && has_escapes => (2, 1),
+            Some(_) | None => (c.len_utf8(), c.len_utf8()),
+        };
+        at += written;
+        read += means;
+    }
+    let last = raw.len().saturating_sub(1);
+    let (start, end) = (
+        start.unwrap_or(last).min(last),
+        end.unwrap_or(last).min(last),
+    );
+    value.start + start..value.start + end.max(start)
+}
+
 /// The names of things may have dots in them: as many segments as make a key are one.
 fn span_in(table: &DeTable<'_>, keys: &[&str]) -> Option<Range<usize>> {
     (1..=keys.len()).rev().find_map(|n| {
@@ -361,7 +442,7 @@ fn prune_list(list: &mut DeArray<'_>, span: &Range<usize>) -> bool {
 }
 
 /// The name that was probably meant: a typing slip or two away, or longer by a unit.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let extends = |name: &&&str| name.starts_with(word) || word.starts_with(**name);
     let near = known.iter().map(|name| (slips(word, name), *name)).min();
     let bound = word.chars().count().div_ceil(3);

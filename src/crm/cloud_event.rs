@@ -62,6 +62,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::AttemptEnded { attempt, .. } => attempt.to_string(),
         Fact::CampaignChanged { campaign, .. }
         | Fact::CampaignChangeRefused { campaign, .. }
+        | Fact::QuotaFull { campaign, .. }
         | Fact::PacingDecided { campaign, .. } => campaign.to_string(),
         Fact::CallbackDue { lead, .. } => lead.to_string(),
         Fact::TrunkChanged { trunk, .. } => trunk.to_string(),
@@ -75,6 +76,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::CallResumed { .. }
         | Fact::CallUnbridged { .. }
         | Fact::CallMessageStarted { .. }
+        | Fact::CallAttested { .. }
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }

@@ -145,6 +145,7 @@ impl Exchange {
             | Command::Resolve { .. }
             | Command::ReturnLeads { .. }
             | Command::SaveLearned { .. }
+            | Command::SaveQuota(_)
             | Command::StoreDisposition { .. }
             | Command::StoreDoNotCall { .. }) => self.turn.errands.push(errand),
         }

@@ -7,6 +7,7 @@
 //!
 //! No decision is made here. What is for the store, the screens and the data sources is handed on.
 
+mod attestation;
 mod carry_out;
 mod leg_table;
 mod take_in;

@@ -1,7 +1,7 @@
 //! Facts of SIP and media become inputs of the engine.
 
-use super::Exchange;
 use super::leg_table::{Leg, session};
+use super::{Exchange, attestation};
 use crate::exchange::Phone;
 use crate::media_io::{Order, Report};
 use call::Input;
@@ -180,6 +180,10 @@ impl Exchange {
             caller_name: arrived.caller_name,
             called: arrived.called,
         });
+        let mut claims = arrived.identities.iter();
+        if let Some(level) = claims.find_map(|value| attestation::claimed(value)) {
+            self.inputs.push_back(Input::LegAttested { leg, level });
+        }
     }
 
     fn reject(&mut self, now: Now, leg: LegId, status: u16) {

@@ -77,7 +77,7 @@ pub(super) async fn due(
     )
     .bind(now.as_micros().saturating_add(ahead_us))
     .bind(CALLBACKS_MAX + held.handed_out.len() as i64)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     let mut by_campaign: BTreeMap<CampaignId, Vec<Callback>> = BTreeMap::new();
     for row in &rows {
@@ -98,13 +98,16 @@ pub(super) async fn due(
         let callback = Callback { lead, agent, at };
         by_campaign.entry(campaign).or_default().push(callback);
     }
-    Ok(by_campaign
-        .into_iter()
-        .map(|(campaign, callbacks)| Input::CallbacksSupplied {
+    let mut inputs = Vec::new();
+    for (campaign, callbacks) in by_campaign {
+        let leads = callbacks.iter().map(|callback| &callback.lead);
+        inputs.extend(leads::pasts(connection, held, campaign, leads).await?);
+        inputs.push(Input::CallbacksSupplied {
             campaign,
             callbacks,
-        })
-        .collect())
+        });
+    }
+    Ok(inputs)
 }
 
 /// Sets a callback, or another time for one. A lead that is being called has it from then on.

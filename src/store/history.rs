@@ -7,6 +7,7 @@ use dialer::abandon::FINE_HOURS;
 use dialer::caller_id::PastUse;
 use dialer::input::{PastAnswers, PastDial};
 use dialer::pacing::LearnedState;
+use dialer::quota::QuotaCount;
 use model::{AttemptOutcome, CampaignId, LeadId, Utc};
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct History {
     pub shown: Vec<PastUse>,
     /// What pacing had learned, by campaign.
     pub learned: Vec<(CampaignId, Box<LearnedState>)>,
+    /// What was counted in quotas.
+    pub quotas: Vec<QuotaCount>,
 }
 
 /// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
@@ -71,12 +74,14 @@ pub(super) async fn load(
         .collect();
     let shown = shown(connection, now).await?;
     let learned = learned(connection).await?;
+    let quotas = super::cells::counts(connection).await?;
     if cap_window.is_zero() {
         return Ok(History {
             answers,
             dials: Vec::new(),
             shown,
             learned,
+            quotas,
         });
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
@@ -112,6 +117,7 @@ pub(super) async fn load(
         dials,
         shown,
         learned,
+        quotas,
     })
 }
 

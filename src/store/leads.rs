@@ -1,8 +1,10 @@
 //! Finding, claiming and resolving leads, inside the transaction of a group.
 
+use super::cells::{self, Cells};
 use super::places::PlaceBook;
-use super::shelf::{self, Shelf, Windows};
+use super::shelf::{self, End, Shelf, Windows};
 use super::{LeadState, bits};
+use call::Input;
 use dialer::zone::Place;
 use model::lead::LeadNext;
 use model::{
@@ -10,7 +12,7 @@ use model::{
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Rounds of one fetch. A round that ends short has struck out at least one lead on the do-not-call
 /// list; more than this in a row and the rest waits for the next fetch.
@@ -37,6 +39,10 @@ pub(super) struct Held {
     pub campaign_of: BTreeMap<ListId, CampaignId>,
     /// Which of them each campaign may call.
     pub windows: HashMap<CampaignId, Windows>,
+    /// What is asked of leads, and who meets it.
+    pub cells: Cells,
+    /// Campaigns that ask when a lead was dialled.
+    pub asks_past: BTreeSet<CampaignId>,
     /// The next leads.
     pub shelves: HashMap<(CampaignId, ListId), Shelf>,
     /// Counts what makes a shelf wrong: leads that became ready again.
@@ -61,6 +67,15 @@ impl Held {
                 .campaigns
                 .iter()
                 .map(|(id, campaign)| (*id, Windows::new(dialer.rule_sets(campaign))))
+                .collect(),
+            cells: Cells::load(connection, dialer).await?,
+            asks_past: dialer
+                .campaigns
+                .iter()
+                .filter(|(_, campaign)| {
+                    campaign.vary_hour || campaign.max_attempts_per_day.is_some()
+                })
+                .map(|(id, _)| *id)
                 .collect(),
             shelves: HashMap::new(),
             returns: 0,
@@ -90,12 +105,13 @@ impl Held {
             self.shelves.clear();
             self.book = PlaceBook::load(connection).await?;
             self.places = self.book.all();
+            self.cells.reload(connection).await?;
         }
         Ok(())
     }
 
     /// The number of the place of a lead's next number.
-    async fn place(
+    pub(super) async fn place(
         &mut self,
         connection: &mut SqliteConnection,
         lead: &Lead,
@@ -123,6 +139,20 @@ fn campaign_of(dialer: &dialer::Config) -> BTreeMap<ListId, CampaignId> {
     lists
 }
 
+/// What happened to leads that are handed to a campaign, where it asks for that.
+pub(super) async fn pasts(
+    connection: &mut SqliteConnection,
+    held: &Held,
+    campaign: CampaignId,
+    leads: impl Iterator<Item = &Lead>,
+) -> Result<Option<Input>, sqlx::Error> {
+    if !held.asks_past.contains(&campaign) {
+        return Ok(None);
+    }
+    let pasts = cells::pasts(connection, leads.map(|lead| lead.id)).await?;
+    Ok((!pasts.is_empty()).then_some(Input::LeadsPast { pasts }))
+}
+
 /// What a fetch found.
 pub(super) struct Found {
     pub leads: Vec<Lead>,
@@ -130,7 +160,7 @@ pub(super) struct Found {
 }
 
 /// The statement of [`promote`]; by itself, so that a test sees its plan.
-pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0 WHERE lead IN \
+pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0, cell = 0 WHERE lead IN \
      (SELECT lead FROM leads WHERE state = 1 AND callback_for IS NULL AND not_before <= ? ORDER BY not_before LIMIT ?)";
 
 /// Makes leads ready whose time has come, those that wait longest first.
@@ -189,10 +219,12 @@ async fn fetch_list(
         if missing == 0 {
             return Ok(false);
         }
-        let (ids, is_all) = shelf::next(connection, held, campaign, list, missing, now).await?;
+        let (ids, end) = shelf::next(connection, held, campaign, list, missing, now).await?;
         take(connection, held, campaign, &ids, found, now).await?;
-        if is_all {
-            return Ok(true);
+        match end {
+            End::All => return Ok(true),
+            End::Unsorted => return Ok(false),
+            End::More => {}
         }
     }
     Ok(false)
@@ -254,6 +286,15 @@ async fn take(
 
 /// The lead of a row, at a number that may be called; none where it has no such number.
 pub(super) fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
+    read_with(row, |number| !held.do_not_call.contains(number))
+}
+
+/// The lead of a row, whether it may be called or not; none where it has no number.
+pub(super) fn read_any(row: &SqliteRow) -> Option<Lead> {
+    read_with(row, |_| true)
+}
+
+fn read_with(row: &SqliteRow, may_call: impl Fn(&PhoneNumber) -> bool) -> Option<Lead> {
     let numbers: Vec<PhoneNumber> = row
         .get::<String, _>("numbers")
         .split(' ')
@@ -263,7 +304,7 @@ pub(super) fn read(row: &SqliteRow, held: &Held) -> Option<Lead> {
     let count = numbers.len();
     let next_number = (0..count)
         .map(|step| (next + step) % count)
-        .find(|at| !held.do_not_call.contains(&numbers[*at]))?;
+        .find(|at| may_call(&numbers[*at]))?;
     let not_before: i64 = row.get("not_before");
     Some(Lead {
         id: LeadId(row.get::<i64, _>("lead").cast_unsigned()),
@@ -313,7 +354,7 @@ pub(super) async fn add(
             if is_held || row.get::<i64, _>("state") == LeadState::Claimed as i64 {
                 return Ok(None);
             }
-            sqlx::query("UPDATE leads SET state = ?, not_before = 0 WHERE lead = ?")
+            sqlx::query("UPDATE leads SET state = ?, not_before = 0, cell = 0 WHERE lead = ?")
                 .bind(LeadState::Ready as i64)
                 .bind(id)
                 .execute(&mut *connection)
@@ -400,7 +441,7 @@ pub(super) async fn unclaim(
     if gone.rows_affected() == 1 {
         held.returns += 1;
         sqlx::query(
-            "UPDATE leads SET state = (callback_for IS NOT NULL), attempts = attempts - 1 WHERE lead = ? AND state = 2",
+            "UPDATE leads SET state = (callback_for IS NOT NULL), attempts = attempts - 1, cell = 0 WHERE lead = ? AND state = 2",
         )
         .bind(bits(lead.0))
         .execute(connection)

@@ -126,7 +126,9 @@ fn picking_seeks_in_the_index_and_sorts_nothing() {
     let desk = at_morning(&store(dir.path(), "phone\n+12125550100\n", "a"));
     let plan = desk.plan(shelf::READ_TOPS);
     assert!(
-        plan.contains("SEARCH leads USING COVERING INDEX leads_ready (list=? AND place=?)"),
+        plan.contains(
+            "SEARCH leads USING COVERING INDEX leads_ready (list=? AND place=? AND cell=?)"
+        ),
         "{plan}"
     );
     assert!(!plan.contains("SCAN leads"), "{plan}");

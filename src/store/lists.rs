@@ -72,6 +72,10 @@ impl Lists {
         })
     }
 
+    pub(super) fn parts(&mut self) -> (&tokio::runtime::Runtime, &mut SqliteConnection) {
+        (&self.runtime, &mut self.connection)
+    }
+
     /// The do-not-call lists that are not our own.
     ///
     /// # Errors
@@ -191,7 +195,7 @@ impl Lists {
             let (mut count, mut last) = (0, i64::MIN);
             loop {
                 let sql = format!(
-                    "UPDATE leads SET state = 0, attempts = 0, not_before = 0, next_number = 0, place = 0 \
+                    "UPDATE leads SET state = 0, attempts = 0, not_before = 0, next_number = 0, place = 0, cell = 0 \
                      WHERE lead IN (SELECT lead {WHICH} ORDER BY lead LIMIT ?) RETURNING lead"
                 );
                 let rows = sqlx::query(&sql)

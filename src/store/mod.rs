@@ -6,7 +6,9 @@
 //! record that cannot be written now is kept and written in order later.
 
 mod callbacks;
+mod cells;
 mod do_not_call;
+mod dry_run;
 mod history;
 mod import;
 mod last_boot;
@@ -16,7 +18,10 @@ mod list_tests;
 mod lists;
 mod lock;
 pub mod outbox;
+#[cfg(test)]
+mod people_tests;
 mod places;
+mod quotas;
 mod records;
 mod recovery;
 mod shelf;
@@ -28,6 +33,7 @@ pub use callbacks::{CallbackError, CallbackTime, Promise};
 pub use do_not_call::{
     DoNotCallError, DoNotCallList, DoNotCallReport, do_not_call_kind, import_do_not_call,
 };
+pub use dry_run::{FilterCount, UnreadableCell, UnreadableColumn, list_columns};
 pub use history::History;
 pub use import::{
     Dedupe, ImportError, ImportOptions, ImportReport, OnProgress, OnRejected, Progress,
@@ -35,6 +41,7 @@ pub use import::{
 };
 pub use last_boot::settle;
 pub use lists::{ListCounts, Lists};
+pub use quotas::QuotaRow;
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
 use model::cdr::Cdr;
@@ -196,6 +203,8 @@ pub enum StoreRequest {
         campaign: CampaignId,
         state: Box<dialer::pacing::LearnedState>,
     },
+    /// What was counted in a quota; replaces what was counted before.
+    SaveQuota(dialer::quota::QuotaCount),
     /// What a call came to, and a promised callback.
     StoreDisposition {
         call: CallId,
@@ -238,6 +247,11 @@ pub enum StoreRequest {
     /// What is promised.
     ListCallbacks {
         answer: crossbeam_channel::Sender<Result<Vec<Promise>, CallbackError>>,
+    },
+    /// What was counted in a campaign's quotas.
+    ListQuotas {
+        campaign: CampaignId,
+        answer: crossbeam_channel::Sender<Result<Vec<QuotaRow>, CallbackError>>,
     },
     /// Say so once everything before is durable.
     Sync(crossbeam_channel::Sender<()>),

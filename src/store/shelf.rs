@@ -1,9 +1,10 @@
 //! The next leads of a list in their order, without looking at those who cannot be called now.
 //!
-//! Ready leads lie in an index by list and place, best first. The tops of the places that are open
-//! are merged until enough are found: a seek for each open place, and a step for each lead. What was
+//! Ready leads lie in an index by list, place and cell, best first. The tops of the wanted cells of the
+//! places that are open are merged until enough are found: a seek for each of them, and a step for each lead. What was
 //! found is a shelf; fetches are served from it until it is empty, old, or something was put back.
 
+use super::cells;
 use super::leads::Held;
 use dialer::calling_window;
 use dialer::rules::RuleSet;
@@ -80,14 +81,27 @@ pub(super) struct Shelf {
     made_at: i64,
     /// [`Held::returns`] when it was made.
     returns: u64,
-    /// There are no more in the list than are here.
+    /// There are no more in the list than are here,
     is_all: bool,
+    /// but for those who were not looked at.
+    is_unsorted: bool,
 }
 
 impl Shelf {
     fn is_fresh(&self, now: Utc, returns: u64) -> bool {
         self.returns == returns && now.as_micros() - self.made_at < SHELF_AGE_US
     }
+}
+
+/// How a fetch from a shelf ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The list has no more.
+    All,
+    /// There may be more.
+    More,
+    /// There may be more among those who were not looked at; that takes a moment.
+    Unsorted,
 }
 
 /// The next `count` leads of a list that nobody holds, as the index has them; fewer only where there
@@ -99,7 +113,7 @@ pub(super) async fn next(
     list: ListId,
     count: usize,
     now: Utc,
-) -> Result<(Vec<LeadId>, bool), sqlx::Error> {
+) -> Result<(Vec<LeadId>, End), sqlx::Error> {
     let mut found = Vec::with_capacity(count);
     let returns = held.returns;
     let mut shelf = held
@@ -116,9 +130,13 @@ pub(super) async fn next(
         shelf.leads.retain(|lead| !given.contains(lead));
         take(held, &mut shelf, count, &mut found);
     }
-    let exhausted = shelf.is_all && shelf.leads.is_empty();
+    let end = match (shelf.is_all && shelf.leads.is_empty(), shelf.is_unsorted) {
+        (false, _) => End::More,
+        (true, true) => End::Unsorted,
+        (true, false) => End::All,
+    };
     held.shelves.insert((campaign, list), shelf);
-    Ok((found, exhausted))
+    Ok((found, end))
 }
 
 fn take(held: &Held, shelf: &mut Shelf, count: usize, found: &mut Vec<LeadId>) {
@@ -131,13 +149,14 @@ fn take(held: &Held, shelf: &mut Shelf, count: usize, found: &mut Vec<LeadId>) {
     }
 }
 
-/// The top of one place, as far as it was read.
+/// The top of one cell of one place, as far as it was read.
 #[derive(Default)]
 struct Top {
     place: i64,
+    cell: i64,
     ranks: VecDeque<Rank>,
     read: usize,
-    /// The index has no more of this place.
+    /// The index has no more of it.
     is_all: bool,
 }
 
@@ -155,38 +174,69 @@ async fn make(
     } = &mut *held;
     let windows = windows.entry(campaign).or_default();
     // Place 0 is for leads that were never placed.
-    let mut tops: Vec<Top> = std::iter::once(0)
+    let open: Vec<i64> = std::iter::once(0)
         .chain(
             places
                 .iter()
                 .filter(|(id, place)| windows.is_open(**id, place, now))
                 .map(|(id, _)| *id),
         )
-        .map(|place| Top {
+        .collect();
+    let is_unsorted = cells::sort_for(connection, held, campaign, list, &open, now).await?;
+    let wanted = held.cells.wanted(campaign, list);
+    let handed_out = &held.handed_out;
+    let is_free = |lead: LeadId| !handed_out.contains_key(&lead);
+    let (leads, is_all) = merge(
+        connection,
+        list,
+        &open,
+        &wanted,
+        (want, handed_out.len()),
+        &is_free,
+    )
+    .await?;
+    Ok(Shelf {
+        leads: leads.into(),
+        made_at: now.as_micros(),
+        returns: held.returns,
+        is_all,
+        is_unsorted,
+    })
+}
+
+/// The best `want` ready leads of these cells of these places, best first, and whether these are all.
+/// About `skipped` of those that are looked at are not taken.
+pub(super) async fn merge(
+    connection: &mut SqliteConnection,
+    list: ListId,
+    places: &[i64],
+    cells: &[i64],
+    (want, skipped): (usize, usize),
+    takes: &(dyn Fn(LeadId) -> bool + Sync),
+) -> Result<(Vec<LeadId>, bool), sqlx::Error> {
+    let mut tops: Vec<Top> = places
+        .iter()
+        .flat_map(|place| cells.iter().map(|cell| (*place, *cell)))
+        .map(|(place, cell)| Top {
             place,
+            cell,
             ..Top::default()
         })
         .collect();
-    let chunk = (2 * (want + held.handed_out.len()) / tops.len()).clamp(CHUNK_MIN, CHUNK_MAX);
+    let chunk = (2 * (want + skipped) / tops.len().max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
     let all: Vec<usize> = (0..tops.len()).collect();
     read(connection, list, &mut tops, &all, chunk).await?;
     let mut heap: BinaryHeap<Reverse<(Rank, usize)>> = BinaryHeap::with_capacity(tops.len());
     for (index, top) in tops.iter_mut().enumerate() {
         heap.extend(top.ranks.pop_front().map(|rank| Reverse((rank, index))));
     }
-    let mut shelf = Shelf {
-        leads: VecDeque::with_capacity(want),
-        made_at: now.as_micros(),
-        returns: held.returns,
-        is_all: false,
-    };
-    while shelf.leads.len() < want {
+    let mut found = Vec::with_capacity(want);
+    while found.len() < want {
         let Some(Reverse((rank, index))) = heap.pop() else {
-            shelf.is_all = true;
-            break;
+            return Ok((found, true));
         };
-        if !held.handed_out.contains_key(&rank.2) {
-            shelf.leads.push_back(rank.2);
+        if takes(rank.2) {
+            found.push(rank.2);
         }
         if tops[index].ranks.is_empty() && !tops[index].is_all {
             let more = (2 * tops[index].read).clamp(CHUNK_MIN, CHUNK_MAX);
@@ -195,13 +245,13 @@ async fn make(
         let next = tops[index].ranks.pop_front();
         heap.extend(next.map(|rank| Reverse((rank, index))));
     }
-    Ok(shelf)
+    Ok((found, false))
 }
 
 /// The statement that reads tops; by itself, so that a test sees its plan.
 pub(super) const READ_TOPS: &str = "SELECT p.value, (SELECT GROUP_CONCAT(priority || ' ' || not_before || ' ' || lead) FROM \
      (SELECT priority, not_before, lead FROM leads INDEXED BY leads_ready \
-      WHERE list = ?1 AND place = p.value AND state = 0 ORDER BY priority DESC, not_before, lead LIMIT ?2 OFFSET ?3)) \
+      WHERE list = ?1 AND place = p.value->>0 AND cell = p.value->>1 AND state = 0 ORDER BY priority DESC, not_before, lead LIMIT ?2 OFFSET ?3)) \
      FROM json_each(?4) p";
 
 /// Reads the next `chunk` of these tops, which have all been read equally far.
@@ -215,7 +265,10 @@ async fn read(
     let Some(first) = which.first() else {
         return Ok(());
     };
-    let places: Vec<i64> = which.iter().map(|index| tops[*index].place).collect();
+    let pairs = which
+        .iter()
+        .map(|index| (tops[*index].place, tops[*index].cell));
+    let places: Vec<(i64, i64)> = pairs.collect();
     let rows = sqlx::query(READ_TOPS)
         .bind(list.as_str())
         .bind(chunk as i64)

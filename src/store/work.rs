@@ -1,10 +1,12 @@
 //! The store's thread: takes what waits, commits it in one transaction, and then answers.
 
 use super::callbacks::{self, CallbackError, Promise};
+use super::cells;
 use super::leads::{self, Claim, Held};
 use super::lock::Lock;
+use super::quotas::{self, QuotaRow};
 use super::records::{self, Disposed, Replace};
-use super::{Clock, Store, StoreError, StoreRequest};
+use super::{Clock, Store, StoreConfig, StoreError, StoreRequest};
 use crate::bus::Inbox;
 use crate::doorbell::{self, Disconnected};
 use call::Input;
@@ -33,6 +35,9 @@ pub const REQUESTS_MAX: usize = 16_384;
 
 /// Promised callbacks are looked for this often; reminders come minutes before they are due.
 const CALLBACK_POLL: Duration = Duration::from_secs(5);
+
+/// Between two bites of sorting requests have their turn.
+const SORT_PAUSE: Duration = Duration::from_millis(1);
 
 /// Waits between tries while the database fails: the first, and the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -143,6 +148,7 @@ impl Store {
             clock: self.clock,
             connection: self.connection,
             held,
+            config: self.config.clone(),
             inbox,
             counters,
             outbox_grew,
@@ -172,6 +178,7 @@ fn is_record(request: &StoreRequest) -> bool {
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::SaveLearned { .. }
+        | StoreRequest::SaveQuota(_)
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
@@ -183,6 +190,7 @@ fn is_record(request: &StoreRequest) -> bool {
         | StoreRequest::SetCallback { .. }
         | StoreRequest::CancelCallback { .. }
         | StoreRequest::ListCallbacks { .. }
+        | StoreRequest::ListQuotas { .. }
         | StoreRequest::Sync(_) => true,
     }
 }
@@ -199,6 +207,7 @@ fn may_linger(request: &StoreRequest) -> bool {
         | StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::StoreDisposition { .. }
+        | StoreRequest::SaveQuota(_)
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::RecoverCdr(_)
         | StoreRequest::BootFolded { .. }
@@ -207,6 +216,7 @@ fn may_linger(request: &StoreRequest) -> bool {
         | StoreRequest::SetCallback { .. }
         | StoreRequest::CancelCallback { .. }
         | StoreRequest::ListCallbacks { .. }
+        | StoreRequest::ListQuotas { .. }
         | StoreRequest::Sync(_) => false,
     }
 }
@@ -236,6 +246,7 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         StoreRequest::Resolve { .. }
         | StoreRequest::ReturnLeads { .. }
         | StoreRequest::SaveLearned { .. }
+        | StoreRequest::SaveQuota(_)
         | StoreRequest::StoreDisposition { .. }
         | StoreRequest::StoreDoNotCall { .. }
         | StoreRequest::SaveCdr(_)
@@ -247,6 +258,7 @@ fn refusal(request: &StoreRequest) -> Option<Input> {
         | StoreRequest::SetCallback { .. }
         | StoreRequest::CancelCallback { .. }
         | StoreRequest::ListCallbacks { .. }
+        | StoreRequest::ListQuotas { .. }
         | StoreRequest::Sync(_) => None,
     }
 }
@@ -255,6 +267,7 @@ struct Worker {
     clock: Clock,
     connection: SqliteConnection,
     held: Held,
+    config: StoreConfig,
     inbox: Inbox,
     counters: Arc<StoreCounters>,
     outbox_grew: Arc<Mutex<Vec<Arc<Notify>>>>,
@@ -279,12 +292,16 @@ struct Done {
     outbox_grew: bool,
     promises: Vec<(Sender<Promised>, Promised)>,
     listed: Vec<(Sender<Listed>, Vec<Promise>)>,
+    quotas: Vec<(Sender<Counted>, Vec<QuotaRow>)>,
     claims: u64,
     refused: u64,
 }
 
 /// All callbacks, or why there is no saying.
 type Listed = Result<Vec<Promise>, CallbackError>;
+
+/// A campaign's quotas, or why there is no saying.
+type Counted = Result<Vec<QuotaRow>, CallbackError>;
 
 /// What came of a wish about a callback.
 type Promised = Result<Promise, CallbackError>;
@@ -315,6 +332,9 @@ impl Worker {
         let mut pause = RETRY_FIRST;
         loop {
             let first = match self.spool.is_empty() && self.starved.is_empty() {
+                true if self.held.cells.is_unsorted() => {
+                    receiver.recv_until(Instant::now() + SORT_PAUSE)
+                }
                 true => receiver.recv_until(Instant::now() + CALLBACK_POLL),
                 false => receiver.recv_until(Instant::now() + pause),
             };
@@ -339,6 +359,7 @@ impl Worker {
             }
             if group.is_empty() && self.starved.is_empty() {
                 runtime.block_on(self.hand_over_callbacks());
+                runtime.block_on(self.sort_behind());
                 continue;
             }
             match runtime.block_on(self.commit(&group)) {
@@ -362,6 +383,32 @@ impl Worker {
             self.counters
                 .spooled
                 .store(self.spool.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Sorts leads that were not looked at, a bite in a transaction of its own.
+    async fn sort_behind(&mut self) {
+        if !self.held.cells.is_unsorted() {
+            return;
+        }
+        let now = (self.clock)().utc;
+        let connection = &mut self.connection;
+        let sorted = async {
+            sqlx::query("BEGIN IMMEDIATE")
+                .execute(&mut *connection)
+                .await?;
+            self.held.begin(connection).await?;
+            cells::sort_behind(connection, &mut self.held, now).await?;
+            sqlx::query("COMMIT").execute(&mut *connection).await
+        }
+        .await;
+        if let Err(error) = sorted {
+            tracing::warn!(%error, "leads could not be sorted; that is done when they are asked for");
+            if let Err(rollback) = sqlx::query("ROLLBACK").execute(connection).await {
+                tracing::debug!(%rollback, "there was nothing to roll back");
+            }
+            self.held.is_doubtful = true;
+            self.held.cells.give_up();
         }
     }
 
@@ -446,6 +493,8 @@ impl Worker {
                 done.handed_out
                     .extend(found.leads.iter().map(|lead| lead.id));
                 let (leads, exhausted) = (found.leads, found.exhausted);
+                let pasts = leads::pasts(connection, &self.held, *campaign, leads.iter()).await?;
+                done.answers.extend(pasts);
                 done.answers.push(Input::LeadsSupplied {
                     campaign: *campaign,
                     leads,
@@ -517,6 +566,13 @@ impl Worker {
             }
             StoreRequest::SaveLearned { campaign, state } => {
                 records::save_learned(connection, *campaign, state, now).await?;
+            }
+            StoreRequest::SaveQuota(count) => {
+                cells::save_count(connection, &mut self.held, count).await?;
+            }
+            StoreRequest::ListQuotas { campaign, answer } => {
+                let rows = quotas::rows(connection, &self.config.dialer, *campaign).await?;
+                done.quotas.push((answer.clone(), rows));
             }
             StoreRequest::ReturnLeads { leads, .. } => {
                 for lead in leads {
@@ -607,6 +663,9 @@ impl Worker {
         for (answer, listed) in done.listed {
             tell(&answer, Ok(listed));
         }
+        for (answer, rows) in done.quotas {
+            tell(&answer, Ok(rows));
+        }
         for campaign in self.starved.drain(..) {
             self.inbox.send(Input::LeadsMayBeReady { campaign });
         }
@@ -647,6 +706,7 @@ impl Worker {
                 StoreRequest::Resolve { .. }
                 | StoreRequest::ReturnLeads { .. }
                 | StoreRequest::SaveLearned { .. }
+                | StoreRequest::SaveQuota(_)
                 | StoreRequest::StoreDisposition { .. }
                 | StoreRequest::StoreDoNotCall { .. }
                 | StoreRequest::SaveCdr(_)
@@ -662,6 +722,9 @@ impl Worker {
                     tell(&answer, Err(CallbackError::StoreFailed));
                 }
                 StoreRequest::ListCallbacks { answer } => {
+                    tell(&answer, Err(CallbackError::StoreFailed));
+                }
+                StoreRequest::ListQuotas { answer, .. } => {
                     tell(&answer, Err(CallbackError::StoreFailed));
                 }
             }

@@ -2,8 +2,8 @@
 
 use call::Command;
 use call::input::{AgentAction, Input, Origin};
-use model::event::Verdict;
-use model::heard::Tone;
+use model::event::{AttestationLevel, Verdict};
+use model::heard::{Evidence, Tone};
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, OfferId, PhoneNumber, PlayId,
     RecordingId,
@@ -193,14 +193,29 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
             play: number(play),
         },
         ["has", "beeped"] => Input::BeepEnded { leg },
-        ["is", "a", who] => Input::LegClassified {
+        ["claims", "attestation", level] => Input::LegAttested {
+            leg,
+            level: match *level {
+                "A" => AttestationLevel::A,
+                "B" => AttestationLevel::B,
+                "C" => AttestationLevel::C,
+                other => panic!("no level is called {other}"),
+            },
+        },
+        ["is", "a", who, odds @ ..] => Input::LegClassified {
             leg,
             verdict: match *who {
                 "machine" => Verdict::Machine,
                 "person" => Verdict::Person,
                 _ => panic!("nobody is a {who}"),
             },
-            evidence: None,
+            evidence: match odds {
+                ["by", log_odds] => Some(Box::new(Evidence {
+                    log_odds: log_odds.parse().unwrap(),
+                    ..Evidence::default()
+                })),
+                _ => None,
+            },
         },
         ["speaks", "since", began_ms] => Input::GreetingHeard {
             leg,
@@ -286,6 +301,17 @@ pub fn event_line(fact: &Fact) -> Option<String> {
                 *basis = None;
             }
             event_line(&fact)
+        }
+        Fact::CallClassified {
+            evidence: Some(odds),
+            ..
+        } => {
+            let log_odds = odds.log_odds;
+            let mut fact = fact.clone();
+            if let Fact::CallClassified { evidence, .. } = &mut fact {
+                *evidence = None;
+            }
+            Some(format!("{} log_odds={log_odds}", event_line(&fact)?))
         }
         _ => Some(format!("{}{}", fact.kind(), fields(&format!("{fact:?}")))),
     }

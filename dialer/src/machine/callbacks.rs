@@ -42,6 +42,7 @@ impl Dialer {
                 reminded: false,
             });
             self.held.insert(lead);
+            self.people.promise(lead);
         }
         self.give_back(id, returned, out);
         self.look_at_callbacks(now, out);
@@ -97,7 +98,9 @@ impl Dialer {
         if now.utc < callback.is.at {
             return Some(callback.is.at);
         }
-        if let Err(block) = self.allowed(id, &callback.is.lead, now.utc) {
+        let allowed = self.allowed(id, &callback.is.lead, now.utc);
+        let allowed = allowed.and_then(|()| self.within_quota(id, &callback.is.lead, now.utc));
+        if let Err(block) = allowed {
             self.block_unclaimed(id, &callback.is.lead, block, out);
             return None;
         }

@@ -8,7 +8,7 @@ use crate::campaign::{Attempt, Stage};
 use crate::command::Command;
 use crate::config::OnMachine;
 use crate::law_facts::LawFacts;
-use crate::retry;
+use crate::retry::Again;
 use model::event::Verdict;
 use model::heard::Tone;
 use model::lead::LeadNext;
@@ -143,6 +143,7 @@ impl Dialer {
         }
         let campaign = self.attempts[&id].campaign;
         self.count(now, campaign, |budget, at| budget.count(at, false));
+        self.note_talk(now, id);
         self.end(now, id, AttemptOutcome::AnsweredAgent, None, None, out);
     }
 
@@ -199,9 +200,11 @@ impl Dialer {
             .expect("attempts are of campaigns that exist");
         into(&mut campaign.budget, now.utc);
         let (signed_in, advance) = (campaign.signed_in(), campaign.advance());
-        campaign
-            .governor
-            .answered(campaign.budget.left_with(advance), signed_in);
+        let (left, share) = (
+            campaign.budget.left_with(advance),
+            campaign.learned.answer_share(),
+        );
+        campaign.governor.answered(left, signed_in, share);
     }
 
     pub(super) fn failed(&mut self, now: Now, id: AttemptId, cause: Cause, out: &mut Out) {
@@ -220,14 +223,16 @@ impl Dialer {
                 if attempt.given_up && !attempt.withdrawn {
                     // It has rung like one that nobody answered, and is dialled again like one.
                     let campaign = &self.campaigns[&attempt.campaign];
-                    let next = retry::next(
-                        &campaign.config,
-                        &campaign.sets,
-                        false,
-                        &attempt.lead,
-                        AttemptOutcome::NoAnswer,
-                        now.utc,
-                    );
+                    let next = Again {
+                        campaign: &campaign.config,
+                        sets: &campaign.sets,
+                        book: &self.zones,
+                        lead: &attempt.lead,
+                        tried: self.people.tried(attempt.lead.id),
+                        agent_reserved: false,
+                        prerecorded: campaign.prerecorded(),
+                    }
+                    .next(AttemptOutcome::NoAnswer, now.utc);
                     let cancelled = AttemptOutcome::Cancelled;
                     return self.end(now, id, cancelled, Some(cause), Some(next), out);
                 }
@@ -297,16 +302,19 @@ impl Dialer {
         let next = match next {
             Some(next) => next,
             None if attempt.withdrawn || attempt.by_hand => LeadNext::Done,
-            None => retry::next(
-                &campaign.config,
-                &campaign.sets,
-                attempt.agent.is_some(),
-                &attempt.lead,
-                outcome,
-                now.utc,
-            ),
+            None => Again {
+                campaign: &campaign.config,
+                sets: &campaign.sets,
+                book: &self.zones,
+                lead: &attempt.lead,
+                tried: self.people.tried(attempt.lead.id),
+                agent_reserved: attempt.agent.is_some(),
+                prerecorded: campaign.prerecorded(),
+            }
+            .next(outcome, now.utc),
         };
         lead_ended(campaign, now, &attempt, outcome, next);
+        self.people.ended(attempt.lead.id);
         let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
             attempt.answered_at.unwrap_or(now.mono).since(since)
         });

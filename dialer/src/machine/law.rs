@@ -82,7 +82,7 @@ impl Dialer {
             dials: &self.frequency,
         };
         let Err(refusal) = question.ask(&memory, now) else {
-            return Ok(());
+            return self.within_day(campaign, lead, now);
         };
         let this = lead.next_number % u8::try_from(lead.numbers.len()).unwrap_or(u8::MAX);
         let next = match refusal.is_of_number {

@@ -9,6 +9,9 @@ use model::event::{Mode, PacingLimit};
 use model::{AttemptId, CampaignId, Fact, Mono, Now};
 use std::time::Duration;
 
+/// An overspent budget stops pacing by risk no earlier than at so many abandonments too many.
+const GUARD_MIN: f64 = 3.0;
+
 impl Dialer {
     fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
         let campaign = &self.campaigns[&id];
@@ -26,18 +29,19 @@ impl Dialer {
             ..Snapshot::default()
         };
         for (seat, agent) in campaign.seats.iter().zip(&campaign.config.agents) {
-            match *seat {
+            let seconds = |since| now.mono.since(since).as_secs_f64();
+            let busy = match *seat {
                 Seat::Available => {
                     snapshot.available += u32::from(self.agents[agent].preview.is_none());
+                    continue;
                 }
-                Seat::OnCall(since) => snapshot
-                    .busy
-                    .push(Busy::OnCall(now.mono.since(since).as_secs_f64())),
-                Seat::WrapUp(since) => snapshot
-                    .busy
-                    .push(Busy::WrapUp(now.mono.since(since).as_secs_f64())),
-                Seat::Empty => {}
-            }
+                Seat::OnCall(since) => Busy::OnCall(seconds(since)),
+                Seat::WrapUp(since) => Busy::WrapUp(seconds(since)),
+                Seat::Empty => continue,
+            };
+            let told = self.agents[agent].free_at;
+            let told = told.map(|at| Busy::FreeIn(at.since(now.mono).as_secs_f64()));
+            snapshot.busy.push(told.unwrap_or(busy));
         }
         for (other, share) in &campaign.sharing {
             let other = &self.campaigns[other];
@@ -81,9 +85,10 @@ impl Dialer {
         let agents = snapshot.available as usize + snapshot.busy.len();
         snapshot.guarded = match campaign.mode {
             // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
-            // per agent does, up to a burst.
+            // per agent does, up to a burst or a few.
             Mode::Predictive => {
-                campaign.budget.left_with(campaign.advance()) < -pacing::burst(agents)
+                campaign.budget.left_with(campaign.advance())
+                    < -pacing::burst(agents).max(GUARD_MIN)
             }
             Mode::Preview | Mode::Progressive | Mode::Power | Mode::Agentless => {
                 // Of the answers that calls in flight will still bring, the usual share is abandoned.
@@ -247,7 +252,10 @@ fn by_age(campaign: &Campaign, now: Mono) -> (Vec<u32>, Vec<u32>) {
         let age = now.since(ringing.dialled);
         let step = ((age.as_secs_f64() / RING_STEP_S) as usize).min(pacing::RING_POINTS);
         count_at(&mut counts, step);
-        if age >= campaign.ring_min && may_be_given_up(ringing, campaign.ring_min, now) {
+        if campaign.config.withdraw_ringing
+            && age >= campaign.ring_min
+            && may_be_given_up(ringing, campaign.ring_min, now)
+        {
             count_at(&mut withdrawable, step);
         }
     }

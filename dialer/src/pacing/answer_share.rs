@@ -18,8 +18,11 @@ const PRIOR_POWER: f64 = 0.7;
 const JUMP_UP: f64 = 1.0 / 3_600.0;
 /// The most that chance may be per expected answer: few answers cannot tell a jump from luck.
 const JUMP_PER_ANSWER: f64 = 1.0 / 800.0;
-/// Chance of a jump down, in jumps up. Rarer, for a jump seen where there was a lull floods them too.
-const JUMP_DOWN: f64 = 0.1;
+/// Chance of a jump down, in jumps up per answer.
+const JUMP_DOWN: f64 = 0.5;
+/// The most of it per second. Far rarer than up, for a jump seen where there was a lull floods them too,
+/// and at a hundred agents there is a lull every minute.
+const JUMP_DOWN_MAX: f64 = 1.0 / 27_000.0;
 /// Grid points of a jump: by a factor of 1.4 to 4.
 const JUMP_POINTS: std::ops::Range<usize> = 8..33;
 /// Part of the belief that moves to each neighbour per second: 9 % in an hour.
@@ -174,7 +177,7 @@ impl AnswerShare {
         let weights = self.belief.map(|belief| (belief - most).exp());
         let width = JUMP_POINTS.len() as f64;
         let up = (JUMP_UP * passed_s).min(JUMP_PER_ANSWER * answers);
-        let down = JUMP_DOWN * up;
+        let down = (JUMP_DOWN_MAX * passed_s).min(JUMP_DOWN * JUMP_PER_ANSWER * answers);
         let drift = (DRIFT * passed_s).min(DRIFT_PER_ANSWER * answers);
         let mut before = [0.0; GRID + 1];
         for j in 0..GRID {

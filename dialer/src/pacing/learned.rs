@@ -124,6 +124,8 @@ pub enum Busy {
     OnCall(f64),
     /// In wrap-up for so many seconds.
     WrapUp(f64),
+    /// Free in so many seconds, which nobody knows but a simulation that asks what knowing is worth.
+    FreeIn(f64),
 }
 
 /// P(free within k · [`BIN_S`]) by what the agent does and for how long. Rebuilt every few seconds.
@@ -340,10 +342,10 @@ impl Learned {
         self.rebuild_answers();
         let on_call = busy.iter().filter_map(|busy| match *busy {
             Busy::OnCall(age) => Some(age),
-            Busy::WrapUp(_) => None,
+            Busy::WrapUp(_) | Busy::FreeIn(_) => None,
         });
         let in_wrap = busy.iter().filter_map(|busy| match *busy {
-            Busy::OnCall(_) => None,
+            Busy::OnCall(_) | Busy::FreeIn(_) => None,
             Busy::WrapUp(age) => Some(age),
         });
         self.free = FreeTable::new(&self.talk.per_bin(on_call), &self.wrap.per_bin(in_wrap));
@@ -398,6 +400,10 @@ impl Learned {
         let (table, age) = match busy {
             Busy::OnCall(age) => (&self.free.talk, age),
             Busy::WrapUp(age) => (&self.free.wrap, age),
+            Busy::FreeIn(seconds) => {
+                let free = |k: usize| k as f64 * BIN_S >= seconds;
+                return std::array::from_fn(|k| f64::from(u8::from(free(k))));
+            }
         };
         let at = age.max(0.0) / BIN_S;
         let low = (at as usize).min(table.len() - 1);
@@ -474,6 +480,15 @@ mod tests {
             assert!(curve.windows(2).all(|w| w[0] <= w[1]));
             assert!(curve.iter().all(|p| (0.0..=1.0).contains(p)));
         }
+    }
+
+    #[test]
+    fn an_agent_whose_end_is_told_is_free_from_then_on() {
+        let learned = Learned::new(26.0);
+        let curve = learned.free_within(Busy::FreeIn(5.0));
+        assert_eq!(curve[..5], [0.0, 0.0, 0.0, 1.0, 1.0]);
+        let never = learned.free_within(Busy::FreeIn(f64::INFINITY));
+        assert_eq!(never, [0.0; CURVE_POINTS]);
     }
 
     #[test]

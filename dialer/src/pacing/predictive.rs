@@ -485,10 +485,15 @@ fn free_by(curve: &[f64; CURVE_POINTS]) -> Lanes {
 fn by_bin(busy: &[Busy]) -> Vec<(Busy, f64)> {
     let mut talk: Vec<u32> = Vec::new();
     let mut wrap: Vec<u32> = Vec::new();
+    let mut told: Vec<(Busy, f64)> = Vec::new();
     for busy in busy {
         let (counts, age) = match *busy {
             Busy::OnCall(age) => (&mut talk, age),
             Busy::WrapUp(age) => (&mut wrap, age),
+            Busy::FreeIn(_) => {
+                told.push((*busy, 1.0));
+                continue;
+            }
         };
         let bin = ((age.max(0.0) / BIN_S) as usize).min(AGE_BINS_MAX);
         if bin >= counts.len() {
@@ -507,6 +512,7 @@ fn by_bin(busy: &[Busy]) -> Vec<(Busy, f64)> {
     present(talk)
         .map(|(age, count)| (Busy::OnCall(age), count))
         .chain(present(wrap).map(|(age, count)| (Busy::WrapUp(age), count)))
+        .chain(told)
         .collect()
 }
 

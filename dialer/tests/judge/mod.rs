@@ -3,7 +3,7 @@
 
 mod world;
 
-pub use world::{Detector, Outcome, Talk, World};
+pub use world::{Detector, Outcome, Running, Talk, World};
 
 use dialer::config::CampaignConfig;
 use dialer::input::PastAnswers;
@@ -51,6 +51,7 @@ const DAY_LEADS: u64 = 100_000_000;
 pub struct Carried {
     learned: Option<LearnedState>,
     history: Vec<PastAnswers>,
+    running: Running,
     day: u32,
 }
 
@@ -116,6 +117,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
     settings.rules = vec!["demo".into()];
     settings.calls_per_second = 5_000.0;
     settings.max_in_flight = 20_000;
+    settings.withdraw_ringing = world.withdraw;
     settings.detect_machines = world.detector.is_some();
     let mut config = Config::default();
     config.campaigns.insert(campaign, settings);
@@ -160,6 +162,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
         let state = Box::new(state);
         run.tell(Mono::ZERO, Input::LearnedLoaded { campaign, state });
     }
+    run.outcome.running = carried.running;
     run.shift();
     let at_us = |minute: i64| run.start_us + minute * 60_000_000;
     carried.history.extend(
@@ -173,6 +176,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
                 messaged: 0,
             }),
     );
+    carried.running = run.outcome.running.next_day();
     carried.day += 1;
     carried.learned = run.learned.take();
     run.outcome
@@ -226,7 +230,7 @@ impl Run<'_> {
         if let Some((from, to)) = self.world.half_away {
             signed_in -= (to - from) * (self.world.agents / 2) as f64;
         }
-        self.outcome.finish(signed_in * 3_600.0);
+        self.outcome.finish(end, signed_in * 3_600.0);
     }
 
     fn happens(&mut self, at: Mono, what: Happens) {
@@ -419,7 +423,7 @@ impl Run<'_> {
                     let ended = Input::AttemptLegEnded { attempt };
                     self.dialer.handle(self.now(at), ended, &mut out);
                 }
-                Command::ReturnLeads { .. } => {}
+                Command::ReturnLeads { .. } | Command::SaveQuota(_) => {}
                 Command::OfferPreview { .. } | Command::AddLead { .. } => {
                     unreachable!("the judge previews nothing")
                 }

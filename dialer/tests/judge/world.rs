@@ -54,6 +54,8 @@ pub struct World {
     /// Half of the agents are away from this hour to that one.
     pub half_away: Option<(f64, f64)>,
     pub detector: Option<Detector>,
+    /// Whether calls that ring may be withdrawn.
+    pub withdraw: bool,
 }
 
 impl World {
@@ -71,6 +73,7 @@ impl World {
             answer_delay: None,
             half_away: None,
             detector: None,
+            withdraw: true,
         }
     }
 
@@ -164,6 +167,52 @@ pub struct Outcome {
     pub withdrawn: u64,
     /// Minute by minute: connected, abandoned, agent-seconds busy.
     pub minutes: Vec<(u64, u64, f64)>,
+    /// The campaign's rate as it ran, all its days counted.
+    pub running: Running,
+}
+
+/// Abandonment since the campaign began, as it stood at every instant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Running {
+    answers: u64,
+    abandoned: u64,
+    since_s: f64,
+    /// Seconds in which at least [`HISTORY_MIN`] live answers were known.
+    pub known_s: f64,
+    /// Seconds of them with the rate over 3 %.
+    pub over_s: f64,
+    /// The most abandonments that were over 3 %, and the most per cent.
+    pub worst_over: f64,
+    pub worst_pct: f64,
+}
+
+/// Before so many live answers a rate says little: one abandonment is a per cent.
+pub const HISTORY_MIN: u64 = 100;
+
+impl Running {
+    fn passes(&mut self, at_s: f64) {
+        if self.answers >= HISTORY_MIN {
+            let passed = at_s - self.since_s;
+            self.known_s += passed;
+            let over = self.abandoned as f64 - 0.03 * self.answers as f64;
+            if over > 1e-9 {
+                self.over_s += passed;
+                self.worst_over = self.worst_over.max(over);
+                let pct = 100.0 * self.abandoned as f64 / self.answers as f64;
+                self.worst_pct = self.worst_pct.max(pct);
+            }
+        }
+        self.since_s = at_s;
+    }
+
+    /// The day is over: the next one begins with its counts.
+    pub(super) fn next_day(&self) -> Running {
+        Running {
+            answers: self.answers,
+            abandoned: self.abandoned,
+            ..Running::default()
+        }
+    }
 }
 
 impl Outcome {
@@ -176,6 +225,9 @@ impl Outcome {
 
     /// A live person was connected or abandoned.
     pub(super) fn answer(&mut self, at: Mono, abandoned: bool) {
+        self.running.passes(at.as_secs_f64());
+        self.running.answers += 1;
+        self.running.abandoned += u64::from(abandoned);
         let minute = &mut self.minutes[(at.as_secs_f64() / 60.0) as usize];
         if abandoned {
             self.abandoned += 1;
@@ -198,7 +250,8 @@ impl Outcome {
         }
     }
 
-    pub(super) fn finish(&mut self, signed_in_s: f64) {
+    pub(super) fn finish(&mut self, end: Mono, signed_in_s: f64) {
+        self.running.passes(end.as_secs_f64());
         self.utilisation = self.minutes.iter().map(|minute| minute.2).sum::<f64>() / signed_in_s;
     }
 

@@ -34,11 +34,15 @@ const DRIFT_DB: f32 = 2.5;
 /// A frame this many decibels below the beep is after its end.
 const FALL_DB: f32 = 9.0;
 
+/// What goes on as another sound, no quieter by more than this in dB, was a vowel: behind a beep the line
+/// is quiet.
+const GO_ON_DB: f32 = 4.0;
+
 /// What the detector says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields say it")]
 pub enum BeepHeard {
-    /// A pure tone has lasted for [`MS_MIN`].
+    /// A pure tone has lasted for [`MS_MIN`]. If it turns out to have been a vowel, no end is told.
     Began { hz: f32 },
     /// It is over after `ms`: a message left from now on is recorded whole.
     Ended { hz: f32, ms: u32 },
@@ -152,8 +156,9 @@ impl Beep {
             hz: self.hz,
             ms: self.frames * FRAME_MS,
         };
+        let went_on = level > self.dbm0 - GO_ON_DB;
         *self = Beep::default();
-        Some(ended)
+        (!went_on).then_some(ended)
     }
 }
 
@@ -243,6 +248,14 @@ mod tests {
         };
         let audio = within_silence(0, &tone(&[(440.0, 4000.0), (480.0, 2500.0)], 1000));
         assert!(!listen(&mut beep, &audio).is_empty());
+    }
+
+    #[test]
+    fn a_vowel_that_holds_still_and_goes_on_in_another_sound_has_no_end() {
+        let mut vowel = tone(&[(700.0, 5000.0)], 240);
+        vowel.extend(tone(&[(450.0, 3500.0), (1500.0, 3500.0)], 200));
+        let told = heard(&vowel);
+        assert!(matches!(told[..], [BeepHeard::Began { .. }]), "{told:?}");
     }
 
     #[test]

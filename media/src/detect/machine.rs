@@ -2,19 +2,20 @@
 //!
 //! Every 20 ms the odds are summed from tables: how long it rang, how long nobody spoke and how noisy
 //! the line is (the habits of who answers), and how far the first utterance has come: how long it is,
-//! in how many bursts, and for how long it has paused. A pause after «hello?» that outlasts what
-//! greetings pause says «person»; an utterance that outlasts what people say says «machine», while it
-//! still runs. As soon as the odds pass a bound the verdict is in. A person is handed over at once;
-//! the test goes on, and may still say «machine» then.
+//! in how many bursts, and for how long it has paused; then how much of the time is speech at all.
+//!
+//! A person and a machine are told at different odds. Whoever pauses and is a person at 3.5 to 1 is
+//! handed over at once: a mistake costs an agent some seconds, and the test goes on and says «machine»
+//! then. «Machine» hangs up, or leaves a message, and takes odds of about 180 to 1.
 //!
 //! ```text
 //! Listening ─► Person ──► (odds turn) late Machine     until LISTEN_ON_MS
-//!      ├─────► Machine
-//!      └─────► Unsure   nobody spoke until SILENT_MS, nothing was certain until DECIDE_MS
+//!      ├─────► Machine            ▲
+//!      └─────► Unsure ────────────┘   nobody spoke until SILENT_MS, nothing was certain until DECIDE_MS
 //! ```
 
 use super::ear::FRAME_MS;
-use super::tables::{self, Grid, Table};
+use super::tables::{Grid, TABLES, Table, Tables};
 use super::voice::{Step, Voice};
 
 /// Whoever has not spoken for this long after the answer cannot be told: wait no longer.
@@ -28,8 +29,12 @@ pub const DECIDE_MS: u32 = 6_000;
 /// certain verdict they are handed over as unsure. Below the 2 s of 47 CFR 64.1200(a)(7).
 pub const WAIT_MS: u32 = 1_500;
 
-/// At the end, these odds suffice for a machine (20 to 1): whoever has talked for most of 6 s.
-const AT_THE_END: f32 = -3.0;
+/// At [`DECIDE_MS`], these odds suffice for a machine (20 to 1): whoever has talked for most of 6 s.
+const DECIDE_LOG_ODDS: f32 = -3.0;
+
+/// At [`LISTEN_ON_MS`], these do (4.5 to 1): nothing more will be known, and whoever was handed over is
+/// not hung up on unheard.
+const LAST_LOG_ODDS: f32 = -1.5;
 
 /// Odds come in steps and overshoot the bounds, so Wald's bounds ask for more than they need: by this
 /// much, for a machine and for a person, measured on the tuning half of the corpus.
@@ -54,15 +59,24 @@ pub const HABITS_MAX: f32 = 3.5;
 /// calls, and cannot know more.
 pub const SPEECH_MAX: f32 = 7.0;
 
-/// What is said after a long pause shifts them by no more than this: it comes in bursts that depend
-/// on each other.
-const LATER_MAX: f32 = 3.0;
+/// Nobody is held for a person with greater odds than these (30 to 1), however much speaks for it: what
+/// a machine does later must be able to turn them.
+pub const PERSON_MAX: f32 = 3.4;
 
 /// What a beep after speech adds: people do not beep.
-const BEEP_LOG_ODDS: f32 = -8.0;
+const BEEP_LOG_ODDS: f32 = -9.0;
 
 /// Speech that must have been heard before a beep is one of a machine, in ms.
 const BEEP_AFTER_SPEECH_MS: u32 = 500;
+
+/// So many frames of another sound may belong to a beep: the tone detector lags behind at its end.
+const BEEP_OTHER_MAX: u32 = 3;
+
+/// So many frames of silence end a beep.
+const BEEP_QUIET_MIN: u32 = 5;
+
+/// A beep is told so soon after its first sound, in ms.
+const BEEP_TOLD_MS: u32 = 240;
 
 /// A steady tone is one from here on, in ms; sooner it may be a vowel.
 const TONE_MS_MIN: u32 = 100;
@@ -73,9 +87,9 @@ const TONE_LAG_MS: u32 = 80;
 /// So much silence before the first word, in ms, and the noise floor has settled.
 pub const FLOOR_KNOWN_MS: u32 = 200;
 
-/// A pause this long ends the greeting for good, in ms. Shorter than the one that ends the first
-/// utterance: two seconds are counted from here, and sooner is the safe side.
-pub const GREETING_PAUSE_MS: u32 = 600;
+/// A pause this long ends the greeting for good, in ms: greetings pause for less between sentences.
+/// Shorter than the one that ends the first utterance, as two seconds are counted from the end.
+pub const GREETING_PAUSE_MS: u32 = 800;
 
 /// How many errors are tolerable, as shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,6 +98,9 @@ pub struct Targets {
     pub person_lost: f32,
     /// Machines taken for a person: an agent's time.
     pub machine_through: f32,
+    /// Odds, person over machine, at which whoever pauses is handed over as a likely person. A machine
+    /// handed over costs an agent some seconds and is told later, so far less than certainty will do.
+    pub hand_over_odds: f32,
 }
 
 impl Default for Targets {
@@ -91,13 +108,15 @@ impl Default for Targets {
         Targets {
             person_lost: 0.003,
             machine_through: 0.013,
+            hand_over_odds: 3.5,
         }
     }
 }
 
 impl Targets {
     /// The bounds of the log odds (person over machine): at or below the first it is a machine, at or
-    /// above the second a person. Wald's approximation, less the mean overshoot.
+    /// above the second a person for certain, which is more than a hand-over asks for. Wald's
+    /// approximation, less the mean overshoot.
     pub fn bounds(&self) -> (f32, f32) {
         let (a, b) = (
             self.person_lost.clamp(1e-6, 0.5),
@@ -113,7 +132,7 @@ impl Targets {
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// A person.
+    /// A person in all likelihood: hand them over, a correction may follow.
     Person,
     /// A machine.
     Machine,
@@ -132,9 +151,9 @@ pub struct Evidence {
     pub onset: f32,
     /// From the noise of the line.
     pub noise: f32,
-    /// From the first utterance: its length, its bursts, its pause.
+    /// From the first utterance: its length, its bursts, its pause; until more follows a long pause.
     pub speech: f32,
-    /// From what was said after a long pause.
+    /// Once more was said after a long pause: from how much of the time since the first word was speech.
     pub later: f32,
     /// From a beep.
     pub beep: f32,
@@ -162,7 +181,7 @@ pub struct Evidence {
 pub struct Greeting {
     /// When it began.
     pub began_ms: Option<u32>,
-    /// When it ended. Known 100 ms later; unknown again if the same utterance goes on, until a person
+    /// When it ended. Known 80 ms later; unknown again if the same utterance goes on, until a person
     /// (or «unsure») is told or the pause has lasted for [`GREETING_PAUSE_MS`]: from then on it stays.
     pub ended_ms: Option<u32>,
 }
@@ -172,7 +191,7 @@ pub struct Greeting {
 pub struct Judgement {
     /// Who it is.
     pub who: Who,
-    /// It corrects an earlier «person».
+    /// It corrects an earlier «person» or «unsure».
     pub late: bool,
     /// When, in ms after the answer.
     pub at_ms: u32,
@@ -198,6 +217,18 @@ pub struct Utterance {
     bursts: u32,
     /// A long pause has ended it.
     over: bool,
+    /// From the first sound to the last change, in ms, and how much of it was speech.
+    since_ms: u32,
+    spoke_ms: u32,
+}
+
+/// What an utterance is made of, as far as the tables part it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bursts {
+    /// One burst.
+    One,
+    /// Several, with pauses between.
+    Several,
 }
 
 /// Where an utterance is: what the tables are asked with.
@@ -208,16 +239,23 @@ pub enum Progress {
     Silent { ms: u32 },
     /// One burst without a pause lasts for `ms`.
     First { ms: u32 },
-    /// After pauses it goes on, for `ms` since the first sound.
-    On { ms: u32 },
-    /// It pauses for `pause_ms` after an utterance of `ms`, made of one burst or of `several`.
+    /// After pauses it goes on: `spoke_ms` of the `since_ms` that are over since the first sound.
+    On { since_ms: u32, spoke_ms: u32 },
+    /// It pauses for `pause_ms` after `ms` of speech.
     Paused {
+        bursts: Bursts,
         ms: u32,
-        several: bool,
         pause_ms: u32,
     },
-    /// It is over, and something else is said for `ms`.
-    Later { ms: u32 },
+    /// It is over, after `ms` of speech, and nothing else has been said for `pause_ms`.
+    Waits {
+        bursts: Bursts,
+        ms: u32,
+        pause_ms: u32,
+    },
+    /// It is over, and something else is or was said: `spoke_ms` of the last `since_ms`, which is
+    /// when the first word began.
+    Talk { since_ms: u32, spoke_ms: u32 },
 }
 
 impl Utterance {
@@ -225,17 +263,18 @@ impl Utterance {
     pub fn step(&mut self, step: Step) {
         match step {
             Step::Began { silent_ms } => {
-                if self.bursts > 0 && !self.over {
-                    self.over = silent_ms >= UTTERANCE_PAUSE_MS;
+                if self.bursts > 0 {
+                    self.since_ms += silent_ms;
+                    self.over |= silent_ms >= UTTERANCE_PAUSE_MS;
                     if !self.over {
                         self.ended_ms += silent_ms;
                     }
                 }
-                if !self.over {
-                    self.bursts += 1;
-                }
+                self.bursts += u32::from(!self.over);
             }
             Step::Ended { spoke_ms } => {
+                self.since_ms += spoke_ms;
+                self.spoke_ms += spoke_ms;
                 if !self.over {
                     self.ended_ms += spoke_ms;
                 }
@@ -243,37 +282,58 @@ impl Utterance {
         }
     }
 
+    fn made_of(&self) -> Bursts {
+        if self.bursts > 1 {
+            Bursts::Several
+        } else {
+            Bursts::One
+        }
+    }
+
     /// Where it is by now.
     pub fn progress(&self, voice: &Voice) -> Progress {
         let ms = voice.lasted_ms();
-        let several = self.bursts > 1;
+        let since_ms = self.since_ms + ms;
+        let spoke_ms = self.spoke_ms + if voice.speaks() { ms } else { 0 };
         match (self.over, self.bursts, voice.speaks()) {
-            (true, _, true) => Progress::Later { ms },
-            (true, _, false) => Progress::Paused {
-                ms: self.ended_ms,
-                several,
-                pause_ms: ms.max(UTTERANCE_PAUSE_MS),
-            },
+            (true, _, _) => Progress::Talk { since_ms, spoke_ms },
             (false, 0, _) => Progress::Silent { ms },
             (false, 1, true) => Progress::First { ms },
-            (false, 2.., true) => Progress::On {
-                ms: self.ended_ms + ms,
+            (false, 2.., true) => Progress::On { since_ms, spoke_ms },
+            (false, _, false) if ms >= UTTERANCE_PAUSE_MS => Progress::Waits {
+                bursts: self.made_of(),
+                ms: spoke_ms,
+                pause_ms: ms,
             },
             (false, _, false) => Progress::Paused {
-                ms: self.ended_ms,
-                several,
+                bursts: self.made_of(),
+                ms: spoke_ms,
                 pause_ms: ms,
             },
         }
     }
 }
 
+/// A beep that sounds or has sounded, in frames.
+#[derive(Clone, Copy, Debug, Default)]
+struct BeepSoFar {
+    /// With a sound that is no steady tone.
+    other: u32,
+    /// Without a sound, in a row.
+    quiet: u32,
+}
+
 /// The test of one answered leg.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    tables: &'static Tables,
     bounds: (f32, f32),
     voice: Voice,
     utterance: Utterance,
+    /// The same before the last burst, which may turn out to be a tone.
+    before: Utterance,
+    /// One that may turn out to be a vowel.
+    beep: Option<BeepSoFar>,
     state: State,
     at_ms: u32,
     /// Where the last frame known to sound began, in ms.
@@ -288,14 +348,25 @@ pub struct Machine {
 impl Machine {
     /// A test that begins with the answer. `rang_ms` is how long it rang before, if that is known.
     pub fn new(targets: Targets, rang_ms: Option<u32>) -> Machine {
+        Machine::with_tables(&TABLES, targets, rang_ms)
+    }
+
+    /// A test with tables of one's own.
+    pub fn with_tables(tables: &'static Tables, targets: Targets, rang_ms: Option<u32>) -> Machine {
+        let (machine, certain) = targets.bounds();
+        let likely = targets.hand_over_odds.max(1e-6).ln();
+        let likely = likely.min(certain).min(PERSON_MAX);
         let mut so_far = Evidence::default();
         if let Some(ms) = rang_ms {
-            so_far.ring = habit(tables::RING.ended(ms));
+            so_far.ring = habit(tables.ring.ended(ms));
         }
         Machine {
-            bounds: targets.bounds(),
+            tables,
+            bounds: (machine, likely),
             voice: Voice::default(),
             utterance: Utterance::default(),
+            before: Utterance::default(),
+            beep: None,
             state: State::Listening,
             at_ms: 0,
             sounded_ms: 0,
@@ -332,39 +403,64 @@ impl Machine {
         now.bursts = self.utterance.bursts;
         now.utterance_ms = self.utterance.ended_ms;
         match self.utterance.progress(&self.voice) {
-            Progress::Silent { ms } => now.onset = habit(tables::ONSET.running(ms)),
+            Progress::Silent { ms } => now.onset = habit(self.tables.onset.running(ms)),
             Progress::First { ms } => {
                 now.utterance_ms = ms;
-                now.speech = tables::FIRST.running(ms);
+                now.speech = self.tables.first.running(ms);
             }
-            Progress::On { ms } => {
-                now.utterance_ms = ms;
-                now.speech = tables::UTTERANCE.running(ms);
+            Progress::On { since_ms, spoke_ms } => {
+                now.utterance_ms = since_ms;
+                now.speech = self.tables.on.at(since_ms, spoke_ms);
             }
             Progress::Paused {
+                bursts,
                 ms,
-                several,
                 pause_ms,
             } => {
                 now.pause_ms = pause_ms;
-                now.speech = tables::PAUSED[usize::from(several)].at(ms, pause_ms);
+                now.speech = self.tables.paused[bursts as usize].at(ms, pause_ms);
             }
-            Progress::Later { ms } => {
-                // What was paused for so long has said what it could.
-                let (ended, several) = (self.utterance.ended_ms, self.utterance.bursts > 1);
-                now.speech = tables::PAUSED[usize::from(several)].at(ended, UTTERANCE_PAUSE_MS);
-                now.later += tables::LATER.running(ms);
+            Progress::Waits {
+                bursts,
+                ms,
+                pause_ms,
+            } => {
+                now.pause_ms = pause_ms;
+                now.later = self.tables.waits[bursts as usize].at(ms, pause_ms);
+            }
+            Progress::Talk { since_ms, spoke_ms } => {
+                now.later = self.tables.talk.at(since_ms, spoke_ms);
+                if !self.voice.speaks() {
+                    now.pause_ms = self.voice.lasted_ms();
+                }
             }
         }
-        now.later = now.later.clamp(-LATER_MAX, LATER_MAX);
         let habits = (now.ring + now.onset + now.noise).clamp(-HABITS_MAX, HABITS_MAX);
-        now.log_odds = habits + now.speech.clamp(-SPEECH_MAX, SPEECH_MAX) + now.later + now.beep;
+        let heard = (now.speech + now.later).clamp(-SPEECH_MAX, SPEECH_MAX);
+        now.log_odds = (habits + heard).min(PERSON_MAX) + now.beep;
         now
     }
 
     /// Says that a beep has sounded. Before any speech it is the line's own; after it, a machine's.
     pub fn beep(&mut self) {
-        if self.evidence().speech_ms >= BEEP_AFTER_SPEECH_MS {
+        // A vowel may hold still for that long, but not from its first sound on.
+        let within = self.voice.speaks() && self.voice.lasted_ms() > BEEP_TOLD_MS;
+        if !within && self.evidence().speech_ms >= BEEP_AFTER_SPEECH_MS {
+            self.beep = Some(BeepSoFar::default());
+        }
+    }
+
+    /// A beep counts once it is over and silence follows: the vowel that was taken for one goes on in
+    /// another sound.
+    fn follow_beep(&mut self, tone: bool) {
+        let sounds = self.voice.sounds();
+        let Some(beep) = &mut self.beep else { return };
+        beep.other += u32::from(sounds && !tone);
+        beep.quiet = if sounds { 0 } else { beep.quiet + 1 };
+        if beep.other > BEEP_OTHER_MAX {
+            self.beep = None;
+        } else if beep.quiet >= BEEP_QUIET_MIN {
+            self.beep = None;
             self.so_far.beep = BEEP_LOG_ODDS;
         }
     }
@@ -383,13 +479,16 @@ impl Machine {
         if let Some(step) = step {
             self.step(step);
         }
+        if level_dbm0.is_some() {
+            self.follow_beep(tone_ms > 0);
+        }
         // A steady tone that began with the burst is what the burst consists of.
         if tone_ms >= TONE_MS_MIN
             && self.voice.speaks()
             && tone_ms + TONE_LAG_MS >= self.voice.lasted_ms()
         {
             self.voice.retract();
-            self.utterance.bursts = self.utterance.bursts.saturating_sub(1);
+            self.utterance = self.before;
             if self.utterance.bursts == 0 {
                 (self.so_far.onset_ms, self.so_far.onset) = (None, 0.0);
                 self.greeting.began_ms = None;
@@ -414,14 +513,15 @@ impl Machine {
         let now = &mut self.so_far;
         match step {
             Step::Began { silent_ms } => {
+                self.before = self.utterance;
                 if self.utterance.bursts == 0 {
                     now.onset_ms = Some(silent_ms);
                     self.greeting.began_ms = Some(silent_ms);
-                    now.onset = habit(tables::ONSET.ended(silent_ms));
+                    now.onset = habit(self.tables.onset.ended(silent_ms));
                     now.noise_dbm0 = self.voice.floor_dbm0();
                     // The floor of a line that spoke at once is not known.
                     if silent_ms >= FLOOR_KNOWN_MS {
-                        now.noise = habit(tables::NOISE.ended(noise_value(now.noise_dbm0)));
+                        now.noise = habit(self.tables.noise.ended(noise_value(now.noise_dbm0)));
                     }
                 }
             }
@@ -431,9 +531,6 @@ impl Machine {
                 if !self.greeting_placed {
                     self.greeting.ended_ms = Some(self.sounded_ms);
                 }
-                if self.utterance.over {
-                    now.later += tables::LATER.ended(spoke_ms);
-                }
             }
         }
         self.utterance.step(step);
@@ -441,7 +538,7 @@ impl Machine {
 
     fn judge(&mut self) -> Option<Judgement> {
         let evidence = self.evidence();
-        let (machine, person) = self.bounds;
+        let (machine, likely) = self.bounds;
         let judgement = |who, late| Judgement {
             who,
             late,
@@ -454,10 +551,10 @@ impl Machine {
             State::Listening => {
                 if evidence.log_odds <= machine {
                     (State::Done, Some(judgement(Who::Machine, false)))
-                } else if evidence.pause_ms > 0 && evidence.log_odds >= person {
-                    // Only whoever has spoken and listens now is a person for sure.
+                } else if evidence.pause_ms > 0 && evidence.log_odds >= likely {
+                    // Only whoever has spoken and listens now can be talked to.
                     (State::HandedOver, Some(judgement(Who::Person, false)))
-                } else if self.at_ms >= DECIDE_MS && evidence.log_odds <= AT_THE_END {
+                } else if self.at_ms >= DECIDE_MS && evidence.log_odds <= DECIDE_LOG_ODDS {
                     (State::Done, Some(judgement(Who::Machine, false)))
                 } else if self.at_ms >= DECIDE_MS
                     || evidence.pause_ms >= WAIT_MS
@@ -469,7 +566,11 @@ impl Machine {
                 }
             }
             State::HandedOver => {
-                if evidence.log_odds <= machine {
+                // Without a word nobody is a machine.
+                let last = self.at_ms >= LISTEN_ON_MS
+                    && evidence.onset_ms.is_some()
+                    && evidence.log_odds <= LAST_LOG_ODDS;
+                if evidence.log_odds <= machine || last {
                     (State::Done, Some(judgement(Who::Machine, true)))
                 } else if self.at_ms >= LISTEN_ON_MS {
                     (State::Done, None)
@@ -493,15 +594,15 @@ pub fn noise_value(dbm0: f32) -> u32 {
 }
 
 impl Grid {
-    /// The log odds of a pause that has lasted for `pause_ms`, after an utterance of `ms`.
-    pub fn at(&self, ms: u32, pause_ms: u32) -> f32 {
-        let (row, column) = self.cell(ms, pause_ms);
+    /// The log odds of a row's and a column's value.
+    pub fn at(&self, row: u32, column: u32) -> f32 {
+        let (row, column) = self.cell(row, column);
         self.odds[row][column]
     }
 
-    /// The cell an utterance and its pause fall in.
-    pub fn cell(&self, ms: u32, pause_ms: u32) -> (usize, usize) {
-        (bin(&self.ms, ms), bin(&self.pause_ms, pause_ms))
+    /// The cell they fall in.
+    pub fn cell(&self, row: u32, column: u32) -> (usize, usize) {
+        (bin(&self.rows, row), bin(&self.columns, column))
     }
 }
 
@@ -525,5 +626,115 @@ impl Table {
     /// The bin a value falls in.
     pub fn bin(&self, value: u32) -> usize {
         bin(&self.edges, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Option<f32> = Some(-60.0);
+    const VOICE: Option<f32> = Some(-20.0);
+    const LOST: Option<f32> = None;
+
+    /// Hears each level for so many ms.
+    fn hear(machine: &mut Machine, levels: &[(Option<f32>, u32)]) -> Vec<Judgement> {
+        let frames = levels.iter().flat_map(|(level, ms)| {
+            let frames = (ms / FRAME_MS) as usize;
+            std::iter::repeat_n(*level, frames)
+        });
+        frames.filter_map(|level| machine.frame(level, 0)).collect()
+    }
+
+    /// Somebody nobody is sure of before they have paused for long.
+    fn slow() -> Machine {
+        let targets = Targets {
+            hand_over_odds: 1e6,
+            ..Targets::default()
+        };
+        Machine::new(targets, Some(23_000))
+    }
+
+    #[test]
+    fn a_greeting_ends_where_its_last_frame_of_sound_began() {
+        let mut machine = slow();
+        hear(&mut machine, &[(QUIET, 500), (VOICE, 400)]);
+        assert_eq!(machine.greeting().began_ms, Some(500));
+        assert_eq!(machine.greeting().ended_ms, None);
+        hear(&mut machine, &[(QUIET, 100)]);
+        assert_eq!(machine.greeting().ended_ms, Some(880));
+    }
+
+    #[test]
+    fn packets_lost_behind_a_word_are_none_of_its_greeting() {
+        let mut machine = slow();
+        hear(&mut machine, &[(QUIET, 500), (VOICE, 400), (LOST, 200)]);
+        hear(&mut machine, &[(QUIET, 100)]);
+        assert_eq!(machine.greeting().ended_ms, Some(880));
+    }
+
+    #[test]
+    fn a_greeting_goes_on_after_a_breath_and_not_after_a_long_pause() {
+        let mut machine = slow();
+        hear(&mut machine, &[(QUIET, 500), (VOICE, 400), (QUIET, 300)]);
+        hear(&mut machine, &[(VOICE, 400)]);
+        assert_eq!(machine.greeting().ended_ms, None);
+        hear(&mut machine, &[(QUIET, GREETING_PAUSE_MS + 60)]);
+        assert_eq!(machine.greeting().ended_ms, Some(1_580));
+        hear(&mut machine, &[(VOICE, 400), (QUIET, 200)]);
+        assert_eq!(machine.greeting().ended_ms, Some(1_580));
+    }
+
+    #[test]
+    fn the_greeting_of_whoever_was_handed_over_stays_where_it_ended() {
+        let mut machine = Machine::new(Targets::default(), Some(8_000));
+        let said = hear(&mut machine, &[(QUIET, 700), (VOICE, 400), (QUIET, 400)]);
+        let [person] = said[..] else {
+            panic!("{said:?}")
+        };
+        assert_eq!((person.who, person.late), (Who::Person, false));
+        let greeting = Greeting {
+            began_ms: Some(700),
+            ended_ms: Some(1_080),
+        };
+        assert_eq!(person.greeting, greeting);
+        hear(&mut machine, &[(VOICE, 400), (QUIET, 400)]);
+        assert_eq!(machine.greeting(), greeting);
+    }
+
+    #[test]
+    fn a_person_is_handed_over_at_lower_odds_than_a_machine_is_told() {
+        let mut machine = Machine::new(Targets::default(), None);
+        let said = hear(&mut machine, &[(QUIET, 700), (VOICE, 400), (QUIET, 600)]);
+        let odds = said[0].evidence.log_odds;
+        assert_eq!(said[0].who, Who::Person);
+        assert!((1.2..PERSON_MAX).contains(&odds), "{odds}");
+        let mut machine = Machine::new(Targets::default(), Some(23_000));
+        let mut said = hear(&mut machine, &[(QUIET, 500)]);
+        for _ in 0..10 {
+            said.extend(hear(&mut machine, &[(VOICE, 700), (QUIET, 120)]));
+        }
+        assert_eq!(said[0].who, Who::Machine);
+        assert!(said[0].evidence.log_odds < -5.0, "{:?}", said[0]);
+    }
+
+    #[test]
+    fn a_beep_is_a_machine_when_silence_follows_and_a_vowel_is_not() {
+        let late = |behind: &[(Option<f32>, u32)]| {
+            let mut machine = Machine::new(Targets::default(), Some(8_000));
+            hear(&mut machine, &[(QUIET, 700), (VOICE, 700), (QUIET, 500)]);
+            // The tone has sounded for 120 ms when the beep is told.
+            for tone_ms in [0, 0, 0, 0, 100, 120] {
+                machine.frame(VOICE, tone_ms);
+            }
+            machine.beep();
+            for tone_ms in [140, 160, 180, 200] {
+                machine.frame(VOICE, tone_ms);
+            }
+            let said = hear(&mut machine, behind);
+            said.first().map(|j| (j.who, j.late))
+        };
+        assert_eq!(late(&[(QUIET, 400)]), Some((Who::Machine, true)));
+        assert_eq!(late(&[(VOICE, 200), (QUIET, 400)]), None);
     }
 }

@@ -1,15 +1,15 @@
 //! When somebody speaks: bursts and pauses by energy above a noise floor that is tracked.
 //!
-//! A burst begins with 60 ms of sound and ends with 100 ms without, so that a click is none and the
+//! A burst begins with 60 ms of sound and ends with 80 ms without, so that a click is none and the
 //! closed lips of a «p» do not end one. Both are dated back to where they began.
 
 use super::ear::{FRAME_MS, SILENCE_DBM0};
 
 /// A frame this much above the floor is sound, in dB.
-const ON_DB: f32 = 9.0;
+const ON_DB: f32 = 8.0;
 
 /// A frame this much above the floor still is, once there is sound.
-const OFF_DB: f32 = 6.0;
+const OFF_DB: f32 = 5.0;
 
 /// A frame this much below the burst it follows is its echo, in dB.
 const ECHO_DB: f32 = 24.0;
@@ -31,7 +31,7 @@ const RISE_IN_SOUND_DB: f32 = 0.02;
 const BURST_FRAMES: u32 = 3;
 
 /// Frames without sound until it is a pause.
-const PAUSE_FRAMES: u32 = 5;
+const PAUSE_FRAMES: u32 = 4;
 
 /// A pause is one from this on, in ms.
 pub const PAUSE_MS_MIN: u32 = PAUSE_FRAMES * FRAME_MS;
@@ -55,6 +55,8 @@ pub struct Voice {
     speaking: bool,
     /// Frames since the state began, by its date.
     state: u32,
+    /// Frames of silence before the burst that runs.
+    silent: u32,
     /// Frames of the other kind in a row.
     other: u32,
     begun: bool,
@@ -68,6 +70,7 @@ impl Default for Voice {
             burst_dbm0: SILENCE_DBM0,
             speaking: false,
             state: 0,
+            silent: 0,
             other: 0,
             begun: false,
             sounding: false,
@@ -98,18 +101,14 @@ impl Voice {
 
     /// How long this burst or silence has lasted, up to the last frame of its own kind, in ms.
     pub fn lasted_ms(&self) -> u32 {
-        let frames = if self.speaking {
-            self.state - self.other
-        } else {
-            self.state
-        };
-        frames * FRAME_MS
+        (self.state - self.other) * FRAME_MS
     }
 
     /// Forgets that the burst that runs has begun: it was a tone. Its time counts as silence.
     pub fn retract(&mut self) {
         if self.speaking {
             (self.speaking, self.other) = (false, 0);
+            self.state += self.silent;
         }
     }
 
@@ -150,6 +149,7 @@ impl Voice {
         self.speaking = !self.speaking;
         if self.speaking {
             self.burst_dbm0 = level;
+            self.silent = lasted / FRAME_MS;
             Some(Step::Began { silent_ms: lasted })
         } else {
             Some(Step::Ended { spoke_ms: lasted })
@@ -209,7 +209,7 @@ mod tests {
         let found = steps([
             (-60.0, 200),
             (-15.0, 200),
-            (-60.0, 80),
+            (-60.0, 60),
             (-15.0, 200),
             (-60.0, 200),
         ]);
@@ -217,7 +217,7 @@ mod tests {
             found,
             [
                 Step::Began { silent_ms: 200 },
-                Step::Ended { spoke_ms: 480 }
+                Step::Ended { spoke_ms: 460 }
             ]
         );
     }

@@ -12,7 +12,9 @@ pub mod speech;
 pub mod usual;
 
 use line::{Line, Packet};
-use media::detect::{Finding, Judgement, Listener, Targets, Who};
+use media::detect::{
+    Beep, BeepHeard, CallProgress, Ear, Finding, Frame, Judgement, Listener, Targets, Who,
+};
 use model::Rng;
 use speech::{Clips, SAMPLES_PER_MS};
 
@@ -43,6 +45,8 @@ pub struct Call {
     pub rang_ms: Option<u32>,
     /// When the first word begins.
     pub speech_ms: u32,
+    /// When the first utterance ends: of a machine, its greeting.
+    pub greeting_end_ms: u32,
     /// When the beep ends, if there is one within the call.
     pub beep_end_ms: Option<u32>,
     pub packets: Vec<Packet>,
@@ -62,9 +66,17 @@ fn uniform(rng: &mut Rng, low: f64, high: f64) -> f64 {
     low + rng.unit() * (high - low)
 }
 
+/// Who is measured with takes longer for everything.
+fn late(split: Split) -> f64 {
+    match split {
+        Split::Tuning => 1.0,
+        Split::Evaluation => 1.15,
+    }
+}
+
 /// How long it rang, and how soon they speak, in ms.
 fn habits(rng: &mut Rng, split: Split, habits: Habits, machine: bool) -> (Option<u32>, u32) {
-    let late = if split == Split::Tuning { 1.0 } else { 1.15 };
+    let late = late(split);
     if habits == Habits::Neutral {
         let onset = lognormal(rng, 800.0, 0.6);
         return (None, clamp_ms(onset, 40.0, 3000.0));
@@ -113,7 +125,8 @@ pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: 
     };
     let spoken = speech.at_level(level);
     put(speech_ms, &spoken);
-    let mut end_ms = speech_ms + (spoken.len() / SAMPLES_PER_MS) as u32;
+    let greeting_end_ms = speech_ms + speech.ms();
+    let mut end_ms = greeting_end_ms;
     let mut beep_end_ms = None;
     if machine {
         if rng.chance(0.8) {
@@ -125,13 +138,23 @@ pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: 
             let end = beep_ms + ms;
             beep_end_ms = (end + 300 < CALL_MS).then_some(end);
         }
+    } else if rng.chance(0.6) {
+        // Somebody is put through and talks to them, for a second at the least; then they reply, with
+        // what may be as long as a greeting.
+        while rng.chance(0.9) {
+            let from =
+                end_ms + 1_000 + clamp_ms(lognormal(rng, 2_000.0 * late(split), 0.6), 0.0, 6000.0);
+            let reply = clips.reply(rng, speech);
+            put(from, &reply.at_level(level));
+            end_ms = from + reply.ms();
+        }
     } else {
         // Nobody answers them: they ask again, once or twice, for as long as they wait.
         while rng.chance(0.8) {
             let from = end_ms + clamp_ms(lognormal(rng, 2_200.0, 0.4), 900.0, 6000.0);
-            let again = clips.same_person(rng, speech).at_level(level);
-            put(from, &again);
-            end_ms = from + (again.len() / SAMPLES_PER_MS) as u32;
+            let again = clips.same_person(rng, speech);
+            put(from, &again.at_level(level));
+            end_ms = from + again.ms();
         }
     }
     let quiet = assumed == Habits::Assumed && machine && rng.chance(0.6);
@@ -154,9 +177,62 @@ pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: 
         machine,
         rang_ms,
         speech_ms,
+        greeting_end_ms,
         beep_end_ms,
         packets: line.carry(rng, &audio),
         text: speech.text.clone(),
+    }
+}
+
+/// 20 ms of a call as [`Machine`] is handed them.
+#[derive(Clone, Copy)]
+pub struct Heard {
+    pub level_dbm0: Option<f32>,
+    pub tone_ms: u32,
+    pub beep_began: bool,
+}
+
+/// A call as [`Machine`] hears it: measured once, judged as often as one likes.
+pub struct Trace {
+    pub machine: bool,
+    pub rang_ms: Option<u32>,
+    pub speech_ms: u32,
+    pub greeting_end_ms: u32,
+    pub beep_end_ms: Option<u32>,
+    pub text: String,
+    pub frames: Vec<Heard>,
+}
+
+impl Trace {
+    /// Measures a call as [`Listener`] does.
+    pub fn of(call: &Call) -> Trace {
+        let (mut ear, mut progress) = (Ear::default(), CallProgress::default());
+        let mut beep = Beep::default();
+        let mut frames = Vec::with_capacity(call.packets.len());
+        let mut hear = |frame: Frame| {
+            progress.frame(&frame);
+            let heard = beep.frame(&frame);
+            frames.push(Heard {
+                level_dbm0: frame.level_dbm0,
+                tone_ms: progress.steady_ms(),
+                beep_began: matches!(heard, Some(BeepHeard::Began { .. })),
+            });
+        };
+        for packet in &call.packets {
+            match packet {
+                Some(samples) => ear.samples(samples, &mut hear),
+                None => hear(ear.lost()),
+            }
+        }
+        Trace {
+            machine: call.machine,
+            rang_ms: call.rang_ms,
+            speech_ms: call.speech_ms,
+            greeting_end_ms: call.greeting_end_ms,
+            beep_end_ms: call.beep_end_ms,
+            text: call.text.clone(),
+            frames,
+        }
     }
 }
 
@@ -164,11 +240,13 @@ pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Said {
     pub machine: bool,
-    /// When the first word began, in ms after the answer.
+    /// When the first word began and the first utterance ended, in ms after the answer.
     pub speech_ms: u32,
+    pub greeting_end_ms: u32,
     pub first: Option<(Who, u32)>,
     /// When it took a «person» back.
     pub late_machine_ms: Option<u32>,
+    /// The first one.
     pub judgement: Option<Judgement>,
 }
 
@@ -179,6 +257,7 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
     let mut said = Said {
         machine: call.machine,
         speech_ms: call.speech_ms,
+        greeting_end_ms: call.greeting_end_ms,
         first: None,
         late_machine_ms: None,
         judgement: None,
@@ -205,16 +284,18 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
 /// The counts and times of one detector.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// By [machine?][person, machine, unsure].
+    /// What was said first, by [machine?][person, machine, unsure].
     pub verdicts: [[u32; 3]; 2],
     /// Machines handed over and recognised afterwards; persons taken back afterwards.
     pub late: [u32; 2],
-    /// When «person» was said to persons, in ms after they began to speak.
-    pub person_ms: Vec<i32>,
-    /// When «machine» was said to machines, in ms after the answer.
+    /// When persons were handed over, sure or not, in ms after they began to speak.
+    pub hand_over_ms: Vec<i32>,
+    /// When «machine» was said to machines, first or later, in ms after the answer.
     pub machine_ms: Vec<i32>,
-    /// When a machine was recognised late, in ms after the answer.
-    pub late_ms: Vec<i32>,
+    /// For how long somebody had a machine until it was recognised, in ms.
+    pub wasted_ms: Vec<i32>,
+    /// By how much the greetings of persons ended before what was told, in ms: negative is too early.
+    pub end_off_ms: Vec<i32>,
 }
 
 impl Tally {
@@ -222,25 +303,27 @@ impl Tally {
         let class = usize::from(said.machine);
         let (who, at_ms) = said.first.unwrap_or((Who::Unsure, CALL_MS));
         match who {
-            Who::Person => {
-                self.verdicts[class][0] += 1;
-                if !said.machine {
-                    self.person_ms.push(at_ms as i32 - said.speech_ms as i32);
-                }
-            }
-            Who::Machine => {
-                self.verdicts[class][1] += 1;
-                if said.machine {
-                    self.machine_ms.push(at_ms as i32);
-                }
-            }
+            Who::Person => self.verdicts[class][0] += 1,
+            Who::Machine => self.verdicts[class][1] += 1,
             Who::Unsure => self.verdicts[class][2] += 1,
+        }
+        let handed_over = who != Who::Machine;
+        if handed_over && !said.machine {
+            self.hand_over_ms.push(at_ms as i32 - said.speech_ms as i32);
+            if let Some(ms) = said.judgement.and_then(|j| j.greeting.ended_ms) {
+                self.end_off_ms
+                    .push(ms as i32 - said.greeting_end_ms as i32);
+            }
         }
         if let Some(ms) = said.late_machine_ms {
             self.late[class] += 1;
             if said.machine {
-                self.late_ms.push(ms as i32);
+                self.wasted_ms.push(ms as i32 - at_ms as i32);
             }
+        }
+        if said.machine && (!handed_over || said.late_machine_ms.is_some()) {
+            let ms = said.late_machine_ms.unwrap_or(at_ms);
+            self.machine_ms.push(ms as i32);
         }
     }
 
@@ -248,14 +331,19 @@ impl Tally {
         self.verdicts[usize::from(machine)].iter().sum()
     }
 
-    /// Persons taken for machines.
+    /// Persons ever taken for machines.
     pub fn persons_lost(&self) -> u32 {
-        self.verdicts[0][1]
+        self.verdicts[0][1] + self.late[0]
     }
 
-    /// Machines that an agent gets: taken for persons, or nothing certain.
-    pub fn machines_through(&self) -> u32 {
+    /// Machines that somebody got: taken for persons, or nothing certain.
+    pub fn machines_handed_over(&self) -> u32 {
         self.verdicts[1][0] + self.verdicts[1][2]
+    }
+
+    /// Machines that were never told.
+    pub fn machines_through(&self) -> u32 {
+        self.machines_handed_over() - self.late[1]
     }
 }
 

@@ -42,16 +42,16 @@ const FLITE_VOICES: [&str; 4] = ["slt", "rms", "awb", "kal"];
 
 /// What persons say who are called at home or on their mobile; how often, in parts.
 const TUNING_PERSONS: &[(&str, u32)] = &[
-    ("Hello?", 10),
-    ("Hello.", 6),
-    ("Hi.", 3),
-    ("Yes?", 4),
-    ("Hello, hello?", 2),
-    ("Miller.", 2),
-    ("Yes, hello?", 3),
-    ("Hello, this is Anna.", 3),
-    ("Peter speaking.", 2),
-    ("Yes, hello, who is there?", 2),
+    ("Hello?", 20),
+    ("Hello.", 12),
+    ("Hi.", 6),
+    ("Yes?", 8),
+    ("Hello, hello?", 4),
+    ("Miller.", 4),
+    ("Yes, hello?", 6),
+    ("Hello, this is Anna.", 6),
+    ("Peter speaking.", 4),
+    ("Yes, hello, who is there?", 4),
     ("Hey, what's up?", 1),
     ("Hello, Carter residence.", 1),
     ("Hang on a second. Yes, hello?", 1),
@@ -61,16 +61,29 @@ const TUNING_PERSONS: &[(&str, u32)] = &[
         "Harbour Street Bakery, this is Tom, what can I do for you?",
         1,
     ),
-    ("Hi, hello?", 2),
-    ("Yep.", 2),
-    ("Ja, hello?", 1),
-    ("Who is this?", 2),
+    ("Hi, hello?", 4),
+    ("Yep.", 4),
+    ("Ja, hello?", 2),
+    ("Who is this?", 4),
     ("Hello, Doctor Green.", 1),
-    ("Hello, good evening.", 1),
-    ("Hi. Yes, speaking.", 1),
-    ("One moment. Hello?", 1),
-    ("Speaking.", 1),
+    ("Hello, good evening.", 2),
+    ("Hi. Yes, speaking.", 2),
+    ("One moment. Hello?", 2),
+    ("Speaking.", 2),
     ("Green and Partners, good morning, Alice here.", 1),
+    ("Sunrise Dental, good morning, my name is Emma.", 1),
+    ("Thank you for calling Miller Plumbing, Dave here.", 1),
+    ("You are speaking to Rachel at Northgate Insurance.", 1),
+    ("Reception, can I help you?", 1),
+    ("City library, lending desk, good morning to you.", 1),
+    ("Yes, hello, this is Mrs Parker on the telephone.", 1),
+    ("Old Mill Garage, workshop, Steve.", 1),
+    ("Hello, wait, I have to turn the radio down. So, hello?", 1),
+    (
+        "Hi, it's Ben, I'm just getting into the car, who is this?",
+        1,
+    ),
+    ("Town hall, registry office, Mr Hill, hello.", 1),
 ];
 const EVALUATION_PERSONS: &[(&str, u32)] = &[
     ("Hello!", 8),
@@ -92,6 +105,34 @@ const EVALUATION_PERSONS: &[(&str, u32)] = &[
         "Good afternoon, Webber Motors, Linda speaking, how may I help?",
         1,
     ),
+];
+
+/// What persons say to whoever answers their greeting.
+const TUNING_REPLIES: &[&str] = &[
+    "Yes, that's me.",
+    "Who is calling, please?",
+    "Sorry, which company did you say you are from?",
+    "No, he is not at home right now, can you call back this evening?",
+    "I'm in the car, could you make it quick, please?",
+    "Okay.",
+    "No thank you, we don't need anything.",
+    "And how did you get my number?",
+    "Speaking. What is it about?",
+    "Oh hello, yes, I was waiting for your call, I wanted to ask you about the bill that came last week.",
+    "What? I can't hear you very well.",
+    "Yes.",
+];
+const EVALUATION_REPLIES: &[&str] = &[
+    "That's right.",
+    "Sorry, who are you?",
+    "Can you say that again? The line is bad.",
+    "She's out, I'm afraid. Do you want to leave a number, or shall I tell her that you rang?",
+    "I am at work, so it has to be short.",
+    "Right.",
+    "I'm not interested, and please take me off your list.",
+    "You have got the wrong person, there is nobody of that name here.",
+    "Yeah, go ahead.",
+    "Ah, good that you ring, I have been trying to get hold of somebody for days about my contract.",
 ];
 
 const TUNING_MACHINES: &[&str] = &[
@@ -127,6 +168,14 @@ const TUNING_MACHINES: &[&str] = &[
     "Mailbox of the number zero four one, six six seven. The owner has been told of your call.",
     "Hi, it's me, but not really. Leave a message for Sarah, Tom, or the cat.",
     "Dear caller. Our telephone is staffed on weekdays from ten to four. Kindly send a letter.",
+    "Hi. Nobody home. Leave a message.",
+    "This is the mailbox of Peter Grey. Speak now.",
+    "Hello, this is Nina. Sorry, not here. Call me later.",
+    "You have reached the voice mail of, Thomas. At the tone, leave a message.",
+    "Welcome to your network's answering service. The person at this number is not available now.",
+    "Hi, you've called the Robinsons, please leave us a message, and have a lovely day.",
+    "The number you have called has been changed. Please note the new number.",
+    "Good evening. Our shop is shut until Monday. Our website is open all hours.",
 ];
 const EVALUATION_MACHINES: &[&str] = &[
     "Hello, this is Steve's phone. I'm either away or busy, so please leave me a message and I'll ring you back later today.",
@@ -183,6 +232,11 @@ impl Clip {
         }
     }
 
+    /// Its length.
+    pub fn ms(&self) -> u32 {
+        (self.samples.len() / SAMPLES_PER_MS) as u32
+    }
+
     /// Its samples so that what sounds has this level.
     pub fn at_level(&self, dbm0: f64) -> Vec<i16> {
         let gain = dbm0_to_rms(dbm0) / self.rms;
@@ -200,6 +254,7 @@ pub fn dbm0_to_rms(dbm0: f64) -> f64 {
 /// The clips of a split.
 pub struct Clips {
     persons: Vec<Clip>,
+    replies: Vec<Clip>,
     machines: Vec<Clip>,
     pub voices: usize,
     pub recorded: usize,
@@ -230,12 +285,23 @@ impl Clips {
         seed: u64,
     ) -> Clips {
         let mut rng = Rng::new(seed ^ 0x5bee_c4ed);
-        let (voices, persons, machines) = match split {
-            Split::Tuning => (TUNING_VOICES, TUNING_PERSONS, TUNING_MACHINES),
-            Split::Evaluation => (EVALUATION_VOICES, EVALUATION_PERSONS, EVALUATION_MACHINES),
+        let (voices, persons, replies, machines) = match split {
+            Split::Tuning => (
+                TUNING_VOICES,
+                TUNING_PERSONS,
+                TUNING_REPLIES,
+                TUNING_MACHINES,
+            ),
+            Split::Evaluation => (
+                EVALUATION_VOICES,
+                EVALUATION_PERSONS,
+                EVALUATION_REPLIES,
+                EVALUATION_MACHINES,
+            ),
         };
         let mut clips = Clips {
             persons: Vec::new(),
+            replies: Vec::new(),
             machines: Vec::new(),
             voices: 0,
             recorded: 0,
@@ -259,6 +325,11 @@ impl Clips {
                     let clip = Clip::new((*text).to_owned(), &samples, voice, *weight);
                     clips.persons.push(clip);
                 }
+                for text in replies.iter().skip(voice % size.every).step_by(size.every) {
+                    let samples = say(text);
+                    let clip = Clip::new((*text).to_owned(), &samples, voice, 1);
+                    clips.replies.push(clip);
+                }
                 for text in machines.iter().skip(voice % size.every).step_by(size.every) {
                     let samples = say(text);
                     let clip = Clip::new((*text).to_owned(), &samples, voice, 1);
@@ -278,6 +349,11 @@ impl Clips {
 
     pub fn machine(&self, rng: &mut Rng) -> &Clip {
         pick(rng, self.machines.iter())
+    }
+
+    /// What the same voice says when it is answered.
+    pub fn reply(&self, rng: &mut Rng, of: &Clip) -> &Clip {
+        pick(rng, self.replies.iter().filter(|c| c.voice == of.voice))
     }
 
     /// Something short in the same voice.

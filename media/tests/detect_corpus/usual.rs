@@ -53,6 +53,7 @@ pub fn judge(call: &Call) -> Said {
     Said {
         machine: call.machine,
         speech_ms: call.speech_ms,
+        greeting_end_ms: call.greeting_end_ms,
         first,
         late_machine_ms: None,
         judgement: None,

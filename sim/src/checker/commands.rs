@@ -151,6 +151,7 @@ impl Checker {
             | Command::AddLead { .. }
             | Command::ReturnLeads { .. }
             | Command::SaveLearned { .. }
+            | Command::SaveQuota(_)
             | Command::StoreDisposition { .. } => {}
             Command::Claim { attempt, .. } => {
                 if self.resolved.contains(attempt) {

@@ -1,6 +1,6 @@
 //! One shift's [`Setting`] of a scenario: the engine's configuration and the people around it.
 
-use super::{CampaignRule, Controller, Scenario, Spread};
+use super::{CampaignRule, Controller, Scenario, Spread, Voice};
 use crate::leads::CHANCE_COLUMN;
 use crate::setting::{
     AgentSetting, CallerSetting, CampaignPeople, CarrierSetting, Leave, NetworkSetting,
@@ -11,6 +11,7 @@ use dialer::trunk::TrunkLimits;
 use model::event::Mode;
 use model::{AgentId, CampaignId, QueueId, TrunkId, Utc};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ impl Scenario {
         let mut campaigns = BTreeMap::new();
         let mut queues = BTreeMap::from([(hotline, queue(acd::config::QueueKind::Inbound, 0))]);
         let mut people = BTreeMap::new();
+        let mut flows = Vec::new();
         let mut members: Vec<Vec<acd::config::Membership>> = vec![vec![hotline.into()]; all.len()];
         for rule in self.campaign_rules() {
             let id: CampaignId = name(&rule.name);
@@ -50,19 +52,17 @@ impl Scenario {
                 Some(Ok(Controller::Predictive)) => (Mode::Predictive, power_level),
                 Some(Ok(Controller::Progressive)) => (Mode::Progressive, power_level),
                 Some(Ok(Controller::Power(level))) => (Mode::Power, level),
+                Some(Ok(Controller::Agentless)) => (Mode::Agentless, power_level),
                 Some(Ok(Controller::Ratio(_) | Controller::Adapt(_) | Controller::Informed))
                 | Some(Err(_))
                 | None => (mode, power_level),
             };
-            let from = (rule.agent_from * self.agents as f64).round() as usize;
-            let count = ((rule.agent_share * self.agents as f64).round() as usize).max(1);
-            let from = from.min(self.agents - 1);
-            let agents = &all[from..(from + count).min(self.agents)];
-            for queues in members.iter_mut().skip(from).take(agents.len()) {
+            let agents = rule.agents_of(self.agents);
+            for queues in &mut members[agents.clone()] {
                 queues.push(QueueId(id.0).into());
             }
             let mut campaign = CampaignConfig::new(mode, "+4930123456");
-            campaign.agents = agents.to_vec();
+            campaign.agents = all[agents].to_vec();
             campaign.lists = vec![name("all")];
             campaign.trunks = vec![trunk];
             campaign.rules = vec!["demo".into()];
@@ -77,6 +77,11 @@ impl Scenario {
             campaign.detect_machines = self.detect_machines;
             campaign.calls_per_second = self.calls_per_second;
             campaign.max_in_flight = self.lines.min(IN_FLIGHT_MAX);
+            if mode == Mode::Agentless {
+                campaign.flow = Some(name(&format!("{}-voice", rule.name)));
+                let file = format!("{}-voice.toml", rule.name);
+                flows.push((file, Voice::flow(&rule.name)));
+            }
             campaigns.insert(id, campaign);
             queues.insert(
                 QueueId(id.0),
@@ -121,7 +126,7 @@ impl Scenario {
                 rules: BTreeMap::new(),
                 ..dialer::Config::default()
             },
-            flows: Vec::new(),
+            flows,
             routes: vec![call::config::Route {
                 number: "*".into(),
                 trunk: None,
@@ -130,6 +135,7 @@ impl Scenario {
             }],
             treatment: queues.keys().map(|id| (*id, silent.clone())).collect(),
             feature_codes: BTreeMap::new(),
+            attestations: BTreeMap::new(),
             live_calls_max: 100_000,
             call_ms_max: CALL_MS_MAX,
         };
@@ -147,6 +153,8 @@ impl Scenario {
             start: Utc::from_micros(START_US),
             shift: Duration::from_secs_f64(self.hours * 3_600.0),
             history: Vec::new(),
+            learned: Vec::new(),
+            foretold: false,
             drain: false,
             carrier: self.carrier(people),
             callers: (self.inbound_per_hour > 0.0).then(|| CallerSetting {
@@ -161,6 +169,7 @@ impl Scenario {
                 other_talk: self.other_talk.map(|other| (other.share, other.talk)),
                 inbound_talk: self.inbound_talk,
                 machine_talk: self.machine_talk,
+                voice: self.voice,
                 wrap_up: self.wrap_up,
                 prompt_s: 5.0,
                 ..PeopleSetting::willing()
@@ -220,6 +229,16 @@ impl Scenario {
             lead_spread: self.lead_spread,
             lead_chance: self.lead_chance,
         }
+    }
+}
+
+impl CampaignRule {
+    /// Which of so many agents are its own; at least one is.
+    pub(crate) fn agents_of(&self, agents: usize) -> Range<usize> {
+        let from = (self.agent_from * agents as f64).round() as usize;
+        let count = ((self.agent_share * agents as f64).round() as usize).max(1);
+        let from = from.min(agents - 1);
+        from..(from + count).min(agents)
     }
 }
 

@@ -14,12 +14,14 @@ pub enum Controller {
     Progressive,
     /// A fixed number of calls per available agent.
     Power(f64),
+    /// A recorded voice speaks with whoever answers; agents are for those who press a key.
+    Agentless,
     /// The common open dialer with a constant level.
     Ratio(f64),
     /// The common open dialer, with its three brakes.
     Adapt(Brake),
-    /// A pacing that is told when every talk and wrap-up will end: nobody has this, so it shows
-    /// what knowing it would be worth.
+    /// Ours, told when every talk and wrap-up will end: nobody has this, so it shows what knowing it
+    /// would be worth.
     Informed,
 }
 
@@ -38,8 +40,12 @@ impl Controller {
     /// Whether it runs through the production engine.
     pub fn is_ours(self) -> bool {
         match self {
-            Controller::Predictive | Controller::Progressive | Controller::Power(_) => true,
-            Controller::Ratio(_) | Controller::Adapt(_) | Controller::Informed => false,
+            Controller::Predictive
+            | Controller::Progressive
+            | Controller::Power(_)
+            | Controller::Agentless
+            | Controller::Informed => true,
+            Controller::Ratio(_) | Controller::Adapt(_) => false,
         }
     }
 }
@@ -65,6 +71,7 @@ impl FromStr for Controller {
                 "adapt-hard" => Ok(Controller::Adapt(Brake::Hard)),
                 "adapt-average" => Ok(Controller::Adapt(Brake::Average)),
                 "adapt-tapered" => Ok(Controller::Adapt(Brake::Tapered)),
+                "agentless" => Ok(Controller::Agentless),
                 "informed" => Ok(Controller::Informed),
                 _ => Err(unknown()),
             },
@@ -82,6 +89,7 @@ impl fmt::Display for Controller {
             Controller::Adapt(Brake::Hard) => f.write_str("adapt-hard"),
             Controller::Adapt(Brake::Average) => f.write_str("adapt-average"),
             Controller::Adapt(Brake::Tapered) => f.write_str("adapt-tapered"),
+            Controller::Agentless => f.write_str("agentless"),
             Controller::Informed => f.write_str("informed"),
         }
     }
@@ -97,6 +105,7 @@ mod tests {
             "predictive",
             "progressive",
             "power:2.5",
+            "agentless",
             "ratio:12",
             "adapt-hard",
             "adapt-average",

@@ -95,6 +95,7 @@ impl Scenario {
             ("verdict", Some(&self.verdict)),
             ("machine_talk", Some(&self.machine_talk)),
             ("inbound_talk", self.inbound_talk.as_ref()),
+            ("voice.press_after", Some(&self.voice.press_after)),
         ] {
             if let Some(spread) = spread {
                 found.spread(path, spread);
@@ -110,9 +111,22 @@ impl Scenario {
             ("false_positive_share", self.false_positive_share),
             ("false_negative_share", self.false_negative_share),
             ("slow_share", self.slow_share),
+            ("voice.press_share", self.voice.press_share),
+            ("voice.opt_out_share", self.voice.opt_out_share),
+            ("voice.hang_up_share", self.voice.hang_up_share),
         ] {
             found.within(path, share, 0.0, 1.0);
         }
+        let voice = &self.voice;
+        let of_voice = voice.press_share + voice.opt_out_share + voice.hang_up_share;
+        if of_voice > 1.0 + 1e-9 {
+            found.say(
+                "voice",
+                format!("press_share, opt_out_share and hang_up_share add up to {of_voice}"),
+                "let them be no more than 1 together",
+            );
+        }
+        found.within("voice.message_s", voice.message_s, 0.0, SECONDS_MAX);
         if !self.detect_machines && self.false_positive_share + self.false_negative_share > 0.0 {
             found.say(
                 "detect_machines",
@@ -141,6 +155,17 @@ impl Scenario {
         found.above_zero("calls_per_second", self.calls_per_second, 10_000.0);
         found.above_zero("hours", self.hours, HOURS_MAX);
         found.within("days", f64::from(self.days), 1.0, f64::from(DAYS_MAX));
+        if self.settle_days >= self.days {
+            found.say(
+                "settle_days",
+                format!("{} of {} days leave none", self.settle_days, self.days),
+                "use fewer than days",
+            );
+        }
+        for (n, agents) in self.table_agents.iter().enumerate() {
+            let path = format!("table_agents[{n}]");
+            found.within(path, *agents as f64, 1.0, AGENTS_MAX as f64);
+        }
         found.within("shifts", f64::from(self.shifts), 1.0, f64::from(SHIFTS_MAX));
         if let Some(controller) = &self.controller
             && let Err(error) = controller.parse::<Controller>()
@@ -216,14 +241,23 @@ impl Scenario {
                     Err(error) => found.say(
                         at("controller"),
                         error.to_string(),
-                        "use predictive, progressive or power:X",
+                        "use predictive, progressive, power:X or agentless",
                     ),
-                    Ok(controller) if !controller.is_ours() => found.say(
+                    Ok(
+                        controller @ (Controller::Ratio(_)
+                        | Controller::Adapt(_)
+                        | Controller::Informed),
+                    ) => found.say(
                         at("controller"),
-                        format!("{controller} does not run through the engine"),
-                        "use predictive, progressive or power:X",
+                        format!("{controller} paces all campaigns of a run or none"),
+                        "use predictive, progressive, power:X or agentless",
                     ),
-                    Ok(_) => {}
+                    Ok(
+                        Controller::Predictive
+                        | Controller::Progressive
+                        | Controller::Power(_)
+                        | Controller::Agentless,
+                    ) => {}
                 }
             }
             if let Some(rate) = &campaign.answer_rate {

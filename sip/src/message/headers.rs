@@ -284,6 +284,13 @@ impl<'a> Message<'a> {
         self.addresses(Name::PAssertedIdentity).next()?
     }
 
+    /// The Identity values as they came: a token with its parameters each (RFC 8224 §4). Whatever a peer
+    /// wrote there.
+    pub fn identities(&self) -> impl Iterator<Item = &'a str> + '_ {
+        self.headers(Name::Identity)
+            .filter(|value| !value.is_empty())
+    }
+
     /// The Reason values.
     pub fn reasons(&self) -> impl Iterator<Item = ReasonHeader<'a>> + '_ {
         self.headers(Name::Reason).filter_map(|value| {

@@ -6,7 +6,7 @@ use super::super::recount::tests::{ANYONE, LONDON, Lead, Log, NEW_YORK, utc};
 use super::*;
 use dialer::rules::RuleSet;
 use model::event::Party;
-use model::{AttemptOutcome, Cause};
+use model::{AttemptOutcome, CallId, Cause, Fact};
 use std::collections::BTreeMap;
 
 /// A campaign of so many days, each with so many talks and abandoned calls.
@@ -140,7 +140,8 @@ fn a_rule_that_changed_between_two_starts_binds_each_with_its_own_text() {
     let day = |first: &BTreeMap<String, RuleSet>, second: &BTreeMap<String, RuleSet>, abandoned| {
         let mut log = Log::at("us", "2026-06-03T16:00:00Z");
         for (sets, abandoned) in [first, second].into_iter().zip(abandoned) {
-            log.recount.bind(sets.clone());
+            let at = log.now.utc;
+            log.recount.bind(sets.clone(), at);
             log.seq = 0;
             (0..abandoned).for_each(|_| {
                 log.abandon(NEW_YORK, &ANYONE, Some(SECOND_US));
@@ -156,6 +157,34 @@ fn a_rule_that_changed_between_two_starts_binds_each_with_its_own_text() {
     assert_eq!(day(&lax, &strict, [4, 2]), ["US-1", "US-1"]);
     assert_eq!(day(&strict, &lax, [0, 4]), [""; 0]);
     assert_eq!(day(&strict, &lax, [2, 4]), ["US-1", "US-1"]);
+}
+
+#[test]
+fn who_was_cut_off_by_the_end_of_a_process_was_abandoned_unless_a_flow_spoke() {
+    let cut_off = |flow: bool, answered: bool| {
+        let mut log = Log::at("us", "2026-06-03T16:00:00Z");
+        (0..10).for_each(|_| {
+            log.talk(NEW_YORK, &ANYONE, SECOND_US);
+        });
+        let attempt = log.claim(NEW_YORK, &ANYONE);
+        log.dial(attempt, NEW_YORK);
+        if answered {
+            log.answered(attempt);
+        }
+        if flow {
+            log.say(Fact::IvrEntered {
+                call: CallId(attempt.0),
+                flow: "reminder".parse().unwrap(),
+            });
+        }
+        log.seq = 0;
+        log.wait_us(SECOND_US);
+        log.talk(NEW_YORK, &ANYONE, SECOND_US);
+        log.broken_at_the_end()
+    };
+    assert_eq!(cut_off(false, true), ["US-1"]);
+    assert_eq!(cut_off(true, true), [""; 0]);
+    assert_eq!(cut_off(false, false), [""; 0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! message of the abandoned and abandon rates. It is handed events and the texts of the rule sets, and
 //! shares no check with the dialer: what the dialer got wrong is to be seen here.
 
+use super::columns::{instant, is_consent, snake, text};
 use super::place::{Atlas, closed};
 use super::rates::{Answer, Fate, Persons};
 use dialer::rules::{Calls, Cap, Column, Lock, Rule, RuleSet, Scope};
@@ -39,7 +40,11 @@ struct Attempt {
     dialled: Option<Mono>,
     rang: Option<Mono>,
     answered: Option<Mono>,
-    /// A flow speaks; the last key that meant something to it.
+    /// How long after the answer the greeting ended, as the first verdict since says.
+    greeted: Option<Option<u32>>,
+    /// A flow speaks.
+    in_flow: bool,
+    /// The last key that meant something to it.
     keyed: Option<Mono>,
     /// The flow handed the call on: since when the person waits for an agent.
     asked: Option<Mono>,
@@ -52,9 +57,12 @@ struct Attempt {
 
 impl Attempt {
     /// Since when the person waits for an agent or a message: where a flow spoke, since the key press
-    /// that asked for one; else since the answer.
+    /// that asked for one; else since the greeting's end where the detector placed it, or the answer.
     fn waits_since(&self) -> Option<Mono> {
-        self.asked.or(self.answered)
+        let greeting_ms = u64::from(self.greeted.flatten().unwrap_or(0));
+        let greeted =
+            |answered: Mono| Mono::from_micros(answered.as_micros() + greeting_ms * 1_000);
+        self.asked.or(self.answered.map(greeted))
     }
 }
 
@@ -112,8 +120,9 @@ impl Recount {
         }
     }
 
-    /// From now on the sets have these texts.
-    pub(super) fn bind(&mut self, sets: BTreeMap<String, RuleSet>) {
+    /// Another start begins, in which the sets have these texts.
+    pub(super) fn bind(&mut self, sets: BTreeMap<String, RuleSet>, at: Utc) {
+        self.cut_off(at);
         self.sets = sets;
     }
 
@@ -121,12 +130,7 @@ impl Recount {
     pub(super) fn apply(&mut self, event: &Event) {
         self.last = self.last.max(Some(event.at.utc));
         if event.seq == 1 {
-            // What the boot before had live has no end in the log.
-            self.attempts.clear();
-            self.of_call.clear();
-            self.customer_legs.clear();
-            self.live_leads.clear();
-            self.dial_of.clear();
+            self.cut_off(event.at.utc);
         }
         if let Fact::AttemptClaimed {
             attempt,
@@ -164,6 +168,21 @@ impl Recount {
             && let Some(attempt) = self.by_leg(*leg)
         {
             attempt.answered.get_or_insert(now);
+        }
+        if let Fact::CallClassified {
+            call,
+            greeting_ended_ms,
+            ..
+        } = &event.fact
+            && let Some(attempt) = self.by_call(*call)
+            && attempt.answered.is_some()
+        {
+            attempt.greeted.get_or_insert(*greeting_ended_ms);
+        }
+        if let Fact::IvrEntered { call, .. } = &event.fact
+            && let Some(attempt) = self.by_call(*call)
+        {
+            attempt.in_flow = true;
         }
         let is_key = matches!(
             event.fact,
@@ -264,6 +283,8 @@ impl Recount {
             dialled: None,
             rang: None,
             answered: None,
+            greeted: None,
+            in_flow: false,
             keyed: None,
             asked: None,
             bridged: None,
@@ -563,8 +584,6 @@ impl Recount {
             return;
         };
         attempt.outcome = Some(outcome);
-        let (campaign, since) = (attempt.campaign, attempt.waits_since());
-        let until = attempt.bridged.unwrap_or(event.at.mono);
         if attempt.dialled.is_none() {
             self.attempts.remove(&id);
             return;
@@ -574,6 +593,7 @@ impl Recount {
             AttemptOutcome::Abandoned => Some(Fate::Abandoned),
             AttemptOutcome::Messaged => Some(Fate::Messaged),
             AttemptOutcome::Machine
+            | AttemptOutcome::Fax
             | AttemptOutcome::Busy
             | AttemptOutcome::NoAnswer
             | AttemptOutcome::Failed
@@ -582,26 +602,60 @@ impl Recount {
             | AttemptOutcome::Blocked
             | AttemptOutcome::UnknownRestart => None,
         };
-        if let Some((since, fate)) = since.zip(fate) {
-            let basis = self.attempts[&id].basis.as_deref();
-            let rules = self.rules(basis.iter().flat_map(|basis| &basis.rules));
-            let most = rules.iter().filter_map(|rule| rule.connect_within_ms).min();
-            let is_late = most.is_some_and(|most| us(since, until) > u64::from(most) * 1_000);
-            let answer = Answer {
-                at: event.at.utc,
-                fate: match fate {
-                    Fate::Talk if is_late => Fate::Abandoned,
-                    Fate::Talk | Fate::Abandoned | Fate::Messaged => fate,
-                },
-                false_positive_pct: basis.map_or(0.0, |basis| basis.false_positive_pct),
-                abandoned_machines_pct: basis.map_or(0.0, |basis| basis.abandoned_machines_pct),
-            };
-            let persons = self.campaigns.entry(campaign).or_default();
-            for rule in rules.iter().filter(|rule| rule.abandon_limit_pct.is_some()) {
-                persons.push(rule, answer);
-            }
+        if let Some(fate) = fate {
+            self.count(id, fate, event.at.mono, event.at.utc);
         }
         self.close_if_over(id);
+    }
+
+    /// A person had answered, and this became of them; whoever had an agent too late was abandoned.
+    fn count(&mut self, id: AttemptId, fate: Fate, ended: Mono, at: Utc) {
+        let attempt = &self.attempts[&id];
+        let (campaign, basis) = (attempt.campaign, attempt.basis.as_deref());
+        let Some(since) = attempt.waits_since() else {
+            return;
+        };
+        let rules = self.rules(basis.iter().flat_map(|basis| &basis.rules));
+        let most = rules.iter().filter_map(|rule| rule.connect_within_ms).min();
+        let waited_us = us(since, attempt.bridged.unwrap_or(ended));
+        let is_late = most.is_some_and(|most| waited_us > u64::from(most) * 1_000);
+        let answer = Answer {
+            at,
+            fate: match fate {
+                Fate::Talk if is_late => Fate::Abandoned,
+                Fate::Talk | Fate::Abandoned | Fate::Messaged => fate,
+            },
+            false_positive_pct: basis.map_or(0.0, |basis| basis.false_positive_pct),
+            abandoned_machines_pct: basis.map_or(0.0, |basis| basis.abandoned_machines_pct),
+        };
+        let persons = self.campaigns.entry(campaign).or_default();
+        for rule in rules.iter().filter(|rule| rule.abandon_limit_pct.is_some()) {
+            persons.push(rule, answer);
+        }
+    }
+
+    /// Another start begins: what the one before had live has no end in the log. Who had answered by then
+    /// and had no agent heard the line go dead, and was abandoned; not so who heard a flow and had asked
+    /// for none.
+    fn cut_off(&mut self, at: Utc) {
+        let live = self.attempts.iter();
+        let cut_off: Vec<(AttemptId, Fate)> = live
+            .filter(|(_, attempt)| attempt.outcome.is_none() && attempt.bridged.is_none())
+            .map(
+                |(id, attempt)| match attempt.in_flow && attempt.asked.is_none() {
+                    true => (*id, Fate::Messaged),
+                    false => (*id, Fate::Abandoned),
+                },
+            )
+            .collect();
+        for (id, fate) in cut_off {
+            self.count(id, fate, Mono::ZERO, at);
+        }
+        self.attempts.clear();
+        self.of_call.clear();
+        self.customer_legs.clear();
+        self.live_leads.clear();
+        self.dial_of.clear();
     }
 
     /// What an attempt shows once it and its call have ended, in whatever order: ringing, the two
@@ -694,54 +748,6 @@ impl Recount {
 
 fn us(from: Mono, to: Mono) -> u64 {
     to.as_micros().saturating_sub(from.as_micros())
-}
-
-fn text(basis: &DialBasis, column: Column) -> Option<String> {
-    let text = basis.columns.get(column.name())?.trim();
-    (!text.is_empty()).then(|| text.to_string())
-}
-
-fn snake(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !out.is_empty() {
-            out.push('_');
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
-}
-
-/// µs since 1970 of a day or instant.
-pub(super) fn instant(text: &str) -> Option<i64> {
-    match text.len() {
-        10 => {
-            let day: jiff::civil::Date = text.parse().ok()?;
-            let epoch = jiff::civil::Date::new(1970, 1, 1).ok()?;
-            Some(i64::from((day - epoch).get_days()) * DAY_US)
-        }
-        _ => text
-            .parse::<jiff::Timestamp>()
-            .ok()
-            .map(|at| at.as_microsecond()),
-    }
-}
-
-/// Since when there is consent of one of the kinds that holds at `at`.
-fn is_consent(basis: &DialBasis, kinds: &[&str], at: Utc) -> Option<i64> {
-    let given = text(basis, Column::Consent)?.to_lowercase();
-    let mut words = given.split([' ', ',', ';']).filter(|word| !word.is_empty());
-    if !words.any(|word| kinds.contains(&word)) {
-        return None;
-    }
-    let since = instant(&text(basis, Column::ConsentAt)?)?;
-    if let Some(until) = text(basis, Column::ConsentUntil) {
-        let whole_day = if until.len() == 10 { DAY_US } else { 0 };
-        if instant(&until)? + whole_day <= at.as_micros() {
-            return None;
-        }
-    }
-    (since <= at.as_micros()).then_some(since)
 }
 
 #[cfg(test)]

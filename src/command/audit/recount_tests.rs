@@ -1,6 +1,7 @@
 //! Logs in which each rule is kept to the last microsecond, and the same logs with the rule broken.
 
 use super::*;
+use model::event::Verdict;
 use model::screen_pop::Direction;
 use model::{Now, OfferId};
 use std::time::Duration;
@@ -68,7 +69,7 @@ impl Log {
         self.wait_us(u64::try_from(us).unwrap())
     }
 
-    fn say(&mut self, fact: Fact) {
+    pub(crate) fn say(&mut self, fact: Fact) {
         self.seq += 1;
         let (seq, at) = (self.seq, self.now);
         self.recount.apply(&Event { seq, at, fact });
@@ -600,6 +601,61 @@ fn a_breach_names_rule_campaign_call_time_and_text() {
         breach.about,
         "+1212***00 is dialled on Wednesday 21:00:00 in America/New_York"
     );
+}
+
+/// Somebody is classified so long after the answer, and has an agent or the message later.
+fn greeted(ended_ms: &[Option<u32>], waited_us: u64, is_there: bool) -> Vec<String> {
+    let mut log = Log::at("us", "2026-06-01T16:00:00Z");
+    let attempt = log.claim(NEW_YORK, &ANYONE);
+    let call = CallId(attempt.0);
+    log.dial(attempt, NEW_YORK);
+    // A tone before the answer says nothing about a greeting.
+    let classified = |greeting_ended_ms| Fact::CallClassified {
+        call,
+        verdict: Verdict::Person,
+        agent: None,
+        tone: None,
+        greeting_began_ms: Some(300),
+        greeting_ended_ms,
+        evidence: None,
+    };
+    log.say(classified(Some(9_000)));
+    log.wait_us(8 * SECOND_US);
+    log.answered(attempt);
+    log.wait_us(waited_us);
+    for ended_ms in ended_ms {
+        log.say(classified(*ended_ms));
+    }
+    if is_there {
+        log.bridged(attempt);
+        log.ended(attempt, AttemptOutcome::AnsweredAgent);
+    } else {
+        log.ended(attempt, AttemptOutcome::Abandoned);
+        log.say(Fact::CallMessageStarted {
+            call,
+            prompt: "sorry".into(),
+        });
+    }
+    log.over(attempt, Party::Agent, Cause::Normal);
+    log.broken_at_the_end()
+}
+
+#[test]
+fn the_two_seconds_begin_where_the_detector_placed_the_end_of_the_greeting() {
+    let (s, tenth) = (SECOND_US, SECOND_US / 10);
+    // The greeting ends 2.1 s after the answer.
+    assert_eq!(greeted(&[Some(2_100)], 4 * s, true), [""; 0]);
+    assert_eq!(greeted(&[Some(2_100)], 4 * s + tenth, true), [""; 0]);
+    let late = ["US-1", "US-1"];
+    assert_eq!(greeted(&[Some(2_100)], 4 * s + tenth + 1, true), late);
+    // Only the first verdict since the answer places it; without it the answer counts.
+    assert_eq!(greeted(&[Some(400), Some(2_100)], 4 * s, true), late);
+    assert_eq!(greeted(&[None, Some(2_100)], 4 * s, true), late);
+    assert_eq!(greeted(&[None], 2 * s, true), [""; 0]);
+    assert_eq!(greeted(&[], 2 * s + 1, true), late);
+    // The message of the abandoned is due at the same instant. One of one is over 3 %.
+    assert_eq!(greeted(&[Some(2_100)], 4 * s + tenth, false), ["US-1"]);
+    assert_eq!(greeted(&[Some(2_100)], 5 * s, false), ["US-3", "US-1"]);
 }
 
 /// A flow speaks, a key asks for an agent, a sentence is said, and somebody is there or nobody.

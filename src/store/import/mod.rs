@@ -269,6 +269,7 @@ impl Import<'_> {
         if !columns.has_phone() {
             return Err(ImportError::NoPhone(names.join(", ")));
         }
+        self.name_columns(&columns).await?;
         let mut record = csv::ByteRecord::new();
         while csv.read_byte_record(&mut record)? {
             let line = record.position().map_or(0, csv::Position::line);
@@ -308,6 +309,13 @@ impl Import<'_> {
         Ok(())
     }
 
+    async fn name_columns(&mut self, columns: &Columns<'_>) -> Result<(), ImportError> {
+        if !self.options.dry_run {
+            self.writer.name_columns(columns).await?;
+        }
+        Ok(())
+    }
+
     async fn read_json(&mut self, reader: impl BufRead) -> Result<(), ImportError> {
         let mut columns = Columns::new(&self.options.mapping);
         let mut objects = json::Objects::new(reader);
@@ -333,7 +341,7 @@ impl Import<'_> {
             }
             self.count_line();
         }
-        Ok(())
+        self.name_columns(&columns).await
     }
 
     /// A line without a mistake: a lead, unless it is known.

@@ -105,6 +105,11 @@ impl<'a> Columns<'a> {
         &self.fields[index]
     }
 
+    /// Names of the customer's own columns.
+    pub(super) fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
     pub(super) fn first_phone(&self) -> Option<usize> {
         self.meanings
             .iter()
