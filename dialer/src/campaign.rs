@@ -5,7 +5,8 @@ use crate::abandon::AbandonBudget;
 use crate::config::{ABANDON_LIMIT_PCT_MAX, CampaignConfig, OnMachine};
 use crate::hopper::{Hopper, LEADS_PER_AGENT};
 use crate::input::Callback;
-use crate::pacing::{Asks, Decision, Governor, Learned};
+use crate::lead_order::LeadOrder;
+use crate::pacing::{Asks, Decision, Governor, LeadKind, Learned};
 use crate::quota::Quotas;
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
@@ -51,6 +52,8 @@ pub(crate) struct Attempt {
     pub(crate) answered_at: Option<Mono>,
     /// Its place among the campaign's dials.
     pub(crate) dial_number: u64,
+    /// Where its lead belongs, where pacing goes by each lead.
+    pub(crate) kind: LeadKind,
     /// Withdrawn while being claimed.
     pub(crate) withdrawn: bool,
     /// Given up by pacing; the far end has not heard of it yet.
@@ -75,6 +78,8 @@ pub(crate) struct PendingCallback {
 pub(crate) struct Ringing {
     pub(crate) dialled: Mono,
     pub(crate) rings: Option<Mono>,
+    /// The class of its lead.
+    pub(crate) class: u8,
 }
 
 /// What an agent of the campaign does, as pacing sees it.
@@ -132,14 +137,18 @@ impl Campaign {
     pub(crate) fn new(mut config: CampaignConfig, sets: Vec<RuleSet>) -> Campaign {
         let budget = AbandonBudget::new(&sets, config.abandon_limit_pct, config.mistakes());
         config.abandon_limit_pct = strictest_limit(&sets, config.abandon_limit_pct);
+        let learned = Learned::new(config.ring_timeout().as_secs_f64());
+        let by_lead = config.per_lead && config.mode != Mode::Agentless;
+        let mut hopper = Hopper::new(&config.lists);
+        hopper.order = by_lead.then(LeadOrder::default);
         Campaign {
             mode: config.mode,
             running: config.running,
-            hopper: Hopper::new(&config.lists),
+            hopper,
             budget,
             quotas: Quotas::new(&config.quotas, config.time_zone.as_deref()),
             governor: Governor::default(),
-            learned: Learned::new(config.ring_timeout().as_secs_f64()),
+            learned: if by_lead { learned.by_lead() } else { learned },
             bucket: Bucket::new(config.calls_per_second),
             callbacks: Vec::new(),
             ringing: BTreeMap::new(),

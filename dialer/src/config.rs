@@ -106,6 +106,14 @@ pub struct CampaignConfig {
     /// The prompt left on a machine.
     #[serde(default)]
     pub machine_prompt: Option<String>,
+    /// Pace by the chance of each lead to answer, and choose among the leads by it. Off: see
+    /// docs/pacing.md before it is turned on.
+    #[serde(default)]
+    pub per_lead: bool,
+    /// The column of the lists with that chance: a number from 0 to 1, or per cent. Without it, or
+    /// where a lead says nothing, by what calls of such leads came to.
+    #[serde(default)]
+    pub answer_chance: Option<String>,
     /// Listen whether a machine answered.
     #[serde(default)]
     pub detect_machines: bool,
@@ -223,6 +231,8 @@ impl CampaignConfig {
             on_machine: OnMachine::default(),
             machine_prompt: None,
             rules: Vec::new(),
+            per_lead: false,
+            answer_chance: None,
             detect_machines: false,
             detector_false_positive_pct: detector_false_positive(),
             abandoned_machines_pct: 0.0,

@@ -2,7 +2,9 @@
 //! Bounded; it asks for more before it is empty, with one question at a time. Lists with shares take
 //! turns here, at the instant of dialling.
 
+use crate::lead_order::LeadOrder;
 use crate::mix::{ListShare, Mix, SHARES};
+use crate::pacing::CLASSES;
 use model::{Lead, LeadId, ListId, Mono};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use std::time::Duration;
 pub const HOPPER_MAX_LEADS: u32 = 1_000;
 /// Leads held by a campaign of few agents: per agent, so that priorities stay fresh.
 pub(crate) const LEADS_PER_AGENT: u32 = 10;
+/// Leads per agent where pacing chooses among them.
+const CHOICE_PER_AGENT: u32 = 20;
 /// The least a hopper holds.
 pub(crate) const HOPPER_MIN_LEADS: u32 = 20;
 /// When the store had no more, it is asked again after this.
@@ -34,6 +38,8 @@ pub(crate) struct Hopper {
     empty_until: BTreeMap<ListId, Mono>,
     fetching: bool,
     not_before: Option<Mono>,
+    /// Where pacing chooses among the leads that wait.
+    pub(crate) order: Option<LeadOrder>,
 }
 
 impl Hopper {
@@ -53,7 +59,12 @@ impl Hopper {
     /// What to ask the store for now, where it is time to ask: of lists with shares the one that has
     /// least of what it should have, else all of them.
     pub(crate) fn ask(&mut self, now: Mono, agents: u32) -> Option<(Vec<ListId>, u32)> {
-        let full = (agents * LEADS_PER_AGENT).clamp(HOPPER_MIN_LEADS, HOPPER_MAX_LEADS);
+        let per_agent = if self.order.is_some() {
+            CHOICE_PER_AGENT
+        } else {
+            LEADS_PER_AGENT
+        };
+        let full = (agents * per_agent).clamp(HOPPER_MIN_LEADS, HOPPER_MAX_LEADS);
         if self.fetching || self.not_before.is_some_and(|at| now < at) {
             return None;
         }
@@ -125,20 +136,49 @@ impl Hopper {
             return Some(lead);
         }
         let Some(mix) = &mut self.mix else {
-            return self.leads.pop_front();
+            let Some(order) = &mut self.order else {
+                return self.leads.pop_front();
+            };
+            let at = order.next(&self.leads, None)?;
+            let lead = self.leads.remove(at);
+            order.left(1, &self.leads);
+            return lead;
         };
         let first = |list: ListId| self.leads.iter().position(|lead| lead.list == list);
         // A lead of a list that is not the campaign's is a hand-back of the days before: it goes first.
         let at = match mix.next(|list| first(list).is_some()) {
-            Some(list) => first(list)?,
+            Some(list) => match &self.order {
+                Some(order) => order.next(&self.leads, Some(list))?,
+                None => first(list)?,
+            },
             None => 0,
         };
-        self.leads.remove(at)
+        let lead = self.leads.remove(at);
+        if let Some(order) = &mut self.order {
+            order.left(1, &self.leads);
+        }
+        lead
+    }
+
+    /// The classes of the leads that go first, and of those to choose among.
+    pub(crate) fn to_choose(&self, now: Mono) -> (Vec<u8>, [u32; CLASSES]) {
+        let Some(order) = &self.order else {
+            return (Vec::new(), [0; CLASSES]);
+        };
+        let lists: Vec<ListId> = match self.mix {
+            Some(_) => self.lists.iter().map(|list| list.name).collect(),
+            None => Vec::new(),
+        };
+        let (mut first, classes) = order.to_choose(&self.leads, &lists, now);
+        // Nobody knows better of a callback than that somebody waits for it.
+        first.splice(0..0, self.urgent.iter().map(|_| CLASSES as u8 - 2));
+        (first, classes)
     }
 
     pub(crate) fn withdraw(&mut self, lead: LeadId) -> bool {
         let before = self.leads.len() + self.urgent.len();
         self.leads.retain(|held| held.id != lead);
+        self.count_left(before - self.leads.len() - self.urgent.len());
         self.urgent.retain(|held| held.id != lead);
         self.leads.len() + self.urgent.len() < before
     }
@@ -154,7 +194,16 @@ impl Hopper {
             stays
         };
         self.urgent.retain(&mut stays);
+        let before = self.leads.len();
         self.leads.retain(&mut stays);
+        self.count_left(before - self.leads.len());
         out
+    }
+
+    /// Leads left without being dialled.
+    fn count_left(&mut self, count: usize) {
+        if let Some(order) = &mut self.order {
+            order.left(count, &self.leads);
+        }
     }
 }

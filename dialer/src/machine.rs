@@ -13,6 +13,7 @@ mod by_hand;
 mod callbacks;
 mod calls;
 mod law;
+mod leads;
 mod lines;
 mod pace;
 mod people;
@@ -29,7 +30,7 @@ use crate::frequency::Frequency;
 use crate::hopper::HOPPER_MAX_LEADS;
 use crate::input::Input;
 use crate::law_facts::LawFacts;
-use crate::pacing::Governor;
+use crate::pacing::{Governor, LeadKind};
 use crate::trunk::Trunk;
 use crate::zone::ZoneBook;
 use lines::Line;
@@ -553,6 +554,7 @@ impl Dialer {
                 Ok(()) => {
                     taken += 1;
                     self.held.insert(lead.id);
+                    self.lead_comes(now, id, &lead);
                     self.campaigns
                         .get_mut(&id)
                         .expect("looked up above")
@@ -673,6 +675,7 @@ impl Dialer {
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
         campaign.claiming += 1;
+        attempt.kind = self.kind_of(now, attempt.campaign, &attempt.lead);
         self.keep_line(attempt.campaign, line.trunk, attempt.number);
         attempt.trunk = Some(line.trunk);
         attempt.caller_id = line.caller_id;
@@ -769,6 +772,7 @@ impl Dialer {
             Ringing {
                 dialled: now.mono,
                 rings: None,
+                class: attempt.kind.class,
             },
         );
         if campaign.asks_agents() && !by_hand {
@@ -851,6 +855,7 @@ fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentId>) -> Atte
         ringing_at: None,
         answered_at: None,
         dial_number: 0,
+        kind: LeadKind::default(),
         in_flow: false,
         by_hand: false,
         withdrawn: false,

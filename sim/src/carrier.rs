@@ -40,6 +40,10 @@ impl World {
             .unwrap_or(&carrier.answer_rate)
             .at(self.now);
         let factor = view.map_or(1.0, |view| self.store.kinds.factor(view.lead, self.now));
+        let fate = view.and_then(|view| {
+            let attempts = self.store.attempts(view.lead);
+            self.store.kinds.fate(view.lead, attempts)
+        });
         let (ring, quick, rings_after) = (
             carrier.ring,
             carrier.quick_fail_share,
@@ -48,18 +52,19 @@ impl World {
         let delay = carrier.answer_delay_s.at(self.now);
         let no_answer = carrier.no_answer;
         let rng = &mut self.carrier_rng;
-        let (answers_in, fails_in) = if rng.chance(rate * factor) {
-            (Some(ring.draw(rng) + delay), None)
-        } else if let Some(no_answer) = no_answer {
-            (None, Some((no_answer.draw(rng), Cause::Unreachable)))
-        } else if rng.chance(quick) {
-            (
-                None,
-                Some((3.0 + 3.0 * rng.unit(), QUICK_CAUSES[rng.below(4) as usize])),
-            )
-        } else {
-            (None, None)
-        };
+        let (answers_in, fails_in) =
+            if fate.map_or_else(|| rng.chance(rate * factor), |fate| fate < rate * factor) {
+                (Some(ring.draw(rng) + delay), None)
+            } else if let Some(no_answer) = no_answer {
+                (None, Some((no_answer.draw(rng), Cause::Unreachable)))
+            } else if rng.chance(quick) {
+                (
+                    None,
+                    Some((3.0 + 3.0 * rng.unit(), QUICK_CAUSES[rng.below(4) as usize])),
+                )
+            } else {
+                (None, None)
+            };
         if let Some(after) = rings_after {
             self.later_s(after, Happens::CarrierRings(leg));
         }

@@ -268,6 +268,7 @@ pub fn setting(seed: u64) -> Setting {
             verdict: Spread::exponential(0.5),
             lead_classes: Vec::new(),
             lead_spread: 1.0,
+            lead_chance: None,
             patience_s: Spread::lognormal(5.0, 1.0).within(0.2, 60.0),
             number_prefixes: PREFIXES.to_vec(),
         },

@@ -66,6 +66,9 @@ pub struct Report {
     pub connected: u64,
     /// See `dials`.
     pub abandoned: u64,
+    /// The mean of the own chances of the leads dialled, where leads have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialled_chance_mean: Option<f64>,
     /// Persons taken for machines.
     pub false_positives: u64,
     /// Persons who heard a recorded voice and asked for nobody; those who asked were connected or
@@ -235,6 +238,11 @@ impl Report {
             dials: sum(&|tally| tally.dials),
             connected: all.connected,
             abandoned: all.abandoned,
+            dialled_chance_mean: scenario.lead_chance.and_then(|_| {
+                let sum: f64 = shifts.iter().map(|tally| tally.dialled_chance).sum();
+                let dials: u64 = shifts.iter().map(|tally| tally.dials).sum();
+                (dials > 0).then(|| sum / dials as f64)
+            }),
             false_positives: all.false_positives,
             messaged: sum(&|tally| tally.messaged),
             machines: sum(&|tally| tally.machines),
@@ -419,6 +427,9 @@ impl Report {
             count("connected", self.connected),
             count("abandoned", self.abandoned),
         ]);
+        if let Some(mean) = self.dialled_chance_mean {
+            rows.push(Row("chance of the dialled", format!("{mean:.4}"), None));
+        }
         if self.messaged > 0 {
             let asked = self.connected + self.abandoned;
             rows.extend([

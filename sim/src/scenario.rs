@@ -91,6 +91,14 @@ pub struct Scenario {
     /// Every lead's own chance differs from what its class says by up to this factor, either way;
     /// 1: not at all.
     pub lead_spread: f64,
+    /// Every lead has a chance of its own, of a distribution with the answer rate as its mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead_chance: Option<LeadChance>,
+    /// So many leads, called again as the campaign's rules say; without it, as many as are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leads: Option<u32>,
+    /// Whether the campaigns pace by what they are told of each lead.
+    pub per_lead: bool,
     /// What people do with the recorded voice of an agentless campaign.
     #[serde(skip_serializing_if = "Voice::is_usual")]
     pub voice: Voice,
@@ -148,6 +156,9 @@ impl Default for Scenario {
             calls_per_second: 5_000.0,
             lead_class: Vec::new(),
             lead_spread: 1.0,
+            lead_chance: None,
+            leads: None,
+            per_lead: false,
             voice: Voice::default(),
             campaign: Vec::new(),
             hours: 8.0,
@@ -196,6 +207,46 @@ pub struct LeadClass {
     /// Whether the leads say which class they are.
     #[serde(default = "yes")]
     pub known: bool,
+}
+
+/// How the leads' own chances differ, and what a column of the list says of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeadChance {
+    /// Beta-distributed with the answer rate p as its mean: α = p · this, β = (1 − p) · this. The
+    /// smaller, the more leads are all but sure to answer or not to; 1.25 where nothing is said.
+    #[serde(default = "concentration")]
+    pub concentration: f64,
+    /// What the list says.
+    #[serde(default)]
+    pub told: Told,
+    /// With `told = "chance"`: the true chance times or divided by up to this factor, evenly on a
+    /// logarithmic scale; 1: exactly the truth.
+    #[serde(default = "whole")]
+    pub known_within: f64,
+}
+
+fn concentration() -> f64 {
+    1.25
+}
+
+/// What the list says of a lead's chance to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// About how likely it is.
+    Chance,
+    /// Whether the next call will be answered: more than anyone can know.
+    Answer,
+    /// A number that is the same for all.
+    Constant,
+    /// How likely it is not to answer.
+    Inverted,
+    /// A number that has nothing to do with it.
+    Noise,
 }
 
 fn yes() -> bool {

@@ -1,7 +1,7 @@
 //! Everything that sets one simulated shift apart from another, as numbers.
 //! [`Scenario`](crate::Scenario) makes one for a judged run, [`chaos`](crate::chaos) one from a seed.
 
-use crate::scenario::{LeadClass, Profile, Spread, Voice};
+use crate::scenario::{LeadChance, LeadClass, Profile, Spread, Voice};
 use dialer::input::PastAnswers;
 use dialer::pacing::LearnedState;
 use model::{AgentId, CampaignId, Utc};
@@ -88,6 +88,8 @@ pub struct CarrierSetting {
     pub lead_classes: Vec<LeadClass>,
     /// A lead's own chance differs from its class's by up to this factor, either way; 1: not.
     pub lead_spread: f64,
+    /// Leads have chances of their own, with the answer rate at the start as their mean.
+    pub lead_chance: Option<LeadChance>,
 }
 
 /// What is different for one campaign.

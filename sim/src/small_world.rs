@@ -206,7 +206,8 @@ impl<'a> SmallWorld<'a> {
         SmallWorld {
             scenario,
             rng: Rng::new(seed),
-            kinds: LeadKinds::new(&scenario.lead_class, scenario.lead_spread, seed),
+            kinds: LeadKinds::new(&scenario.lead_class, scenario.lead_spread, seed)
+                .with_chances(scenario.lead_chance, scenario.answer_rate.at(Mono::ZERO)),
             now: Mono::ZERO,
             heap: BinaryHeap::new(),
             order: 0,

@@ -4,7 +4,7 @@
 use crate::leads::LeadKinds;
 use crate::setting::{CarrierSetting, StoreSetting};
 use model::lead::LeadNext;
-use model::{AttemptId, AttemptOutcome, Lead, LeadId, ListId, PhoneNumber, Rng, Utc};
+use model::{AttemptId, AttemptOutcome, Lead, LeadId, ListId, Mono, PhoneNumber, Rng, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A lead whose end is unknown after a crash rests so long.
@@ -45,7 +45,8 @@ impl Store {
             setting,
             prefixes: carrier.number_prefixes.clone(),
             list,
-            kinds: LeadKinds::new(&carrier.lead_classes, carrier.lead_spread, seed),
+            kinds: LeadKinds::new(&carrier.lead_classes, carrier.lead_spread, seed)
+                .with_chances(carrier.lead_chance, carrier.answer_rate.at(Mono::ZERO)),
             rows: Vec::new(),
             next_lead: 0,
             claims: BTreeMap::new(),
@@ -84,7 +85,7 @@ impl Store {
             time_zone: None,
             name: None,
             customer_key: None,
-            fields: self.kinds.fields(LeadId(n)),
+            fields: self.kinds.fields(LeadId(n), 0),
             last_disposition: None,
             not_before: None,
         }
@@ -137,6 +138,11 @@ impl Store {
         Some(true)
     }
 
+    /// Attempts of a lead that are over.
+    pub(crate) fn attempts(&mut self, lead: LeadId) -> u16 {
+        self.row(lead).map_or(0, |(_, lead)| lead.attempts)
+    }
+
     /// The lead of a claim that stands in the store.
     pub(crate) fn lead_of_claim(&self, attempt: AttemptId) -> Option<LeadId> {
         self.claims.get(&attempt).copied()
@@ -157,11 +163,17 @@ impl Store {
         self.claims.remove(&attempt);
         if let Some((row, lead)) = self.row(lead) {
             lead.attempts += u16::from(outcome != AttemptOutcome::Blocked);
+            let attempts = lead.attempts;
             match next {
                 LeadNext::Again { at, number } => {
                     *row = Row::Ready;
                     lead.not_before = Some(at);
                     lead.next_number = number;
+                    let id = lead.id;
+                    let fields = self.kinds.fields(id, attempts);
+                    if let Some((_, lead)) = self.row(id) {
+                        lead.fields = fields;
+                    }
                 }
                 LeadNext::Done => *row = Row::Done,
             }

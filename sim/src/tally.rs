@@ -132,6 +132,8 @@ pub struct Tally {
     pub curve: Curve,
     /// See [`Curve::worst_five_minutes_pct`]; filled when shifts are added up.
     pub worst_five_minutes_pct: Option<f64>,
+    /// The sum of the own chances of those dialled, where leads have one.
+    pub dialled_chance: f64,
     /// Inputs told.
     pub inputs: u64,
     /// Events established.
@@ -211,6 +213,7 @@ impl World {
                 self.attempts.insert(*attempt, view);
                 if !self.shift_over {
                     self.tally.dials += 1;
+                    self.tally.dialled_chance += self.store.kinds.chance(*lead).unwrap_or(0.0);
                     self.tally.campaigns.entry(*campaign).or_default().dials += 1;
                     self.tally.curve.in_flight(self.now, self.attempts.len());
                 }

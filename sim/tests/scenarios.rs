@@ -51,6 +51,7 @@ fn every_shipped_scenario_is_read_and_runs_for_ten_minutes_under_the_checker() {
             "delay_step",
             "detector_errors",
             "half_leave",
+            "known_leads",
             "lead_classes",
             "mass_start",
             "rate_by_hour",

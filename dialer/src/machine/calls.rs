@@ -1,6 +1,7 @@
 //! What becomes of a call: answered, classified, connected, abandoned, failed. Every claimed attempt
 //! ends in one place, once.
 
+use super::leads::lead_ended;
 use super::{Dialer, GATHER_INTERVAL, Out};
 use crate::abandon::AbandonBudget;
 use crate::campaign::{Attempt, Stage};
@@ -38,7 +39,8 @@ impl Dialer {
         }
         if live && !attempt.given_up {
             let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
-            campaign.learned.answered(rang);
+            let class = usize::from(attempt.kind.class);
+            campaign.learned.answered_of(class, rang);
         }
         if live {
             out.fact(Fact::AttemptAnswered {
@@ -87,7 +89,8 @@ impl Dialer {
                     .campaigns
                     .get_mut(&attempt.campaign)
                     .expect("attempts are of campaigns that exist");
-                campaign.learned.answered(rang);
+                let class = usize::from(attempt.kind.class);
+                campaign.learned.answered_of(class, rang);
                 out.fact(Fact::AttemptAnswered {
                     attempt: id,
                     campaign: attempt.campaign,
@@ -310,6 +313,7 @@ impl Dialer {
             }
             .next(outcome, now.utc),
         };
+        lead_ended(campaign, now, &attempt, outcome, next);
         self.people.ended(attempt.lead.id);
         let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
             attempt.answered_at.unwrap_or(now.mono).since(since)

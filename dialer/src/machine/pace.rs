@@ -68,9 +68,20 @@ impl Dialer {
         campaign.available = snapshot.available;
         campaign.busy = snapshot.busy.len() as u32;
         campaign.budget.roll(now.utc);
+        snapshot.by_lead = self.calls_by_lead(now, id);
+        let campaign = self.campaigns.get_mut(&id).expect("looked up above");
+        let by_class: Vec<&[u32]> = match &snapshot.by_lead {
+            Some(by_lead) => by_lead
+                .calls
+                .iter()
+                .map(|calls| &calls.ringing[..])
+                .collect(),
+            None => vec![&snapshot.ringing],
+        };
+        let now_s = now.mono.as_secs_f64();
         campaign
             .learned
-            .refresh(now.mono.as_secs_f64(), &snapshot.busy, &snapshot.ringing);
+            .refresh_by_class(now_s, &snapshot.busy, &snapshot.ringing, &by_class);
         let agents = snapshot.available as usize + snapshot.busy.len();
         snapshot.guarded = match campaign.mode {
             // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
@@ -105,7 +116,7 @@ impl Dialer {
         if !campaign.running || self.draining {
             return;
         }
-        let snapshot = self.pacing_snapshot(now, id);
+        let mut snapshot = self.pacing_snapshot(now, id);
         let signed_in = snapshot.available as usize + snapshot.busy.len();
         let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
         if dials {
@@ -115,6 +126,9 @@ impl Dialer {
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
+        if let Some(by_lead) = &mut snapshot.by_lead {
+            (by_lead.first, by_lead.waiting) = campaign.hopper.to_choose(now.mono);
+        }
         let decision = pacing::decide(campaign.mode, &snapshot, &campaign.learned);
         campaign.last = Some(decision);
         let mut dialled = 0;
@@ -125,7 +139,9 @@ impl Dialer {
         if decision.withdraw > 0 {
             self.give_up(now, id, decision.withdraw, out);
         }
+        let mut classes = decision.classes;
         while dialled < decision.dial {
+            self.want_class(now, id, &mut classes);
             match self.begin(now, id, out) {
                 Ok(()) => dialled += 1,
                 Err(limit) => {
@@ -223,7 +239,7 @@ impl Dialer {
 }
 
 /// The law lets a call go that has rung for a while, counted from when the far end rang.
-fn may_be_given_up(ringing: &Ringing, ring_min: Duration, now: Mono) -> bool {
+pub(super) fn may_be_given_up(ringing: &Ringing, ring_min: Duration, now: Mono) -> bool {
     ringing
         .rings
         .is_some_and(|since| now.since(since) >= ring_min)
@@ -246,7 +262,7 @@ fn by_age(campaign: &Campaign, now: Mono) -> (Vec<u32>, Vec<u32>) {
     (counts, withdrawable)
 }
 
-fn count_at(counts: &mut Vec<u32>, step: usize) {
+pub(super) fn count_at(counts: &mut Vec<u32>, step: usize) {
     if step >= counts.len() {
         counts.resize(step + 1, 0);
     }

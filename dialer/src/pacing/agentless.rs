@@ -24,6 +24,7 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
         risk: 0.0,
         // The machine cuts the number down and says which limit did.
         limited_by: PacingLimit::Lines,
+        classes: None,
     };
     let Some(shares) = snapshot.asks else {
         return decision;

@@ -5,6 +5,7 @@
 //! share shows before the first cohort is complete, and dialling more or less moves nothing: the
 //! order in which calls resolve never enters.
 
+use super::lead_model::at_odds;
 use super::ring::{RING_POINTS, RING_STEP_S, RingCurve, ring_point};
 
 /// Points of the grid: 4 % apart.
@@ -73,8 +74,8 @@ pub(super) struct AnswerShare {
     shares: [f64; GRID],
     /// ln of the belief, not normalised.
     belief: [f64; GRID],
-    /// Hazard of an answer in a step, by age and share.
-    hazard: Vec<[f64; GRID]>,
+    /// Hazard of an answer in a step, by age and share; one table for each class of leads.
+    hazard: Vec<Vec<[f64; GRID]>>,
     looked_at_s: f64,
     /// No belief moves before this: the ring curve is not known yet.
     warm_at_s: Option<f64>,
@@ -101,31 +102,26 @@ impl AnswerShare {
             mean: 0.0,
             spread: 0.0,
         };
-        share.rebuild(ring);
+        share.rebuild(ring, &[1.0]);
         share.settle();
         (share.mean, share.spread) = WARM_UP;
         share
     }
 
-    /// The ring curve has changed.
-    pub(super) fn rebuild(&mut self, ring: &RingCurve) {
-        self.hazard = (0..RING_POINTS)
-            .map(|k| {
-                let answers = (ring.answered_by(k + 1) - ring.answered_by(k)).max(2e-4);
-                self.shares.map(|p| {
-                    let open = ring.open_after(p, k);
-                    if open < 1e-4 {
-                        0.0
-                    } else {
-                        (p * answers / open).min(0.9)
-                    }
-                })
+    /// The ring curve has changed, or the odds of each class of leads against the share; one class of
+    /// odds 1 where leads do not differ.
+    pub(super) fn rebuild(&mut self, ring: &RingCurve, odds: &[f64]) {
+        self.hazard = odds
+            .iter()
+            .map(|odds| {
+                let shares = self.shares.map(|p| at_odds(p, *odds));
+                hazards(ring, &shares)
             })
             .collect();
     }
 
-    pub(super) fn answered(&mut self, rang_s: f64) {
-        let hazard = &self.hazard[ring_point(rang_s).min(RING_POINTS - 1)];
+    pub(super) fn answered(&mut self, class: usize, rang_s: f64) {
+        let hazard = &self.hazard[class][ring_point(rang_s).min(RING_POINTS - 1)];
         if hazard[0] > 0.0 {
             self.window.answers += 1.0;
             for (sum, hazard) in self.window.ln_hazard.iter_mut().zip(hazard) {
@@ -134,8 +130,8 @@ impl AnswerShare {
         }
     }
 
-    /// Time has passed over the calls that ring.
-    pub(super) fn look(&mut self, now_s: f64, ringing: &[u32]) {
+    /// Time has passed over the calls that ring, by class and age.
+    pub(super) fn look(&mut self, now_s: f64, ringing: &[&[u32]]) {
         let passed = (now_s - self.looked_at_s).min(GAP_MAX_S);
         if passed < RING_STEP_S {
             return;
@@ -146,7 +142,8 @@ impl AnswerShare {
             return;
         }
         let steps = passed / RING_STEP_S;
-        for (hazard, count) in self.hazard.iter().zip(ringing) {
+        let of_class = self.hazard.iter().zip(ringing);
+        for (hazard, count) in of_class.flat_map(|(hazard, counts)| hazard.iter().zip(*counts)) {
             if *count > 0 {
                 let weight = f64::from(*count) * steps;
                 for (sum, hazard) in self.window.expected.iter_mut().zip(hazard) {
@@ -259,6 +256,23 @@ impl AnswerShare {
     }
 }
 
+/// Hazard of an answer in a step, by age, at each of these shares.
+fn hazards(ring: &RingCurve, shares: &[f64; GRID]) -> Vec<[f64; GRID]> {
+    (0..RING_POINTS)
+        .map(|k| {
+            let answers = (ring.answered_by(k + 1) - ring.answered_by(k)).max(2e-4);
+            shares.map(|p| {
+                let open = ring.open_after(p, k);
+                if open < 1e-4 {
+                    0.0
+                } else {
+                    (p * answers / open).min(0.9)
+                }
+            })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +306,7 @@ mod tests {
                 if over {
                     resolved.push_back(answered);
                     if answered {
-                        share.answered(ends - dialled);
+                        share.answered(0, ends - dialled);
                         ring.answered(ends - dialled);
                     } else {
                         ring.failed(ends - dialled);
@@ -309,9 +323,9 @@ mod tests {
             }
             if t % 10 == 0 {
                 ring.rebuild(&ringing);
-                share.rebuild(&ring);
+                share.rebuild(&ring, &[1.0]);
             }
-            share.look(now, &ringing);
+            share.look(now, &[&ringing]);
             let answered = resolved.iter().filter(|answered| **answered).count();
             seen.push((
                 share.share(),

@@ -5,7 +5,8 @@
 //! is bounded by forgetting, so that a change in the world shows.
 
 use super::answer_share::AnswerShare;
-use super::ring::RingCurve;
+use super::lead_model::{LeadModel, LeadState, at_odds};
+use super::ring::{RING_POINTS, RingCurve, ring_point};
 use serde::{Deserialize, Serialize};
 
 /// Width of a hazard bin, in seconds: fine against the 2 s a person waits and the 20 s of a wrap-up.
@@ -206,6 +207,9 @@ pub struct LearnedState {
     answer_share: Vec<f32>,
     /// The governor's steady θ.
     theta: f32,
+    /// What was learned of leads that differ, where that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leads: Option<LeadState>,
 }
 
 impl LearnedState {
@@ -242,6 +246,8 @@ pub struct Learned {
     answers: AnswerShare,
     free: FreeTable,
     built_at_s: f64,
+    /// How leads differ, where pacing goes by each of them.
+    leads: Option<Box<LeadModel>>,
 }
 
 impl Learned {
@@ -261,7 +267,25 @@ impl Learned {
             ring,
             free,
             built_at_s: f64::NEG_INFINITY,
+            leads: None,
         }
+    }
+
+    /// The same, with leads that differ.
+    pub fn by_lead(mut self) -> Learned {
+        let leads = LeadModel::new();
+        self.answers.rebuild(&self.ring, leads.odds());
+        self.leads = Some(Box::new(leads));
+        self
+    }
+
+    /// How leads differ, where pacing goes by each of them.
+    pub fn leads(&self) -> Option<&LeadModel> {
+        self.leads.as_deref()
+    }
+
+    pub(crate) fn leads_mut(&mut self) -> Option<&mut LeadModel> {
+        self.leads.as_deref_mut()
     }
 
     /// A talk lasted so long.
@@ -276,7 +300,12 @@ impl Learned {
 
     /// A call that rang so long was answered by a live person, as far as is known.
     pub fn answered(&mut self, rang_s: f64) {
-        self.answers.answered(rang_s);
+        self.answered_of(0, rang_s);
+    }
+
+    /// The same of a lead of this class; class 0 where leads do not differ.
+    pub(crate) fn answered_of(&mut self, class: usize, rang_s: f64) {
+        self.answers.answered(class, rang_s);
         self.ring.answered(rang_s);
     }
 
@@ -293,13 +322,24 @@ impl Learned {
     /// Brings the curves up to date. `busy` are the agents at work, `ringing` the calls in flight by
     /// age in steps of [`RING_STEP_S`](super::RING_STEP_S).
     pub fn refresh(&mut self, now_s: f64, busy: &[Busy], ringing: &[u32]) {
-        self.answers.look(now_s, ringing);
+        self.refresh_by_class(now_s, busy, ringing, &[ringing]);
+    }
+
+    /// The same, with the calls in flight by class of lead too.
+    pub(crate) fn refresh_by_class(
+        &mut self,
+        now_s: f64,
+        busy: &[Busy],
+        ringing: &[u32],
+        by_class: &[&[u32]],
+    ) {
+        self.answers.look(now_s, by_class);
         if now_s - self.built_at_s < REBUILD_S {
             return;
         }
         self.built_at_s = now_s;
         self.ring.rebuild(ringing);
-        self.answers.rebuild(&self.ring);
+        self.rebuild_answers();
         let on_call = busy.iter().filter_map(|busy| match *busy {
             Busy::OnCall(age) => Some(age),
             Busy::WrapUp(_) | Busy::FreeIn(_) => None,
@@ -311,14 +351,43 @@ impl Learned {
         self.free = FreeTable::new(&self.talk.per_bin(on_call), &self.wrap.per_bin(in_wrap));
     }
 
+    fn rebuild_answers(&mut self) {
+        match &mut self.leads {
+            Some(leads) => {
+                leads.rebuild();
+                self.answers.rebuild(&self.ring, leads.odds());
+            }
+            None => self.answers.rebuild(&self.ring, &[1.0]),
+        }
+    }
+
     /// Share of dials that a person answers.
     pub fn answer_share(&self) -> f64 {
+        match &self.leads {
+            Some(leads) => leads.mean_at(self.answers.share()),
+            None => self.answers.share(),
+        }
+    }
+
+    /// The chance of the average lead, which the odds of the classes are against.
+    pub(super) fn level(&self) -> f64 {
         self.answers.share()
     }
 
     /// How uncertain that share is: standard deviation ÷ mean.
     pub fn answer_spread(&self) -> f64 {
-        self.answers.spread()
+        match &self.leads {
+            Some(leads) => self.answers.spread() * leads.leverage_at(self.level()),
+            None => self.answers.spread(),
+        }
+    }
+
+    /// The chance that a call of this class would still be answered, having rung so long in vain.
+    pub(crate) fn still_answers(&self, class: usize, rang_s: f64) -> f64 {
+        let odds = self.leads.as_ref().map_or(1.0, |leads| leads.odds()[class]);
+        let p = at_odds(self.level(), odds);
+        let step = ring_point(rang_s);
+        self.ring.answers_within(p, step, RING_POINTS)
     }
 
     /// The ring curve.
@@ -352,6 +421,7 @@ impl Learned {
             ring: self.ring.export(),
             answer_share: self.answers.export(),
             theta: theta as f32,
+            leads: self.leads.as_ref().map(|leads| leads.export()),
         }
     }
 
@@ -364,7 +434,10 @@ impl Learned {
         self.talk.import(&state.talk);
         self.wrap.import(&state.wrap);
         self.ring.import(&state.ring, CARRIED_ANSWERS_MAX);
-        self.answers.rebuild(&self.ring);
+        if let (Some(leads), Some(state)) = (&mut self.leads, &state.leads) {
+            leads.import(state);
+        }
+        self.rebuild_answers();
         self.answers.import(&state.answer_share);
         self.built_at_s = f64::NEG_INFINITY;
         true

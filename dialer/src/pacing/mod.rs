@@ -5,7 +5,9 @@
 
 mod agentless;
 mod answer_share;
+mod by_lead;
 mod governor;
+mod lead_model;
 mod learned;
 mod power;
 mod predictive;
@@ -14,7 +16,10 @@ mod progressive;
 mod ring;
 
 pub use agentless::{AskShares, Asks};
+pub use by_lead::{ByLead, ClassCalls};
 pub use governor::{Governor, burst};
+pub use lead_model::{CLASSES, LeadModel, LeadState};
+pub(crate) use lead_model::{Came, LeadKind};
 pub use learned::{BIN_S, Busy, HORIZON_BINS, LEARNED_VERSION, Learned, LearnedState};
 pub use predictive::risk_of;
 pub use ring::{RING_POINTS, RING_STEP_S, RingCurve};
@@ -49,6 +54,8 @@ pub struct Snapshot {
     pub guarded: bool,
     /// Calls per available agent, for power.
     pub power_level: f64,
+    /// The same calls and the waiting leads by class, where pacing goes by each lead.
+    pub by_lead: Option<Box<ByLead>>,
 }
 
 impl Snapshot {
@@ -78,6 +85,8 @@ pub struct Decision {
     pub risk: f64,
     /// What kept it from being more.
     pub limited_by: PacingLimit,
+    /// Of which class of leads, where pacing goes by each lead.
+    pub classes: Option<[u32; CLASSES]>,
 }
 
 /// Decides by the mode's rule.

@@ -5,13 +5,14 @@
 //! one per busy agent. A call that is answered at τ is abandoned when the answers until then are
 //! no fewer than the agents who were free by τ + 2 s.
 
+use super::by_lead::{self, share_of};
 use super::learned::{BIN_S, CURVE_POINTS, HORIZON_BINS};
 use super::ring::{RING_STEP_S, RingCurve};
 use super::{Busy, Decision, Learned, Snapshot, progressive};
 use model::event::PacingLimit;
 
 /// Most calls one decision dials; more follow in the next, 0.1 s later.
-const DIALS_MAX: u32 = 2_000;
+pub(super) const DIALS_MAX: u32 = 2_000;
 /// Up to so many agents the sums are exact; beyond, the normal approximation with its skewness
 /// correction differs by less than 0.005.
 const EXACT_AGENTS_MAX: usize = 32;
@@ -34,7 +35,7 @@ const UNSURE_WEIGHT: f64 = 2.0;
 /// fewer.
 const KEEP_FACTOR: f64 = 3.0;
 
-type Lanes = [f64; LANES];
+pub(super) type Lanes = [f64; LANES];
 
 pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
     let floor = progressive::count(snapshot);
@@ -46,6 +47,7 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
         expected_free: outlook.expected_free,
         risk: 0.0,
         limited_by: PacingLimit::Budget,
+        classes: None,
     };
     if snapshot.available == 0 && snapshot.busy.is_empty() {
         decision.limited_by = PacingLimit::Agents;
@@ -61,7 +63,14 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
     }
     let kept = outlook.keep(snapshot, learned);
     decision.withdraw = withdrawable - kept;
-    let (dial, risk) = outlook.largest(snapshot.theta);
+    let (dial, risk) = match &snapshot.by_lead {
+        Some(leads) => {
+            let (classes, risk) = by_lead::choose(&mut outlook, leads, learned, snapshot.theta);
+            decision.classes = Some(classes);
+            (classes.iter().sum(), risk)
+        }
+        None => outlook.largest(snapshot.theta),
+    };
     decision.dial = if decision.withdraw > 0 {
         dial
     } else {
@@ -164,7 +173,7 @@ enum Counts {
 }
 
 /// What the next 28 s hold, seen from the middle of each bin.
-struct Outlook {
+pub(super) struct Outlook {
     /// P(a new call is answered before the middle of the bin).
     new_by: Lanes,
     /// P(a new call is answered in the bin).
@@ -183,9 +192,9 @@ impl Outlook {
         let agents = snapshot.available as usize + snapshot.busy.len();
         let p = if agents <= EXACT_AGENTS_MAX {
             let unsure = UNSURE_WEIGHT * (spread - SPREAD_USUAL).max(0.0);
-            (learned.answer_share() * (1.0 + unsure)).min(0.98)
+            (learned.level() * (1.0 + unsure)).min(0.98)
         } else {
-            learned.answer_share()
+            learned.level()
         };
         Outlook::at_share(snapshot, learned, p, spread)
     }
@@ -226,17 +235,23 @@ impl Outlook {
             Counts::Normal { free, .. } => free.mean[MEAN_RING_BIN],
         };
         let (new_by, new_weight) = (answers_by(ring, p, 0), answers_in(ring, p, 0));
-        counts.add(&new_by, f64::from(snapshot.claiming));
-        let mut expected_answers = f64::from(snapshot.waiting) + p * f64::from(snapshot.claiming);
-        for (step, &count) in snapshot.ringing.iter().enumerate() {
-            if count == 0 {
-                continue;
+        let mut expected_answers = f64::from(snapshot.waiting);
+        for calls in by_lead::calls(snapshot, learned) {
+            let p = share_of(p, calls.odds);
+            if calls.claiming > 0 {
+                counts.add(&answers_by(ring, p, 0), f64::from(calls.claiming));
             }
-            expected_answers +=
-                f64::from(count) * ring.answers_within(p, step, HORIZON_BINS * STEPS);
-            let fixed = count - snapshot.withdrawable.get(step).map_or(0, |n| *n);
-            if fixed > 0 {
-                counts.add(&answers_by(ring, p, step), f64::from(fixed));
+            expected_answers += p * f64::from(calls.claiming);
+            for (step, &count) in calls.ringing.iter().enumerate() {
+                if count == 0 {
+                    continue;
+                }
+                expected_answers +=
+                    f64::from(count) * ring.answers_within(p, step, HORIZON_BINS * STEPS);
+                let fixed = count - calls.withdrawable.get(step).map_or(0, |n| *n);
+                if fixed > 0 {
+                    counts.add(&answers_by(ring, p, step), f64::from(fixed));
+                }
             }
         }
         for (step, &sum) in snapshot.competing.iter().enumerate() {
@@ -261,33 +276,49 @@ impl Outlook {
     /// abandoned is under [`KEEP_FACTOR`] θ. Says how many.
     fn keep(&mut self, snapshot: &Snapshot, learned: &Learned) -> u32 {
         let mut kept = 0;
-        for (step, &count) in snapshot.withdrawable.iter().enumerate() {
-            if count == 0 {
-                continue;
-            }
-            let by = answers_by(learned.ring(), self.p, step);
-            let weight = answers_in(learned.ring(), self.p, step);
-            let fits = self
-                .fitting(&by, &weight, snapshot.theta * KEEP_FACTOR, count)
-                .0;
-            self.add(&by, fits);
-            kept += fits;
-            if fits < count {
-                break;
+        let calls = by_lead::calls(snapshot, learned);
+        for step in 0..snapshot.withdrawable.len() {
+            for calls in &calls {
+                let count = calls.withdrawable.get(step).map_or(0, |n| *n);
+                if count == 0 {
+                    continue;
+                }
+                let p = share_of(self.p, calls.odds);
+                let by = answers_by(learned.ring(), p, step);
+                let weight = answers_in(learned.ring(), p, step);
+                let fits = self
+                    .fitting(&by, &weight, snapshot.theta * KEEP_FACTOR, count)
+                    .0;
+                self.add(&by, fits);
+                kept += fits;
+                if fits < count {
+                    return kept;
+                }
             }
         }
         kept
     }
 
     fn keep_all(&mut self, snapshot: &Snapshot, learned: &Learned) {
-        for (step, &count) in snapshot.withdrawable.iter().enumerate() {
-            if count > 0 {
-                self.add(&answers_by(learned.ring(), self.p, step), count);
+        for calls in by_lead::calls(snapshot, learned) {
+            let p = share_of(self.p, calls.odds);
+            for (step, &count) in calls.withdrawable.iter().enumerate() {
+                if count > 0 {
+                    self.add(&answers_by(learned.ring(), p, step), count);
+                }
             }
         }
     }
 
-    fn add(&mut self, by: &Lanes, times: u32) {
+    /// What a new call of a lead of these odds brings: its answer before the middle of each bin, and
+    /// within it.
+    pub(super) fn new_call(&self, learned: &Learned, odds: f64) -> (Lanes, Lanes) {
+        let p = share_of(self.p, odds);
+        let ring = learned.ring();
+        (answers_by(ring, p, 0), answers_in(ring, p, 0))
+    }
+
+    pub(super) fn add(&mut self, by: &Lanes, times: u32) {
         self.counts.add(by, f64::from(times));
     }
 
@@ -299,7 +330,7 @@ impl Outlook {
 
     /// How many calls of one kind, up to `most`, each have a chance of being abandoned under θ, and
     /// that chance of the one after. Adds nothing.
-    fn fitting(&self, by: &Lanes, weight: &Lanes, theta: f64, most: u32) -> (u32, f64) {
+    pub(super) fn fitting(&self, by: &Lanes, weight: &Lanes, theta: f64, most: u32) -> (u32, f64) {
         match &self.counts {
             Counts::Exact {
                 answers,

@@ -11,5 +11,6 @@ pub(super) fn decide(snapshot: &Snapshot) -> Decision {
         expected_free: f64::from(snapshot.available),
         risk: 0.0,
         limited_by: PacingLimit::Rule,
+        classes: None,
     }
 }

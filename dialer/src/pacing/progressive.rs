@@ -15,6 +15,7 @@ pub(super) fn decide(snapshot: &Snapshot) -> Decision {
         } else {
             PacingLimit::Rule
         },
+        classes: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One shift's [`Setting`] of a scenario: the engine's configuration and the people around it.
 
 use super::{CampaignRule, Controller, Scenario, Spread, Voice};
+use crate::leads::CHANCE_COLUMN;
 use crate::setting::{
     AgentSetting, CallerSetting, CampaignPeople, CarrierSetting, Leave, NetworkSetting,
     PeopleSetting, Setting, StoreSetting,
@@ -67,6 +68,11 @@ impl Scenario {
             campaign.rules = vec!["demo".into()];
             campaign.ring_timeout_ms = (self.ring_timeout_s * 1_000.0) as u32;
             campaign.power_level = power_level;
+            campaign.per_lead = self.per_lead;
+            campaign.answer_chance = self
+                .lead_chance
+                .filter(|_| self.per_lead)
+                .map(|_| CHANCE_COLUMN.into());
             campaign.abandon_prompt = Some("abandon".into());
             campaign.detect_machines = self.detect_machines;
             campaign.calls_per_second = self.calls_per_second;
@@ -178,7 +184,10 @@ impl Scenario {
                 })
                 .collect(),
             network: NetworkSetting::perfect(),
-            store: StoreSetting::endless(),
+            store: StoreSetting {
+                leads: self.leads,
+                ..StoreSetting::endless()
+            },
             crash_at: Vec::new(),
         }
     }
@@ -218,6 +227,7 @@ impl Scenario {
             number_prefixes: vec![("+49", None)],
             lead_classes: self.lead_class.clone(),
             lead_spread: self.lead_spread,
+            lead_chance: self.lead_chance,
         }
     }
 }

@@ -179,6 +179,24 @@ impl Scenario {
 
     fn leads(&self, found: &mut Found) {
         found.within("lead_spread", self.lead_spread, 1.0, 100.0);
+        if let Some(chance) = &self.lead_chance {
+            found.above_zero("lead_chance.concentration", chance.concentration, 1_000.0);
+            found.within("lead_chance.known_within", chance.known_within, 1.0, 100.0);
+            let rates = self.answer_rate.rates();
+            if !rates
+                .first()
+                .is_some_and(|rate| (0.001..=0.99).contains(rate))
+            {
+                found.say(
+                    "answer_rate",
+                    "leads with chances of their own need a mean between 0.001 and 0.99",
+                    "correct the number",
+                );
+            }
+        }
+        if let Some(leads) = self.leads {
+            found.within("leads", f64::from(leads), 1.0, 1e6);
+        }
         for (n, class) in self.lead_class.iter().enumerate() {
             found.within(format!("lead_class[{n}].share"), class.share, 0.0, 1.0);
             found.profile(format!("lead_class[{n}].factor"), &class.factor, 100.0);
