@@ -24,7 +24,7 @@ const HELP: &str = "pacing_table [AGENTS,…] [SEEDS] [P,…]   the table, or it
   --scenarios N   worlds that change, and unusual talk; of AGENTS only, where given
   --only WORDS    of the scenarios only those with these words in their name
   --markov N      the world of which the optimum is known
-  --seed FIRST    the first seed, 0 unless told: constants were chosen on 0 to 99
+  --seed FIRST    the first seed, 0 unless told: constants were chosen on 0 to 63
   --off           calls that ring are never withdrawn";
 
 /// What the command line asks for.
@@ -86,8 +86,7 @@ impl Asked {
 
 fn main() {
     let Some(asked) = asked() else {
-        eprintln!("{HELP}");
-        std::process::exit(2);
+        return eprintln!("{HELP}");
     };
     if asked.scenarios.is_some() {
         scenarios(&asked);

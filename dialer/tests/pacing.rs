@@ -117,3 +117,16 @@ fn power_never_passes_the_limit_either() {
     let outcome = shift(Mode::Power, 12, 0.9, 0.5, 4);
     assert!(outcome.is_legal(), "{:.4}", outcome.abandon_rate());
 }
+
+#[test]
+fn a_shift_that_withdraws_no_call_that_rings_ends_within_the_limit() {
+    let world = World {
+        withdraw: false,
+        ..World::new(Mode::Predictive, 10, 0.3, 8.0, 6)
+    };
+    let outcome = run(&world);
+    assert_eq!(outcome.withdrawn, 0);
+    assert!(outcome.is_legal(), "{:.4}", outcome.abandon_rate());
+    let usual = shift(Mode::Predictive, 10, 0.3, 1.0, 6);
+    assert!(usual.withdrawn > 20, "{}", usual.withdrawn);
+}

@@ -107,4 +107,28 @@ mod tests {
         (0..1_000).for_each(|_| governor.answered(8.0, 10, 0.2));
         assert!(governor.theta() > THETA_START);
     }
+
+    /// θ after one answer that leaves so much.
+    fn theta(left: f64, agents: usize, share: f64) -> f64 {
+        let mut governor = Governor::default();
+        governor.answered(left, agents, share);
+        governor.theta()
+    }
+
+    #[test]
+    fn theta_goes_with_what_is_left_and_large_teams_brake_harder() {
+        let reserve = 1.0 + RESERVE;
+        assert!((theta(reserve, 10, SHARE_START) / THETA_START - 1.0).abs() < 1e-3);
+        // A small team goes on dialling by risk when nothing is left, by much less.
+        let spent = theta(0.0, 10, SHARE_START) / THETA_START;
+        assert!((0.2..0.5).contains(&spent), "{spent}");
+        assert!(theta(0.0, 100, SHARE_START) < 0.1 * theta(0.0, 10, SHARE_START));
+        assert_eq!(theta(-3.0, 10, SHARE_START), THETA_MIN);
+    }
+
+    #[test]
+    fn theta_is_higher_where_more_dials_are_answered_and_most_for_small_teams() {
+        let lift = |agents| theta(3.0, agents, 0.5) / theta(3.0, agents, 0.1);
+        assert!(lift(5) > lift(10) && lift(10) > lift(100) && lift(100) > 1.0);
+    }
 }
