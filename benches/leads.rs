@@ -214,7 +214,7 @@ fn wait_until_sorted(config: &StoreConfig) {
             Instant::now() < deadline,
             "the list is looked through in time"
         );
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::park_timeout(Duration::from_millis(500));
     }
 }
 

@@ -649,8 +649,12 @@ impl Engine {
                 next,
             } => self.step(call, Seen::LeftQueue { outcome, next }),
             acd::Command::AgentChanged { agent, is } => {
-                self.floor
-                    .tell_dialer(dialer::Input::AgentChanged { agent, state: is });
+                // An agent who was freed and taken by a caller at once is nobody to dial for; what they
+                // are since is told by the next of these.
+                if self.floor.acd.agent_state(agent) == Some(is) {
+                    self.floor
+                        .tell_dialer(dialer::Input::AgentChanged { agent, state: is });
+                }
             }
             // The spoken position is a later step; the API reads it from the ACD's snapshot.
             acd::Command::Announce { .. } => {}

@@ -373,7 +373,7 @@ pub(crate) fn bridge(
         });
     }
     if let Some(attempt) = call.attempt() {
-        floor.tell_dialer(dialer::Input::AttemptConnected { attempt });
+        floor.tell_dialer(dialer::Input::AttemptConnected { attempt, agent });
     }
     Talk {
         agent,

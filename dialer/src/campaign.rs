@@ -6,7 +6,7 @@ use crate::config::{ABANDON_LIMIT_PCT_MAX, CampaignConfig, OnMachine};
 use crate::hopper::{Hopper, LEADS_PER_AGENT};
 use crate::input::Callback;
 use crate::lead_order::LeadOrder;
-use crate::pacing::{Asks, Decision, Governor, LeadKind, Learned};
+use crate::pacing::{Asks, Decision, Governor, LeadKind, Learned, Taken};
 use crate::quota::Quotas;
 use crate::rules::RuleSet;
 use crate::trunk::Bucket;
@@ -104,6 +104,8 @@ pub(crate) struct Campaign {
     pub(crate) budget: AbandonBudget,
     pub(crate) governor: Governor,
     pub(crate) learned: Learned,
+    /// Its agents, taken by calls that nobody dialled.
+    pub(crate) taken: Taken,
     pub(crate) bucket: Bucket,
     pub(crate) callbacks: Vec<PendingCallback>,
     pub(crate) ringing: BTreeMap<AttemptId, Ringing>,
@@ -149,6 +151,7 @@ impl Campaign {
             quotas: Quotas::new(&config.quotas, config.time_zone.as_deref()),
             governor: Governor::default(),
             learned: if by_lead { learned.by_lead() } else { learned },
+            taken: Taken::default(),
             bucket: Bucket::new(config.calls_per_second),
             callbacks: Vec::new(),
             ringing: BTreeMap::new(),

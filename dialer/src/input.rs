@@ -103,7 +103,7 @@ pub enum Input {
     /// A tone says why nobody was reached, before the answer or after it: the attempt is over.
     AttemptHeardTone { attempt: AttemptId, tone: Tone },
     /// Bridged to an agent within the time.
-    AttemptConnected { attempt: AttemptId },
+    AttemptConnected { attempt: AttemptId, agent: AgentId },
     /// A live person got no agent in time; the message plays.
     AttemptAbandoned { attempt: AttemptId },
     /// The person hung up before an agent and before the time was over. Counts as no live answer

@@ -219,7 +219,9 @@ impl Dialer {
             Input::AttemptClassified { attempt, verdict } => {
                 self.classified(now, attempt, verdict, out);
             }
-            Input::AttemptConnected { attempt } => self.connected(now, attempt, out),
+            Input::AttemptConnected { attempt, agent } => {
+                self.connected(now, attempt, agent, out);
+            }
             Input::AttemptLegEnded { attempt } => self.line_freed(now, attempt),
             Input::AttemptHeardTone { attempt, tone } => {
                 self.heard_tone(now, attempt, tone, out);
@@ -502,6 +504,9 @@ impl Dialer {
                 self.callbacks_at = Some(now.mono);
             }
             campaign.seats[seat] = seat_of(&state, now.mono);
+            if matches!(state, AgentState::OnCall(_)) {
+                campaign.taken.talks(now.mono.as_secs_f64());
+            }
             if let Some(seconds) = talked {
                 campaign.learned.talked(seconds);
             }

@@ -194,7 +194,10 @@ fn with_a_way_to_an_agent_it_waits_for_agents_and_dials_by_those_who_ask() {
             floor.tell(Input::AttemptAnswered { attempt });
             if met % 50 == 0 {
                 floor.tell(Input::AttemptAsked { attempt });
-                floor.tell(Input::AttemptConnected { attempt });
+                floor.tell(Input::AttemptConnected {
+                    attempt,
+                    agent: agent(0),
+                });
             } else {
                 floor.tell(Input::AttemptMessaged { attempt });
             }

@@ -322,7 +322,10 @@ fn a_conversation_about_a_debt_locks_it_for_every_campaign_and_lead() {
     let attempt = floor.claim().unwrap();
     floor.tell(Input::ClaimStored { attempt });
     floor.tell(Input::AttemptAnswered { attempt });
-    floor.tell(Input::AttemptConnected { attempt });
+    floor.tell(Input::AttemptConnected {
+        attempt,
+        agent: "anna".parse().unwrap(),
+    });
     floor.wait(Duration::from_secs(86_400));
     floor.supply(debtor(2, "+12125550101"));
     assert_eq!(floor.blocked().map(|(rule, _)| rule), Some("REGF-1"));

@@ -186,7 +186,10 @@ impl Random {
                     verdict: verdicts[self.rng.below(3) as usize],
                 }
             }
-            16 => Input::AttemptConnected { attempt },
+            16 => Input::AttemptConnected {
+                attempt,
+                agent: who,
+            },
             17 => Input::AttemptAbandoned { attempt },
             18 => Input::AttemptHungUpEarly { attempt },
             19 => {

@@ -409,7 +409,10 @@ fn a_line_is_held_while_the_agent_talks() {
     floor.tell(Input::ClaimStored { attempt });
     floor.tell(Input::AttemptAnswered { attempt });
     floor.agent_is(0, AgentState::OnCall(CallId(1)));
-    floor.tell(Input::AttemptConnected { attempt });
+    floor.tell(Input::AttemptConnected {
+        attempt,
+        agent: agent(0),
+    });
     floor.agent_is(1, AgentState::Available);
     assert_eq!(claim(&floor.supply(vec![lead(2, "+12125550101")])), None);
     floor.agent_is(0, AgentState::WrapUp(CallId(1)));

@@ -117,7 +117,10 @@ impl Floor {
         let (attempt, _) = claims(&commands).pop().expect("it is claimed");
         self.tell(Input::ClaimStored { attempt });
         self.is(0, AgentState::OnCall(CallId(1)));
-        self.tell(Input::AttemptConnected { attempt });
+        self.tell(Input::AttemptConnected {
+            attempt,
+            agent: agent(0),
+        });
         self.tell(Input::AttemptLegEnded { attempt });
         self.is(0, AgentState::WrapUp(CallId(1)));
         self.disposes(lead.id, "sale")
@@ -224,7 +227,10 @@ impl Floor {
         let (attempt, _) = claims(&commands)[0];
         self.tell(Input::ClaimStored { attempt });
         self.is(0, AgentState::OnCall(CallId(1)));
-        self.tell(Input::AttemptConnected { attempt });
+        self.tell(Input::AttemptConnected {
+            attempt,
+            agent: agent(0),
+        });
         self.tell(Input::AttemptLegEnded { attempt });
     }
 }
@@ -415,7 +421,7 @@ proptest! {
                         Some(n) if rng.below(2) == 0 => {
                             talking.push((n, lead));
                             let mut commands = floor.is(n, AgentState::OnCall(CallId(attempt.0)));
-                            commands.extend(floor.tell(Input::AttemptConnected { attempt }));
+                            commands.extend(floor.tell(Input::AttemptConnected { attempt, agent: agent(n) }));
                             commands
                         }
                         _ => floor.tell(Input::AttemptFailed { attempt, cause: Cause::NoAnswer }),

@@ -12,7 +12,7 @@ use crate::retry::Again;
 use model::event::Verdict;
 use model::heard::Tone;
 use model::lead::LeadNext;
-use model::{AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now, Utc};
+use model::{AgentId, AttemptId, AttemptOutcome, CampaignId, Cause, Fact, Now, Utc};
 use std::time::Duration;
 
 impl Dialer {
@@ -137,9 +137,17 @@ impl Dialer {
         true
     }
 
-    pub(super) fn connected(&mut self, now: Now, id: AttemptId, out: &mut Out) {
+    pub(super) fn connected(&mut self, now: Now, id: AttemptId, agent: AgentId, out: &mut Out) {
         if !self.person_for_sure(now, id, out) {
             return;
+        }
+        let campaigns = self.agents.get(&agent).map(|agent| &agent.campaigns);
+        for (campaign, _) in campaigns.into_iter().flatten() {
+            let campaign = self.campaigns.get_mut(campaign);
+            campaign
+                .expect("agents name campaigns that exist")
+                .taken
+                .was_ours(now.mono.as_secs_f64());
         }
         let campaign = self.attempts[&id].campaign;
         self.count(now, campaign, |budget, at| budget.count(at, false));

@@ -12,6 +12,10 @@ use std::time::Duration;
 /// An overspent budget stops pacing by risk no earlier than at so many abandonments too many.
 const GUARD_MIN: f64 = 3.0;
 
+/// Where others take a campaign's agents, calls are dialled up to this share of the limit as their chance
+/// of being abandoned, however much of the budget is spent: below the limit each of them mends the rate.
+const FLOOR_RISK: f64 = 0.5;
+
 impl Dialer {
     fn pacing_snapshot(&mut self, now: Now, id: CampaignId) -> Snapshot {
         let campaign = &self.campaigns[&id];
@@ -68,6 +72,8 @@ impl Dialer {
         campaign.available = snapshot.available;
         campaign.busy = snapshot.busy.len() as u32;
         campaign.budget.roll(now.utc);
+        snapshot.taken_per_second = campaign.taken.per_second(now.mono.as_secs_f64());
+        snapshot.floor_risk = campaign.config.abandon_limit_pct / 100.0 * FLOOR_RISK;
         snapshot.by_lead = self.calls_by_lead(now, id);
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
         let by_class: Vec<&[u32]> = match &snapshot.by_lead {

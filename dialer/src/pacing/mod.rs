@@ -14,6 +14,7 @@ mod predictive;
 mod preview;
 mod progressive;
 mod ring;
+mod taken;
 
 pub use agentless::{AskShares, Asks};
 pub use by_lead::{ByLead, ClassCalls};
@@ -23,6 +24,7 @@ pub(crate) use lead_model::{Came, LeadKind};
 pub use learned::{BIN_S, Busy, HORIZON_BINS, LEARNED_VERSION, Learned, LearnedState};
 pub use predictive::risk_of;
 pub use ring::{RING_POINTS, RING_STEP_S, RingCurve};
+pub use taken::Taken;
 
 use model::event::{Mode, PacingLimit};
 
@@ -48,6 +50,11 @@ pub struct Snapshot {
     /// Calls in flight of other campaigns that will ask for the same agents, by age as above, each
     /// with the share of it that falls on these agents.
     pub competing: Vec<f64>,
+    /// Agents taken per second by calls that the dialer did not place.
+    pub taken_per_second: f64,
+    /// Where others take the agents as well, no call is dialled that is likelier to be abandoned: it
+    /// would make the rate worse, not better.
+    pub floor_risk: f64,
     /// The largest chance of being abandoned that the next call may have.
     pub theta: f64,
     /// The abandonment budget is spent: no more than progressive.
@@ -62,6 +69,11 @@ impl Snapshot {
     /// Calls of this campaign that have no agent yet.
     pub fn in_flight(&self) -> u32 {
         self.ringing.iter().sum::<u32>() + self.claiming + self.waiting + self.in_flow
+    }
+
+    /// Whether an agent who is free now may be taken by somebody else before a call is answered.
+    fn is_contended(&self) -> bool {
+        self.taken_per_second > 0.0 || !self.competing.is_empty()
     }
 
     /// Calls that will ask for these agents, those of other campaigns included.
@@ -93,9 +105,17 @@ pub struct Decision {
 pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
     match mode {
         Mode::Preview => preview::decide(snapshot),
-        Mode::Progressive => progressive::decide(snapshot),
-        Mode::Power => power::decide(snapshot),
+        Mode::Progressive => spent(progressive::decide(snapshot), snapshot, learned),
+        Mode::Power => spent(power::decide(snapshot), snapshot, learned),
         Mode::Predictive => predictive::decide(snapshot, learned),
         Mode::Agentless => agentless::decide(snapshot, learned),
     }
+}
+
+/// A spent budget that others help to overspend: an agent who is free now is no promise.
+fn spent(mut decision: Decision, snapshot: &Snapshot, learned: &Learned) -> Decision {
+    if snapshot.guarded {
+        decision.dial = predictive::contended(decision.dial, snapshot, learned);
+    }
+    decision
 }

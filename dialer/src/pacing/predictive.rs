@@ -20,6 +20,8 @@ const EXACT_AGENTS_MAX: usize = 32;
 const STEPS: usize = (BIN_S / RING_STEP_S) as usize;
 /// Bins, rounded up to what vector units add at once. The last two stay empty.
 const LANES: usize = 16;
+/// Agents taken by others are reckoned in so many parts for each.
+const TAKEN_PARTS: f64 = 4.0;
 /// A bin that holds less than this share of a call's answers is not looked at.
 const WEIGHT_MIN: f64 = 1e-4;
 
@@ -38,7 +40,7 @@ const KEEP_FACTOR: f64 = 3.0;
 pub(super) type Lanes = [f64; LANES];
 
 pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
-    let floor = progressive::count(snapshot);
+    let floor = contended(progressive::count(snapshot), snapshot, learned);
     let mut outlook = Outlook::new(snapshot, learned);
     let mut decision = Decision {
         dial: floor,
@@ -79,6 +81,17 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
     decision.risk = risk;
     decision.limited_by = PacingLimit::Risk;
     decision
+}
+
+/// Of `count` calls those that may be dialled although others take the agents as well.
+pub(super) fn contended(count: u32, snapshot: &Snapshot, learned: &Learned) -> u32 {
+    if count == 0 || !snapshot.is_contended() {
+        return count;
+    }
+    let mut outlook = Outlook::new(snapshot, learned);
+    outlook.keep_all(snapshot, learned);
+    let (by, weight) = (outlook.new_by, outlook.new_weight);
+    outlook.fitting(&by, &weight, snapshot.floor_risk, count).0
 }
 
 /// The chance that a call dialled now, after `before` others dialled now, is abandoned.
@@ -261,6 +274,9 @@ impl Outlook {
                 counts.add(&by, sum.ceil());
             }
         }
+        if snapshot.taken_per_second > 0.0 {
+            counts.add_taken(snapshot.taken_per_second);
+        }
         Outlook {
             new_by,
             new_weight,
@@ -403,6 +419,17 @@ impl Counts {
             Counts::Exact { answers, .. } => (0..times as u32).for_each(|_| answers.add(by)),
             Counts::Normal { answers, .. } => answers.add(by, times),
         }
+    }
+
+    /// Others who will take agents until an answer in each bin would have to be connected.
+    fn add_taken(&mut self, per_second: f64) {
+        let until: Lanes = std::array::from_fn(|bin| {
+            per_second * BIN_S * (bin.min(HORIZON_BINS - 1) as f64 + 1.5)
+        });
+        let most = until.iter().copied().fold(0.0, f64::max);
+        // So many that each is rare: close to how calls arrive, which is by Poisson.
+        let parts = (TAKEN_PARTS * most).ceil().max(1.0);
+        self.add(&until.map(|mean| mean / parts), parts);
     }
 }
 

@@ -382,7 +382,8 @@ impl Run<'_> {
             Happens::TalkEnds(agent),
         );
         self.agent(at, agent, AgentState::OnCall(CallId(self.calls)));
-        self.tell(at, Input::AttemptConnected { attempt });
+        let agent = self.names[agent];
+        self.tell(at, Input::AttemptConnected { attempt, agent });
     }
 
     fn tell(&mut self, at: Mono, input: Input) {
