@@ -213,9 +213,7 @@ fn a_machine_that_greets_at_length_is_hung_up_and_no_agent_hears_of_it() {
     let (mut lab, mut carrier, phone) = campaign();
     carrier.is_called();
     carrier.answers();
-    let greeting = speech(&[
-        300, 1_200, 160, 1_200, 160, 1_200, 160, 1_200, 160, 1_200, 160, 1_200, 4_000,
-    ]);
+    let greeting = speech(&[300, 2_600, 160, 2_400, 160, 2_400, 4_000]);
     assert_eq!(carrier.plays(&greeting), Some("BYE"));
     let Fact::CallClassified {
         verdict,
@@ -226,7 +224,7 @@ fn a_machine_that_greets_at_length_is_hung_up_and_no_agent_hears_of_it() {
     else {
         unreachable!("it was looked for")
     };
-    assert_eq!(verdict, Verdict::Machine);
+    assert_eq!(verdict, Verdict::Machine, "{evidence:?}");
     assert!(evidence.is_some_and(|evidence| evidence.log_odds < -3.0));
     assert!(
         greeting_began_ms.is_some_and(|ms| ms <= 600),

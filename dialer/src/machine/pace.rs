@@ -73,6 +73,7 @@ impl Dialer {
         campaign.busy = snapshot.busy.len() as u32;
         campaign.budget.roll(now.utc);
         snapshot.taken_per_second = campaign.taken.per_second(now.mono.as_secs_f64());
+        snapshot.overspent = campaign.budget.left() < 0.0;
         snapshot.floor_risk = campaign.config.abandon_limit_pct / 100.0 * FLOOR_RISK;
         snapshot.by_lead = self.calls_by_lead(now, id);
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");

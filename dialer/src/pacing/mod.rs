@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub theta: f64,
     /// The abandonment budget is spent: no more than progressive.
     pub guarded: bool,
+    /// More was abandoned than the limit allows.
+    pub overspent: bool,
     /// Calls per available agent, for power.
     pub power_level: f64,
     /// The same calls and the waiting leads by class, where pacing goes by each lead.
@@ -112,9 +114,9 @@ pub fn decide(mode: Mode, snapshot: &Snapshot, learned: &Learned) -> Decision {
     }
 }
 
-/// A spent budget that others help to overspend: an agent who is free now is no promise.
+/// A budget that others help to overspend: an agent who is free now is no promise.
 fn spent(mut decision: Decision, snapshot: &Snapshot, learned: &Learned) -> Decision {
-    if snapshot.guarded {
+    if snapshot.overspent {
         decision.dial = predictive::contended(decision.dial, snapshot, learned);
     }
     decision
