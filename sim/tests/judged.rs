@@ -48,6 +48,18 @@ fn predictive_is_busier_than_progressive_and_progressive_abandons_nobody() {
 }
 
 #[test]
+fn agents_whom_customers_take_are_not_dialled_for() {
+    // More customers than ten agents can serve.
+    let scenario: Scenario = toml::from_str(
+        "agents = 10\nhours = 3\nshifts = 2\ninbound_per_hour = 120\ninbound_patience_s = 90\n\
+         inbound_talk = { mean_s = 180, cv = 1.0 }",
+    )
+    .unwrap();
+    let report = judge(&scenario, Controller::Predictive, false).unwrap();
+    assert!(report.abandonment_pct.unwrap() <= 3.5, "{report}");
+}
+
+#[test]
 fn a_scenario_with_a_mistake_says_what_would_be_right() {
     assert!(toml::from_str::<Scenario>("agent = 3").is_err());
     let scenario: Scenario = toml::from_str("agents = 0\nanswer_rate = 1.5").unwrap();
