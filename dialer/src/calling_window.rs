@@ -166,29 +166,12 @@ fn next_opening(rule: &Rule, zone: &TimeZone, at: Utc) -> Utc {
 mod tests {
     use super::*;
     use crate::rules::embedded;
+    use crate::test_lead::lead;
     use crate::zone::ZoneBook;
-    use model::Lead;
     use proptest::prelude::*;
     use std::sync::LazyLock;
 
     static ZONES: LazyLock<ZoneBook> = LazyLock::new(ZoneBook::default);
-
-    fn lead(number: &str, zone: Option<&str>) -> Lead {
-        Lead {
-            id: model::LeadId(1),
-            list: "l".parse().unwrap(),
-            numbers: vec![number.parse().unwrap()],
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: zone.map(str::to_string),
-            name: None,
-            customer_key: None,
-            fields: Default::default(),
-            last_disposition: None,
-            not_before: None,
-        }
-    }
 
     fn utc(text: &str) -> Utc {
         Utc::from_micros(text.parse::<Timestamp>().unwrap().as_microsecond())

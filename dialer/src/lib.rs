@@ -42,6 +42,8 @@ pub mod place;
 pub mod quota;
 mod retry;
 pub mod rules;
+#[cfg(test)]
+mod test_lead;
 pub mod trunk;
 pub mod zone;
 

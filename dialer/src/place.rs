@@ -80,24 +80,8 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Lead, LeadId};
-
-    fn lead(number: &str, zone: Option<&str>) -> Lead {
-        Lead {
-            id: LeadId(1),
-            list: "l".parse().unwrap(),
-            numbers: vec![number.parse().unwrap()],
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: zone.map(str::to_string),
-            name: None,
-            customer_key: None,
-            fields: Default::default(),
-            last_disposition: None,
-            not_before: None,
-        }
-    }
+    use crate::test_lead::lead;
+    use model::Lead;
 
     fn lead_without_address() -> Lead {
         lead("+18005550100", None)
