@@ -39,8 +39,8 @@ pub const PAUSE_KNOWN_AFTER: Duration = Duration::from_millis(200);
 pub const TONE_WAIT: Duration = Duration::from_secs(2);
 
 /// Log odds at which a call is hung up that an agent talks on: 100 to 1 for a machine. The detector says
-/// «machine» at less when it stops listening, and was measured with people whom nobody answers; one who
-/// talks with an agent may talk as long as a greeting.
+/// «machine» at less when it stops listening, 20 s after the answer; for how long people listen to an agent
+/// without a word is assumed in it, not measured.
 const HANG_UP_LOG_ODDS: f64 = -4.6;
 
 /// What the detectors say of a customer's leg.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// How long may be asked who answered, in ms after the answer. No detector says anything before the
-/// first; after the second none still listens.
+/// first; who speaks for longer than the second waits for nobody.
 pub const CLASSIFY_WAIT_MS: RangeInclusive<u32> = 500..=8_000;
 
 /// Of the live persons, nobody loses more than this many per hundred to a detector.

@@ -14,7 +14,9 @@ mod detect_corpus;
 
 use detect_corpus::speech::{Clips, Size};
 use detect_corpus::{Habits, Split, Trace, call};
-use media::detect::machine::{FLOOR_KNOWN_MS, Progress, SPEECH_MAX, Utterance, noise_value};
+use media::detect::machine::{
+    FLOOR_KNOWN_MS, Progress, SPEECH_MAX, Utterance, difference_pct, noise_value,
+};
 use media::detect::tables::{BINS, CELLS, Grid, KINDS, TABLES, Table, Tables};
 use media::detect::voice::{Step, Voice};
 use model::Rng;
@@ -33,7 +35,11 @@ struct Seen {
     on: Cells,
     paused: [Cells; KINDS],
     waits: [Cells; KINDS],
-    talk: Cells,
+    reply: Counts,
+    turn: Counts,
+    /// Turns that are over, all of them.
+    turns: Cells,
+    rest: Counts,
 }
 
 /// A cell that fewer calls came by says nothing.
@@ -81,7 +87,8 @@ impl Seen {
         }
         let (mut voice, mut utterance) = (Voice::default(), Utterance::default());
         let (mut first_ms, mut onset) = (None, None);
-        let (mut on, mut talk) = (Cells::default(), Cells::default());
+        let mut on = Cells::default();
+        let mut last = Progress::Silent { ms: 0 };
         let (mut paused, mut waits) = ([on; KINDS], [on; KINDS]);
         let stop_ms = trace.beep_end_ms.map_or(u32::MAX, |ms| ms - 900);
         for (n, heard) in trace.frames.iter().enumerate() {
@@ -89,6 +96,7 @@ impl Seen {
                 break;
             }
             if let Some(step) = voice.frame(heard.level_dbm0) {
+                self.turn_begins(last, step);
                 utterance.step(step);
                 if let Step::Began { silent_ms } = step
                     && onset.is_none()
@@ -96,32 +104,41 @@ impl Seen {
                     onset = Some((silent_ms, voice.floor_dbm0()));
                 }
             }
-            match utterance.progress(&voice) {
-                Progress::Silent { .. } => {}
+            let progress = utterance.progress(&voice);
+            self.turn_ends(last, progress);
+            last = progress;
+            match progress {
+                Progress::Silent { .. } | Progress::Replies { .. } | Progress::Rests { .. } => {}
                 Progress::First { ms } => first_ms = Some(ms),
                 Progress::On { since_ms, spoke_ms } => {
                     mark(&mut on, TABLES.on.cell(since_ms, spoke_ms));
                 }
-                Progress::Talk { since_ms, spoke_ms } => {
-                    mark(&mut talk, TABLES.talk.cell(since_ms, spoke_ms));
-                }
                 Progress::Waits {
-                    bursts,
+                    breaths,
                     ms,
                     pause_ms,
                 } => {
-                    let kind = bursts as usize;
+                    let kind = breaths as usize;
                     mark(&mut waits[kind], TABLES.waits[kind].cell(ms, pause_ms));
                 }
                 Progress::Paused {
-                    bursts,
+                    breaths,
                     ms,
                     pause_ms,
                 } => {
-                    let kind = bursts as usize;
+                    let kind = breaths as usize;
                     mark(&mut paused[kind], TABLES.paused[kind].cell(ms, pause_ms));
                 }
             }
+        }
+        match last {
+            Progress::Waits { pause_ms, .. } => self.reply.add(&TABLES.reply, pause_ms, false),
+            Progress::Rests { pause_ms, .. } => self.rest.add(&TABLES.rest, pause_ms, false),
+            Progress::Replies { ms } => self.turn.add(&TABLES.turn, ms, false),
+            Progress::Silent { .. }
+            | Progress::First { .. }
+            | Progress::On { .. }
+            | Progress::Paused { .. } => {}
         }
         match onset {
             Some((ms, floor)) => {
@@ -140,7 +157,28 @@ impl Seen {
             add(&mut self.paused[kind], &paused[kind]);
             add(&mut self.waits[kind], &waits[kind]);
         }
-        add(&mut self.talk, &talk);
+    }
+
+    /// A pause behind an utterance or a turn is over, as another turn begins.
+    fn turn_begins(&mut self, last: Progress, step: Step) {
+        let Step::Began { silent_ms } = step else {
+            return;
+        };
+        if let Progress::Waits { .. } = last {
+            self.reply.add(&TABLES.reply, silent_ms, true);
+        }
+        if let Progress::Rests { .. } = last {
+            self.rest.add(&TABLES.rest, silent_ms, true);
+        }
+    }
+
+    /// A turn is over, as the pause behind it has become long.
+    fn turn_ends(&mut self, last: Progress, now: Progress) {
+        if let (Progress::Replies { .. }, Progress::Rests { ms, before_ms, .. }) = (last, now) {
+            self.turn.add(&TABLES.turn, ms, true);
+            let (row, column) = TABLES.turns.cell(ms, difference_pct(ms, before_ms));
+            self.turns[row][column] += 1.0;
+        }
     }
 }
 
@@ -216,12 +254,17 @@ fn fit_grid(grid: &Grid, persons: &Cells, machines: &Cells, of: (f64, f64), risi
     fitted
 }
 
+fn sum(cells: &Cells) -> f64 {
+    cells.iter().flatten().sum()
+}
+
 /// The tables for calls of persons and of machines.
 fn fitted(p: &Seen, m: &Seen) -> Tables {
     let of = (p.calls, m.calls);
     let kinds = |grids: &[Grid; KINDS], p: &[Cells; KINDS], m: &[Cells; KINDS], rising| {
-        [0, 1].map(|k| fit_grid(&grids[k], &p[k], &m[k], of, rising))
+        std::array::from_fn(|k| fit_grid(&grids[k], &p[k], &m[k], of, rising))
     };
+    let turns = (sum(&p.turns), sum(&m.turns));
     Tables {
         ring: fit(&TABLES.ring, &p.ring, &m.ring, Some(of)),
         onset: fit(&TABLES.onset, &p.onset, &m.onset, Some(of)),
@@ -230,7 +273,10 @@ fn fitted(p: &Seen, m: &Seen) -> Tables {
         on: fit_grid(&TABLES.on, &p.on, &m.on, of, false),
         paused: kinds(&TABLES.paused, &p.paused, &m.paused, true),
         waits: kinds(&TABLES.waits, &p.waits, &m.waits, false),
-        talk: fit_grid(&TABLES.talk, &p.talk, &m.talk, of, false),
+        reply: fit(&TABLES.reply, &p.reply, &m.reply, None),
+        turn: fit(&TABLES.turn, &p.turn, &m.turn, None),
+        turns: fit_grid(&TABLES.turns, &p.turns, &m.turns, turns, true),
+        rest: fit(&TABLES.rest, &p.rest, &m.rest, None),
     }
 }
 
@@ -262,9 +308,9 @@ fn main() {
         voices: 10,
         takes: 2,
         every: 1,
-        flite: false,
+        others: true,
     };
-    let clips = Clips::make(&folder, Split::Tuning, size, None, SEED);
+    let clips = Clips::make(&folder, Split::Tuning, size, &[], SEED);
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
     eprintln!(
         "{:?} clips, median ms {:?}",
@@ -272,13 +318,14 @@ fn main() {
         clips.median_ms()
     );
     let mut rng = Rng::new(SEED);
-    let (mut p, mut m) = (Seen::default(), Seen::default());
+    let (mut persons, mut machines) = (Seen::default(), Seen::default());
     for n in 0..CALLS {
         let machine = n % 2 == 1;
         let call = call(&mut rng, Split::Tuning, Habits::Assumed, machine, &clips);
-        if machine { &mut m } else { &mut p }.look(&Trace::of(&call));
+        let seen = if machine { &mut machines } else { &mut persons };
+        seen.look(&Trace::of(&call));
     }
-    println!("{HEAD}{};", show(&fitted(&p, &m)));
+    println!("{HEAD}{};", show(&fitted(&persons, &machines)));
 }
 
 /// The head of the file that is printed.
@@ -293,8 +340,8 @@ pub const BINS: usize = 16;
 /// Rows and columns of a grid.
 pub const CELLS: usize = 15;
 
-/// Kinds of utterances: [`Bursts`](super::machine::Bursts).
-pub const KINDS: usize = 2;
+/// Kinds of utterances: [`Breaths`](super::machine::Breaths).
+pub const KINDS: usize = 3;
 
 /// Log odds by value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -310,9 +357,9 @@ pub struct Table {
 /// Log odds by two values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
-    /// Where each row begins, in ms.
+    /// Where each row begins.
     pub rows: [u16; CELLS],
-    /// Where each column begins, in ms.
+    /// Where each column begins.
     pub columns: [u16; CELLS],
     /// By row and column.
     pub odds: [[f32; CELLS]; CELLS],
@@ -336,8 +383,14 @@ pub struct Tables {
     pub paused: [Grid; KINDS],
     /// A pause that has ended the utterance, after so much speech.
     pub waits: [Grid; KINDS],
-    /// After a long pause: how much of the time since the first word was speech.
-    pub talk: Grid,
+    /// That pause, when a turn behind it begins.
+    pub reply: Table,
+    /// A turn behind the utterance, in ms from its first sound.
+    pub turn: Table,
+    /// Such a turn that is over, in ms, by how many per cent it differs from the one before.
+    pub turns: Grid,
+    /// A pause behind such a turn.
+    pub rest: Table,
 }
 
 /// What the test of a leg looks up.

@@ -1,7 +1,7 @@
 //! Measures the detectors on the evaluation half of the corpus; docs/detection.md quotes what it prints.
 //!
 //! ```text
-//! cargo run --release -p media --example detect_report [FOLDER OF RECORDED PROMPTS]
+//! cargo run --release -p media --example detect_report tuning|evaluation [FOLDER OF RECORDED PROMPTS ...]
 //! ```
 
 #[path = "../tests/detect_corpus/mod.rs"]
@@ -11,11 +11,14 @@ use detect_corpus::speech::{Clips, Size};
 use detect_corpus::{Habits, Split, Tally, call, judge, percentile, usual, wilson};
 use media::detect::{Listener, Targets, Who};
 use model::Rng;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Calls with the habits assumed, and with habits alike.
 const CALLS: [(Habits, u32); 2] = [(Habits::Assumed, 40_000), (Habits::Neutral, 10_000)];
 const SEED: u64 = 2;
+/// Parts that are made at the same time, each with a seed of its own.
+const PARTS: u32 = 4;
 
 fn print(name: &str, tally: &Tally) {
     println!("\n{name}");
@@ -82,22 +85,22 @@ fn print(name: &str, tally: &Tally) {
 }
 
 fn main() {
-    let recorded = std::env::args().nth(1).map(PathBuf::from);
-    let tuning = std::env::args().nth(2).is_some_and(|a| a == "tuning");
-    let split = if tuning {
-        Split::Tuning
-    } else {
-        Split::Evaluation
+    let mut arguments = std::env::args().skip(1);
+    let split = match arguments.next().as_deref() {
+        Some("tuning") => Split::Tuning,
+        Some("evaluation") => Split::Evaluation,
+        _ => panic!("tuning or evaluation? Each look at the evaluation half is one to be counted"),
     };
+    let recorded: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
     let folder = std::env::temp_dir().join(format!("detect-report-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for what is spoken");
     let size = Size {
         voices: 10,
         takes: 2,
         every: 1,
-        flite: true,
+        others: true,
     };
-    let clips = Clips::make(&folder, split, size, recorded.as_deref(), SEED);
+    let clips = Clips::make(&folder, split, size, &recorded, SEED);
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
     println!(
         "{} voices, {:?} clips, {} greetings recorded, median lengths {:?} ms",
@@ -107,19 +110,22 @@ fn main() {
         clips.median_ms()
     );
     for (habits, calls) in CALLS {
-        let mut rng = Rng::new(SEED);
         let (mut ours, mut theirs) = (Tally::default(), Tally::default());
-        let mut wrong = std::collections::BTreeMap::<(bool, String), u32>::new();
-        for n in 0..calls {
-            let call = call(&mut rng, split, habits, n % 2 == 1, &clips);
-            let said = judge(&call, Targets::default());
-            let told = said.first.is_some_and(|(who, _)| who == Who::Machine);
-            if (told || said.late_machine_ms.is_some()) != call.machine {
-                *wrong.entry((call.machine, call.text.clone())).or_default() += 1;
+        let mut wrong = BTreeMap::new();
+        std::thread::scope(|scope| {
+            let clips = &clips;
+            let parts = [0, 1, 2, 3].map(|n| {
+                scope.spawn(move || measure(SEED + n, split, habits, calls / PARTS, clips))
+            });
+            for part in parts {
+                let measured = part.join().expect("no part panics");
+                ours.merge(measured.0);
+                theirs.merge(measured.1);
+                for (call, n) in measured.2 {
+                    *wrong.entry(call).or_insert(0) += n;
+                }
             }
-            ours.add(&said);
-            theirs.add(&usual::judge(&call));
-        }
+        });
         println!("\n=== {habits:?}");
         print("Tandem", &ours);
         print("usual open detector", &theirs);
@@ -128,6 +134,32 @@ fn main() {
         }
     }
     cost();
+}
+
+/// Which texts of machines (true) and persons were told wrong, and how often.
+type Wrong = BTreeMap<(bool, String), u32>;
+
+fn measure(
+    seed: u64,
+    split: Split,
+    habits: Habits,
+    calls: u32,
+    clips: &Clips,
+) -> (Tally, Tally, Wrong) {
+    let mut rng = Rng::new(seed);
+    let (mut ours, mut theirs) = (Tally::default(), Tally::default());
+    let mut wrong = Wrong::new();
+    for n in 0..calls {
+        let call = call(&mut rng, split, habits, n % 2 == 1, clips);
+        let said = judge(&call, Targets::default());
+        let told = said.first.is_some_and(|(who, _)| who == Who::Machine);
+        if (told || said.late_machine_ms.is_some()) != call.machine {
+            *wrong.entry((call.machine, call.text.clone())).or_default() += 1;
+        }
+        ours.add(&said);
+        theirs.add(&usual::judge(&call));
+    }
+    (ours, theirs, wrong)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]

@@ -102,9 +102,9 @@ fn main() {
         voices: 6,
         takes: 1,
         every: 2,
-        flite: false,
+        others: false,
     };
-    let clips = Clips::make(&folder, split, size, None, SEED);
+    let clips = Clips::make(&folder, split, size, &[], SEED);
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
     for habits in [Habits::Assumed, Habits::Neutral] {
         let mut rng = Rng::new(SEED);

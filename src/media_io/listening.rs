@@ -13,9 +13,9 @@ use media::{Codec, FRAME_SAMPLES, FRAME_US, g711};
 use model::event::Verdict;
 use model::heard;
 
-/// Silence that was not sent is heard as no more than this many frames: 8 s are longer than anybody
-/// is listened to.
-const SILENT_FRAMES_MAX: u32 = 400;
+/// Silence that was not sent is heard as no more than this many frames: nobody is listened to for longer
+/// than 20 s.
+const SILENT_FRAMES_MAX: u32 = 1_000;
 
 /// So much speech must be heard before a beep, in ms, for it to be a machine's at once: the rule of the
 /// detector.

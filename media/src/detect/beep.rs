@@ -1,9 +1,11 @@
 //! The beep after which a message can be left: one pure line, steady in pitch and level, and its end.
 //!
 //! At least 120 ms between 400 and 2000 Hz without a second line within 12 dB. Ringback of 440 + 480 Hz
-//! and DTMF have a second line; a voice has one too, or does not hold still.
+//! and DTMF have a second line; a voice has one too, or does not hold still. A vowel that holds still for
+//! 120 ms is given away by what is around it: a beep is as loud from its first frame to its last.
 
 use super::ear::{FRAME_MS, Frame, Sound};
+use super::voice::Voice;
 
 /// The pitch of a beep, in Hz.
 pub const HZ: (f32, f32) = (400.0, 2000.0);
@@ -22,7 +24,7 @@ const SHARE_MIN: f32 = 0.83;
 
 /// Windows of one pitch and level in a row until it is a beep. Windows that the tone fills by three
 /// quarters are pure as well, so three of them, 20 ms apart, are 88 ms and more of tone; with the
-/// frames of energy counted beside them, 120 ms.
+/// frames of one level counted beside them, 120 ms.
 const WINDOWS_MIN: u32 = 3;
 
 /// The pitch of a beep holds still within this, in Hz from window to window.
@@ -34,9 +36,12 @@ const DRIFT_DB: f32 = 2.5;
 /// A frame this many decibels below the beep is after its end.
 const FALL_DB: f32 = 9.0;
 
-/// What goes on as another sound, no quieter by more than this in dB, was a vowel: behind a beep the line
-/// is quiet.
-const GO_ON_DB: f32 = 4.0;
+/// So many frames of a sound may be louder or quieter than its beep, and one more for each
+/// [`UNEVEN_PER`] frames of it: those that it begins and ends in. A vowel swells and fades.
+const UNEVEN_MAX: u32 = 2;
+
+/// See [`UNEVEN_MAX`].
+const UNEVEN_PER: u32 = 16;
 
 /// What the detector says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,62 +49,79 @@ const GO_ON_DB: f32 = 4.0;
 pub enum BeepHeard {
     /// A pure tone has lasted for [`MS_MIN`]. If it turns out to have been a vowel, no end is told.
     Began { hz: f32 },
-    /// It is over after `ms`: a message left from now on is recorded whole.
+    /// It was a beep, and is over after `ms`: a message left from now on is recorded whole.
     Ended { hz: f32, ms: u32 },
 }
 
 /// Listens for beeps.
 #[derive(Clone, Debug, Default)]
 pub struct Beep {
+    voice: Voice,
+    /// Frames of sound in a row.
+    run: u32,
+    /// Frames of one level in a row, the last ones, and that level.
+    even: u32,
+    even_dbm0: f32,
+    tone: Candidate,
+    /// Ignore the second line: for the test that shows what it is good for.
+    #[cfg(test)]
+    deaf_to_second: bool,
+    /// Take whatever is around the tone: as above.
+    #[cfg(test)]
+    deaf_to_swelling: bool,
+}
+
+/// What may be a beep.
+#[derive(Clone, Debug, Default)]
+struct Candidate {
     hz: f32,
     dbm0: f32,
     /// Windows that were pure and alike, in a row.
     windows: u32,
-    /// Frames as loud as the last one, in a row.
-    loud: u32,
-    last_dbm0: f32,
     /// Frames since the tone began, once told.
     frames: u32,
+    /// Frames of its sound that were not as loud.
+    uneven: u32,
     told: bool,
+    /// The tone is over, and its sound may fade yet.
+    gone: bool,
     too_long: bool,
-    /// Ignore the second line: for the test that shows what it is good for.
-    #[cfg(test)]
-    deaf_to_second: bool,
 }
 
 impl Beep {
     /// Whether a beep is heard right now.
     pub fn sounds(&self) -> bool {
-        self.told
+        self.tone.told
     }
 
     /// Takes the next 20 ms.
     pub fn frame(&mut self, frame: &Frame) -> Option<BeepHeard> {
-        if self.too_long {
-            // Until the endless tone is over.
-            self.too_long = frame
-                .level_dbm0
-                .is_none_or(|level| level > self.dbm0 - FALL_DB);
-            return None;
-        }
+        self.voice.frame(frame.level_dbm0);
         // A lost frame is as what it stands between.
         let Some(level) = frame.level_dbm0 else {
-            self.loud += 1;
-            self.frames += u32::from(self.told);
+            self.run += 1;
+            self.even += 1;
+            self.tone.frames += u32::from(self.tone.told);
             return None;
         };
-        self.loud = if (level - self.last_dbm0).abs() <= FALL_DB {
-            self.loud + 1
+        self.run = if self.voice.sounds() { self.run + 1 } else { 0 };
+        if (level - self.even_dbm0).abs() <= DRIFT_DB {
+            self.even += 1;
         } else {
-            1
-        };
-        self.last_dbm0 = level;
-        if self.told {
+            (self.even, self.even_dbm0) = (1, level);
+        }
+        if self.tone.too_long {
+            // Until the endless tone is over.
+            self.tone.too_long = level > self.tone.dbm0 - FALL_DB;
+            return None;
+        }
+        if self.tone.told {
             return self.ending(level, frame.sound);
         }
+        let tone = &mut self.tone;
         match frame.sound {
             Sound::Unknown => return None,
-            Sound::Quiet => self.windows = 0,
+            Sound::Quiet => tone.windows = 0,
             Sound::Lines(lines) => {
                 #[allow(unused_mut, reason = "the test plants a bug")]
                 let mut alone = 10.0 * (lines.first.power / lines.second.power.max(1e-3)).log10()
@@ -111,54 +133,70 @@ impl Beep {
                 }
                 let in_range = lines.first.hz >= HZ.0 && lines.first.hz <= HZ.1;
                 if !alone || !in_range {
-                    self.windows = 0;
-                } else if self.windows > 0
-                    && (lines.first.hz - self.hz).abs() <= DRIFT_HZ
-                    && (level - self.dbm0).abs() <= DRIFT_DB
+                    tone.windows = 0;
+                } else if tone.windows > 0
+                    && (lines.first.hz - tone.hz).abs() <= DRIFT_HZ
+                    && (level - tone.dbm0).abs() <= DRIFT_DB
                 {
-                    self.windows += 1;
-                    self.hz = lines.first.hz;
+                    tone.windows += 1;
+                    tone.hz = lines.first.hz;
                 } else {
-                    self.windows = 1;
-                    (self.hz, self.dbm0) = (lines.first.hz, level);
+                    tone.windows = 1;
+                    (tone.hz, tone.dbm0) = (lines.first.hz, level);
                 }
             }
         }
-        if self.windows >= WINDOWS_MIN && self.loud * FRAME_MS >= MS_MIN {
-            self.told = true;
-            self.frames = self.loud;
-            return Some(BeepHeard::Began { hz: self.hz });
+        let uneven = self.run.saturating_sub(self.even);
+        if tone.windows >= WINDOWS_MIN && self.even * FRAME_MS >= MS_MIN && self.is_even(uneven) {
+            let tone = &mut self.tone;
+            (tone.told, tone.frames, tone.uneven) = (true, self.run, uneven);
+            return Some(BeepHeard::Began { hz: tone.hz });
         }
         None
     }
 
+    /// Whether so few frames of the sound are not as loud as its tone that it is a beep's.
+    fn is_even(&self, uneven: u32) -> bool {
+        #[cfg(test)]
+        if self.deaf_to_swelling {
+            return true;
+        }
+        uneven <= UNEVEN_MAX + self.run / UNEVEN_PER
+    }
+
     fn ending(&mut self, level: f32, sound: Sound) -> Option<BeepHeard> {
-        let gone = match sound {
+        let tone = &mut self.tone;
+        tone.gone |= match sound {
             Sound::Quiet => true,
             Sound::Unknown => false,
             // Something else goes on: the line is not the sound's any more.
             Sound::Lines(lines) => {
-                (lines.first.hz - self.hz).abs() > 4.0 * DRIFT_HZ || lines.share_one < 0.4
+                (lines.first.hz - tone.hz).abs() > 4.0 * DRIFT_HZ || lines.share_one < 0.4
             }
-        } || level < self.dbm0 - FALL_DB;
-        if !gone {
-            self.frames += 1;
-            if self.frames * FRAME_MS > MS_MAX {
-                *self = Beep {
+        } || level < tone.dbm0 - FALL_DB;
+        if !tone.gone {
+            tone.frames += 1;
+            if tone.frames * FRAME_MS > MS_MAX {
+                self.tone = Candidate {
                     too_long: true,
-                    dbm0: self.dbm0,
-                    ..Beep::default()
+                    dbm0: tone.dbm0,
+                    ..Candidate::default()
                 };
+                return None;
+            }
+        }
+        let (hz, ms) = (tone.hz, tone.frames * FRAME_MS);
+        if self.run > 0 {
+            tone.uneven += u32::from(tone.gone || (level - tone.dbm0).abs() > DRIFT_DB);
+            let uneven = tone.uneven;
+            if !self.is_even(uneven) {
+                self.tone = Candidate::default();
             }
             return None;
         }
-        let ended = BeepHeard::Ended {
-            hz: self.hz,
-            ms: self.frames * FRAME_MS,
-        };
-        let went_on = level > self.dbm0 - GO_ON_DB;
-        *self = Beep::default();
-        (!went_on).then_some(ended)
+        // Silence behind it.
+        self.tone = Candidate::default();
+        Some(BeepHeard::Ended { hz, ms })
     }
 }
 
@@ -256,6 +294,27 @@ mod tests {
         vowel.extend(tone(&[(450.0, 3500.0), (1500.0, 3500.0)], 200));
         let told = heard(&vowel);
         assert!(matches!(told[..], [BeepHeard::Began { .. }]), "{told:?}");
+    }
+
+    #[test]
+    fn a_vowel_that_swells_holds_still_and_fades_is_no_beep() {
+        // A line of 700 Hz, as loud as it gets for 160 ms, and 120 ms of rising and falling.
+        let mut word = tone(&[(700.0, 5000.0)], 400);
+        let len = word.len();
+        for (n, x) in word.iter_mut().enumerate() {
+            let from_edge = n.min(len - 1 - n) as f32 / 960.0;
+            *x = (f32::from(*x) * from_edge.min(1.0).powi(2)) as i16;
+        }
+        let ends = |told: Vec<BeepHeard>| {
+            let ended = |t: &&BeepHeard| matches!(t, BeepHeard::Ended { .. });
+            told.iter().filter(ended).count()
+        };
+        assert_eq!(ends(heard(&word)), 0);
+        let mut deaf = Beep {
+            deaf_to_swelling: true,
+            ..Beep::default()
+        };
+        assert_eq!(ends(listen(&mut deaf, &within_silence(37, &word))), 1);
     }
 
     #[test]

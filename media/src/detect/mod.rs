@@ -131,7 +131,7 @@ fn hear(
     // Before the answer nobody beeps; single sounds are the network's.
     if let Some(machine) = machine {
         let heard = beep.frame(frame);
-        if let Some(BeepHeard::Began { .. }) = heard {
+        if let Some(BeepHeard::Ended { .. }) = heard {
             machine.beep();
         }
         if let Some(judgement) = machine.frame(frame.level_dbm0, progress.steady_ms()) {

@@ -9,6 +9,7 @@
 
 pub mod line;
 pub mod speech;
+pub mod texts;
 pub mod usual;
 
 use line::{Line, Packet};
@@ -16,7 +17,7 @@ use media::detect::{
     Beep, BeepHeard, CallProgress, Ear, Finding, Frame, Judgement, Listener, Targets, Who,
 };
 use model::Rng;
-use speech::{Clips, SAMPLES_PER_MS};
+use speech::{Clip, Clips, SAMPLES_PER_MS};
 
 /// Which half of the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub enum Split {
     Evaluation,
 }
 
-/// How long a call is made, in ms: as long as a detector listens.
-pub const CALL_MS: u32 = 8_500;
+/// How long a call is made, in ms: as long as a detector listens. Whoever hangs up ends it sooner.
+pub const CALL_MS: u32 = 20_500;
 
 /// What tells persons from machines besides their speech.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,55 +108,122 @@ fn habits(rng: &mut Rng, split: Split, habits: Habits, machine: bool) -> (Option
     )
 }
 
+/// A call that is being put together.
+struct Sounds<'a> {
+    clips: &'a Clips,
+    speech: &'a Clip,
+    level: f64,
+    audio: Vec<i16>,
+    /// Where what was said so far ends, in ms.
+    end_ms: u32,
+}
+
+impl Sounds<'_> {
+    /// Has `samples` begin so long after what was said before.
+    fn put(&mut self, after_ms: f64, samples: &[i16]) {
+        let from_ms = self.end_ms + after_ms as u32;
+        let from = (from_ms as usize * SAMPLES_PER_MS).min(self.audio.len());
+        for (to, x) in self.audio[from..].iter_mut().zip(samples) {
+            *to = to.saturating_add(*x);
+        }
+        self.end_ms = from_ms + (samples.len() / SAMPLES_PER_MS) as u32;
+    }
+
+    /// Somebody is put through and talks to them; then they reply, with what may be as long as a
+    /// greeting. Some listen for long before they do, some hang up, and few say nothing for good.
+    fn listen_and_reply(&mut self, rng: &mut Rng, late: f64) {
+        let mut last = None;
+        while self.end_ms < CALL_MS {
+            let listen_ms = match rng.unit() {
+                p if p < 0.100 => return self.hang_up(uniform(rng, 2_000.0, 8_000.0)),
+                p if p < 0.105 => return,
+                p if p < 0.130 => uniform(rng, 10_000.0, 16_000.0 * late),
+                p if p < 0.250 => uniform(rng, 5_000.0, 10_000.0 * late),
+                _ => 1_000.0 + lognormal(rng, 2_000.0 * late, 0.6).min(6_000.0),
+            };
+            let reply = self.clips.reply(rng, self.speech, last);
+            self.put(listen_ms, &reply.at_level(self.level));
+            last = Some(reply);
+        }
+    }
+
+    /// Nobody answers them: they ask again, or hang up. Few do neither.
+    fn ask_again(&mut self, rng: &mut Rng) {
+        while self.end_ms < CALL_MS {
+            match rng.unit() {
+                p if p < 0.20 => return self.hang_up(uniform(rng, 2_000.0, 8_000.0)),
+                p if p < 0.22 => return,
+                _ => {}
+            }
+            let wait_ms = lognormal(rng, 2_200.0, 0.4).clamp(900.0, 6_000.0);
+            let again = self
+                .clips
+                .same_person(rng, self.speech)
+                .at_level(self.level);
+            self.put(wait_ms, &again);
+        }
+    }
+
+    /// A beep, soon or later; its end. Or none: then it records, says its greeting again, or hangs up.
+    fn record(&mut self, rng: &mut Rng, late: f64) -> Option<u32> {
+        if rng.chance(0.8) {
+            let hz = [440.0, 600.0, 800.0, 1000.0, 1400.0][rng.below(5) as usize];
+            let ms = 150 + 50 * rng.below(12) as u32;
+            let amplitude = 32_124.0 * 10f32.powf((self.level as f32 - 3.0) / 20.0);
+            let wait_ms = if rng.chance(0.85) {
+                uniform(rng, 100.0, 1_000.0)
+            } else {
+                uniform(rng, 1_000.0, 5_000.0 * late)
+            };
+            self.put(wait_ms, &media::tone::tone(&[(hz, amplitude)], ms));
+            return (self.end_ms + 300 < CALL_MS).then_some(self.end_ms);
+        }
+        match rng.unit() {
+            p if p < 0.2 => self.hang_up(uniform(rng, 1_000.0, 6_000.0)),
+            p if p < 0.5 => {
+                let wait_ms = uniform(rng, 3_000.0, 8_000.0 * late);
+                let again = self.speech.at_level(self.level);
+                while self.end_ms < CALL_MS {
+                    self.put(wait_ms, &again);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// The call ends so long after the last word.
+    fn hang_up(&mut self, after_ms: f64) {
+        let end = (self.end_ms + after_ms as u32) as usize * SAMPLES_PER_MS;
+        self.audio.truncate(end);
+        self.end_ms = CALL_MS;
+    }
+}
+
 /// Makes one call out of clips.
 pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: &Clips) -> Call {
     let (rang_ms, speech_ms) = habits(rng, split, assumed, machine);
-    let mut audio = vec![0i16; CALL_MS as usize * SAMPLES_PER_MS];
-    let mut put = |from_ms: u32, samples: &[i16]| {
-        let from = (from_ms as usize * SAMPLES_PER_MS).min(audio.len());
-        for (to, x) in audio[from..].iter_mut().zip(samples) {
-            *to = to.saturating_add(*x);
-        }
-    };
     let level = uniform(rng, -32.0, -13.0);
     let speech = if machine {
         clips.machine(rng)
     } else {
         clips.person(rng)
     };
-    let spoken = speech.at_level(level);
-    put(speech_ms, &spoken);
-    let greeting_end_ms = speech_ms + speech.ms();
-    let mut end_ms = greeting_end_ms;
+    let mut sounds = Sounds {
+        clips,
+        speech,
+        level,
+        audio: vec![0i16; CALL_MS as usize * SAMPLES_PER_MS],
+        end_ms: 0,
+    };
+    sounds.put(f64::from(speech_ms), &speech.at_level(level));
     let mut beep_end_ms = None;
     if machine {
-        if rng.chance(0.8) {
-            let hz = [440.0, 600.0, 800.0, 1000.0, 1400.0][rng.below(5) as usize];
-            let ms = 150 + 50 * rng.below(12) as u32;
-            let beep_ms = end_ms + 100 + rng.below(900) as u32;
-            let amplitude = 32_124.0 * 10f32.powf((level as f32 - 3.0) / 20.0);
-            put(beep_ms, &media::tone::tone(&[(hz, amplitude)], ms));
-            let end = beep_ms + ms;
-            beep_end_ms = (end + 300 < CALL_MS).then_some(end);
-        }
+        beep_end_ms = sounds.record(rng, late(split));
     } else if rng.chance(0.6) {
-        // Somebody is put through and talks to them, for a second at the least; then they reply, with
-        // what may be as long as a greeting.
-        while rng.chance(0.9) {
-            let from =
-                end_ms + 1_000 + clamp_ms(lognormal(rng, 2_000.0 * late(split), 0.6), 0.0, 6000.0);
-            let reply = clips.reply(rng, speech);
-            put(from, &reply.at_level(level));
-            end_ms = from + reply.ms();
-        }
+        sounds.listen_and_reply(rng, late(split));
     } else {
-        // Nobody answers them: they ask again, once or twice, for as long as they wait.
-        while rng.chance(0.8) {
-            let from = end_ms + clamp_ms(lognormal(rng, 2_200.0, 0.4), 900.0, 6000.0);
-            let again = clips.same_person(rng, speech);
-            put(from, &again.at_level(level));
-            end_ms = from + again.ms();
-        }
+        sounds.ask_again(rng);
     }
     let quiet = assumed == Habits::Assumed && machine && rng.chance(0.6);
     let noise = if quiet {
@@ -177,9 +245,9 @@ pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: 
         machine,
         rang_ms,
         speech_ms,
-        greeting_end_ms,
+        greeting_end_ms: speech_ms + speech.ms(),
         beep_end_ms,
-        packets: line.carry(rng, &audio),
+        packets: line.carry(rng, &sounds.audio),
         text: speech.text.clone(),
     }
 }
@@ -189,7 +257,7 @@ pub fn call(rng: &mut Rng, split: Split, assumed: Habits, machine: bool, clips: 
 pub struct Heard {
     pub level_dbm0: Option<f32>,
     pub tone_ms: u32,
-    pub beep_began: bool,
+    pub beep_ended: bool,
 }
 
 /// A call as [`Machine`] hears it: measured once, judged as often as one likes.
@@ -213,9 +281,12 @@ impl Trace {
             progress.frame(&frame);
             let heard = beep.frame(&frame);
             frames.push(Heard {
-                level_dbm0: frame.level_dbm0,
+                // No finer than a file of levels would keep them.
+                level_dbm0: frame
+                    .level_dbm0
+                    .map(|level| (level * 100.0).trunc() / 100.0),
                 tone_ms: progress.steady_ms(),
-                beep_began: matches!(heard, Some(BeepHeard::Began { .. })),
+                beep_ended: matches!(heard, Some(BeepHeard::Ended { .. })),
             });
         };
         for packet in &call.packets {
@@ -277,6 +348,9 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
             Some(samples) => listener.samples(samples, &mut find),
             None => listener.lost(1, &mut find),
         }
+        if listener.is_settled() {
+            break;
+        }
     }
     said
 }
@@ -325,6 +399,25 @@ impl Tally {
             let ms = said.late_machine_ms.unwrap_or(at_ms);
             self.machine_ms.push(ms as i32);
         }
+    }
+
+    /// Adds what another one has counted.
+    pub fn merge(&mut self, other: Tally) {
+        for (mine, its) in self
+            .verdicts
+            .iter_mut()
+            .flatten()
+            .zip(other.verdicts.iter().flatten())
+        {
+            *mine += its;
+        }
+        for (mine, its) in self.late.iter_mut().zip(other.late) {
+            *mine += its;
+        }
+        self.hand_over_ms.extend(other.hand_over_ms);
+        self.machine_ms.extend(other.machine_ms);
+        self.wasted_ms.extend(other.wasted_ms);
+        self.end_off_ms.extend(other.end_off_ms);
     }
 
     pub fn of(&self, machine: bool) -> u32 {
