@@ -7,7 +7,7 @@
 //!
 //! A person and a machine are told at different odds. Whoever pauses and is a person at 3.5 to 1 is
 //! handed over at once: a mistake costs an agent some seconds, and the test goes on and says «machine»
-//! then. «Machine» hangs up, or leaves a message, and takes odds of about 180 to 1.
+//! then. «Machine» hangs up, or leaves a message, and takes odds of about 300 to 1; 180 to 1 later on.
 //!
 //! ```text
 //! Listening ─► Person ──► (odds turn) late Machine     until LISTEN_ON_MS
@@ -30,11 +30,11 @@ pub const DECIDE_MS: u32 = 6_000;
 /// certain verdict they are handed over as unsure. Below the 2 s of 47 CFR 64.1200(a)(7).
 pub const WAIT_MS: u32 = 1_500;
 
-/// At [`DECIDE_MS`], these odds suffice for a machine (20 to 1): whoever has talked for most of 6 s.
+/// At [`DECIDE_MS`], these odds suffice for a machine (55 to 1): whoever has talked for most of 6 s.
 const DECIDE_LOG_ODDS: f32 = -4.0;
 
-/// At [`LISTEN_ON_MS`], these do (7 to 1): nothing more will be known, and whoever was handed over is
-/// not hung up on unheard.
+/// At [`LISTEN_ON_MS`], these do (3.3 to 1): nothing more will be known, and whoever was handed over is
+/// not hung up on unheard. What little each of the turns may speak for a machine is in the bounds below.
 const LAST_LOG_ODDS: f32 = -1.2;
 
 /// Whoever has not been handed over is a machine at odds greater by this factor (1.6) than one who was:
