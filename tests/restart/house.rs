@@ -285,7 +285,7 @@ impl House {
             .collect()
     }
 
-    /// `tandem audit` of every boot's log; how many there are.
+    /// `tandem audit` of every boot's log, and of the folder as one story; how many logs there are.
     pub fn assert_audited(&self) -> usize {
         let logs = std::fs::read_dir(self.data()).expect("a data folder");
         let logs: Vec<PathBuf> = logs
@@ -295,14 +295,15 @@ impl House {
                 name.is_some_and(|name| name.starts_with("events-"))
             })
             .collect();
-        for log in &logs {
+        for log in logs.iter().chain([&self.data()]) {
             let output = Command::new(env!("CARGO_BIN_EXE_tandem"))
                 .arg("audit")
                 .arg(log)
                 .output()
                 .expect("the binary starts");
             let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "{}: {said}", log.display());
+            let why = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {said}{why}", log.display());
         }
         logs.len()
     }

@@ -22,7 +22,8 @@ pub(super) struct Persons {
 impl Persons {
     /// One that counts under this rule.
     pub(super) fn push(&mut self, rule: &Rule, answer: Answer) {
-        match self.of_rule.iter_mut().find(|(known, _)| known == rule) {
+        let is_same = |(known, _): &&mut (Rule, Vec<Answer>)| counts_alike(known, rule);
+        match self.of_rule.iter_mut().find(is_same) {
             Some((_, answers)) => answers.push(answer),
             None => self.of_rule.push((rule.clone(), vec![answer])),
         }
@@ -50,6 +51,21 @@ impl Persons {
         }
         broken
     }
+}
+
+/// Whether two texts of a rule count the same in the same way. A start with other words, or another
+/// rule about ringing, begins no new period.
+fn counts_alike(one: &Rule, other: &Rule) -> bool {
+    let how = |rule: &Rule| {
+        (
+            rule.id.clone(),
+            rule.abandon_limit_pct,
+            rule.abandon_formula,
+            rule.abandon_over.clone(),
+            rule.abandon_zone.clone(),
+        )
+    };
+    how(one) == how(other)
 }
 
 /// A rate in words.
