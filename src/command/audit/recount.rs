@@ -637,7 +637,7 @@ impl Recount {
             at,
             fate: match fate {
                 Fate::Talk if is_late => Fate::Abandoned,
-                Fate::Talk | Fate::Abandoned | Fate::Messaged => fate,
+                Fate::Talk | Fate::Abandoned | Fate::CutOff | Fate::Messaged => fate,
             },
             false_positive_pct: basis.map_or(0.0, |basis| basis.false_positive_pct),
             abandoned_machines_pct: basis.map_or(0.0, |basis| basis.abandoned_machines_pct),
@@ -664,14 +664,14 @@ impl Recount {
                 None if attempt.in_flow && attempt.asked.is_none() => {
                     Some((Fate::Messaged, AttemptOutcome::Messaged))
                 }
-                None => Some((Fate::Abandoned, AttemptOutcome::Abandoned)),
+                None => Some((Fate::CutOff, AttemptOutcome::Abandoned)),
             };
             if let Some((fate, outcome)) = fate {
                 self.count(&attempt, fate, Mono::ZERO, at);
                 if let Some(dial) = self.dial_of.get(&id) {
                     self.dials[*dial].end = Some((at, outcome));
                 }
-                if fate == Fate::Abandoned {
+                if fate == Fate::CutOff {
                     *self.cut_off.entry(attempt.campaign).or_default() += 1;
                 }
             }

@@ -108,6 +108,21 @@ fn who_was_cut_off_is_counted_when_it_happened_and_not_at_the_next_start() {
 }
 
 #[test]
+fn a_rate_says_how_many_of_the_abandoned_the_ends_of_starts_cut_off() {
+    let mut log = Log::at("us", "2026-06-01T16:00:00Z");
+    (0..2).for_each(|_| cut_off(&mut log, NEW_YORK, &ANYONE, |_, _| ()));
+    log.abandon(NEW_YORK, &ANYONE, Some(SECOND_US));
+    log.recount.close();
+    let about = &log.recount.breaches.last().unwrap().about;
+    assert!(
+        about.starts_with(
+            "3 of 3 live answers were abandoned, 2 of them by the end of a start in the"
+        ),
+        "{about}"
+    );
+}
+
+#[test]
 fn who_was_cut_off_rests_like_every_abandoned_person() {
     let mut log = Log::at("uk", "2026-06-01T12:00:00Z");
     cut_off(&mut log, LONDON, &ANYONE, |_, _| ());
