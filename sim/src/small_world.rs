@@ -94,7 +94,8 @@ pub(crate) struct Floor {
     pub signed_in: f64,
     /// Persons who wait for one.
     pub waiting: f64,
-    /// Calls that ring, wait or talk, those with customers who called among them.
+    /// Calls that ring, wait or talk, those of customers who called among them: they talk with an agent
+    /// as everybody else, and a customer who waits takes the place of a dial.
     pub calls: f64,
 }
 
@@ -307,6 +308,12 @@ impl<'a> SmallWorld<'a> {
             }
             floor.signed_in += agent.share;
         }
+        // Agents serve all customers; so much of them belongs to each campaign.
+        let own: f64 = self.agents[campaign.agents.clone()]
+            .iter()
+            .map(|agent| agent.share)
+            .sum();
+        floor.calls += self.customers.len() as f64 * own / self.agents.len() as f64;
         floor
     }
 
@@ -640,6 +647,80 @@ mod tests {
         assert!(over <= blended.inbound && over + 10 > blended.inbound);
         assert!(blended.inbound_in_time * 10 > blended.inbound_answered * 7);
         assert!(blended.connected + 50 < base.connected, "{blended:?}");
+    }
+
+    /// Everybody is ready, and nothing was dialled.
+    fn ready(scenario: &Scenario) -> SmallWorld<'_> {
+        let mut world = SmallWorld::new(scenario, 1);
+        (0..scenario.agents).for_each(|ix| world.is_ready(ix));
+        world
+    }
+
+    #[test]
+    fn customers_who_call_count_in_the_goal_while_they_talk_and_against_it_while_they_wait() {
+        let scenario = Scenario {
+            agents: 4,
+            ..Scenario::default()
+        };
+        let counts = |world: &SmallWorld<'_>| {
+            let floor = world.floor(0);
+            (floor.ready, floor.talking, floor.signed_in, floor.calls)
+        };
+        // A level of 2: of the goal that is missing after the customers' calls, how many are dialled.
+        let dialled = |customers: u32| {
+            let mut world = ready(&scenario);
+            (0..customers).for_each(|_| world.customer_calls());
+            let counts = counts(&world);
+            OpenDialer::new(&scenario, Controller::Ratio(2.0)).timer(&mut world, 0, 0);
+            (counts, world.counted(0).dials)
+        };
+        assert_eq!(dialled(0), ((4.0, 0.0, 4.0, 0.0), 8));
+        assert_eq!(dialled(1), ((3.0, 1.0, 4.0, 1.0), 7));
+        assert_eq!(dialled(4), ((0.0, 4.0, 4.0, 4.0), 4));
+        assert_eq!(dialled(6), ((0.0, 4.0, 4.0, 6.0), 2), "two wait");
+        // Of shared agents each campaign has its part of the customers too.
+        let shared: Scenario = toml::from_str(
+            "agents = 4\n[[campaign]]\nname = \"a\"\n[[campaign]]\nname = \"b\"\nagent_from = 0.5\nagent_share = 0.5\n",
+        )
+        .unwrap();
+        let mut world = ready(&shared);
+        (0..8).for_each(|_| world.customer_calls());
+        let [a, b] = [world.floor(0), world.floor(1)].map(|floor| floor.calls);
+        assert_eq!((a, b), (6.0, 2.0));
+    }
+
+    #[test]
+    fn a_campaign_that_comes_first_keeps_its_own_agents_from_others_and_no_more() {
+        let scenario: Scenario = toml::from_str(
+            "agents = 4\n\
+             [[campaign]]\nname = \"gold\"\nagent_share = 0.5\npriority = 5\n\
+             [[campaign]]\nname = \"plain\"\nagent_from = 0.25\nagent_share = 0.75\n",
+        )
+        .unwrap();
+        let (gold, plain) = (0, 1);
+        let agent =
+            |world: &SmallWorld<'_>, campaign| world.agent_for(campaign).map(|at| world.ready[at]);
+        let mut world = ready(&scenario);
+        assert_eq!(agent(&world, gold), Some(0));
+        assert_eq!(agent(&world, plain), Some(1), "of its own, the first");
+        // A call of the campaign that comes first waits: agents 0 and 1 are for it.
+        let answered = Mono::ZERO;
+        let waits = |campaign| Call {
+            campaign,
+            answered,
+            machine: false,
+        };
+        world.calls.insert(1, waits(gold));
+        world.waiting.push_back(1);
+        assert_eq!(agent(&world, gold), Some(0));
+        assert_eq!(agent(&world, plain), Some(2), "agent 1 is wanted");
+        world.ready.retain(|ix| *ix >= 2);
+        assert_eq!(agent(&world, gold), None, "none of its own");
+        assert_eq!(agent(&world, plain), Some(2), "whom the first cannot have");
+        // One of the campaign that comes second holds nobody back.
+        world.calls.insert(1, waits(plain));
+        world.ready.push_front(1);
+        assert_eq!(agent(&world, gold), Some(1));
     }
 
     #[test]

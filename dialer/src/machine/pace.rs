@@ -73,6 +73,7 @@ impl Dialer {
         campaign.busy = snapshot.busy.len() as u32;
         campaign.budget.roll(now.utc);
         snapshot.taken_per_second = campaign.taken.per_second(now.mono.as_secs_f64());
+        campaign.taken_per_minute = snapshot.taken_per_second * 60.0;
         snapshot.overspent = campaign.budget.left() < 0.0;
         snapshot.floor_risk = campaign.config.abandon_limit_pct / 100.0 * FLOOR_RISK;
         snapshot.by_lead = self.calls_by_lead(now, id);
@@ -198,6 +199,7 @@ impl Dialer {
                 busy: snapshot.busy.len() as u32,
                 answer_share: campaign.learned.answer_share(),
                 risk: decision.risk,
+                taken_per_minute: campaign.taken_per_minute,
             });
         }
         if save_due {
