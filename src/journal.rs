@@ -56,6 +56,8 @@ impl Journal {
         let mut out = BufWriter::new(File::create(file)?);
         serde_json::to_writer(&mut out, header)?;
         out.write_all(b"\n")?;
+        // Whatever kills the process: a start with an event in its log has said what bound it.
+        out.flush()?;
         let (batches, receiver) = doorbell::channel::<Vec<(Now, Input)>>(Some(BATCHES_MAX));
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
             let mut is_broken = false;

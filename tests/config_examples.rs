@@ -176,6 +176,25 @@ error: ring_timeout_ms: 9000 ms is not between 15000 and 59000 (US-2)
 }
 
 #[test]
+fn a_column_of_chances_that_nobody_reads_is_shown() {
+    let copy = Copy::new().with(
+        "campaigns/spring.toml",
+        "ring_timeout_ms = 26_000",
+        "answer_chance = \"chance\"",
+    );
+    assert_eq!(
+        copy.shown(),
+        "\
+error: answer_chance: nobody reads the column \"chance\" without per_lead
+  --> campaigns/spring.toml:13:1
+   |
+13 | answer_chance = \"chance\"
+   | ^^^^^^^^^^^^^
+   = help: add per_lead = true, or leave answer_chance out"
+    );
+}
+
+#[test]
 fn a_route_to_an_unknown_flow_is_shown() {
     let copy = Copy::new().with(
         "tandem.toml",

@@ -5,6 +5,7 @@ use crate::Engine;
 use crate::call::Call;
 use crate::command::Command;
 use crate::life::{self, Seen, Stage, Wish};
+use crate::preview;
 use model::screen_pop::Direction;
 use model::{AgentId, AgentState, AttemptId, CallId, CampaignId, LegId};
 
@@ -140,7 +141,7 @@ impl Engine {
         }
         let leg = LegId(self.floor.legs.next());
         let mut call = Call::new(id, Direction::Outbound, leg, String::new(), String::new());
-        life::preview(&mut call, agent, campaign, attempt, lead, &mut self.floor);
+        preview::preview(&mut call, agent, campaign, attempt, lead, &mut self.floor);
         self.keep(call);
         if by_hand {
             self.step(id, Seen::Wish(agent, Wish::Preview(true)));

@@ -47,6 +47,7 @@ mod classify;
 mod life;
 mod message;
 mod offer;
+mod preview;
 mod ways;
 
 mod call;

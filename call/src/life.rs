@@ -17,29 +17,27 @@
 //!
 //! A stage function is handed the call, the stage's own data, what was seen, and the floor; it
 //! returns the next stage. It never waits: whatever it asks for comes back as a later sight. How one
-//! gets from stage to stage is in `ways.rs`, how an agent is reached in `offer.rs`.
+//! gets from stage to stage is in `ways.rs`, how an agent is reached in `offer.rs`, what an agent sees
+//! before a dial in `preview.rs`.
 
 use crate::call::Call;
 use crate::classify::{self, Heard};
 use crate::command::Command;
 use crate::floor::Floor;
 use crate::message::leaving_message;
-use crate::offer::{
-    Offer, drop_offer, fail_offer, make_offer, preview_offer, preview_pop, reserve_failed,
-    ring_agent, screen_popped,
-};
+use crate::offer::{Offer, drop_offer, fail_offer, make_offer, reserve_failed, ring_agent};
+use crate::preview::{Preview, previewing};
 use crate::ways::{
     abandon, answer, bridge, carry_out_flow, cause_of, connect, enter_flow, enter_queue,
-    expect_lookup, hold, leave_queue, part, release_reserved, waiting_or_offered, wind_up,
+    expect_lookup, hold, leave_queue, part, waiting_or_offered, wind_up,
 };
 use acd::command::Next;
 use dialer::command::Dial;
 use ivr::Session;
 use model::event::{OfferFailure, Party, Role, Withdrawal};
-use model::screen_pop::PopPhase;
 use model::{
-    AgentId, AttemptId, CampaignId, Cause, Fact, LegId, LookupId, Mono, OfferId, PlayId, QueueId,
-    QueueOutcome, RecordingId,
+    AgentId, Cause, Fact, LegId, LookupId, Mono, OfferId, PlayId, QueueId, QueueOutcome,
+    RecordingId,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -79,19 +77,6 @@ pub(crate) enum Stage {
     Parting { play: PlayId, until: Mono },
     /// Nothing follows.
     Over,
-}
-
-/// A lead on an agent's screen.
-pub(crate) struct Preview {
-    pub agent: AgentId,
-    pub attempt: AttemptId,
-    /// The agent wants it dialled; the claim is being stored.
-    pub accepted: bool,
-    /// Names the pop.
-    pub offer: OfferId,
-    pub shown: Mono,
-    /// Whether there was a screen, and how long it took, once it has answered.
-    pub popped: Option<(bool, Duration)>,
 }
 
 /// A visit to a queue.
@@ -291,105 +276,6 @@ pub(crate) fn dial(call: &mut Call, dial: Box<Dial>, floor: &mut Floor) {
     call.called = dial.caller_id.clone();
     call.caller_name = dial.lead.name.clone();
     call.dial = Some(dial);
-}
-
-/// Shows a lead to an agent before it is dialled.
-pub(crate) fn preview(
-    call: &mut Call,
-    agent: AgentId,
-    campaign: CampaignId,
-    attempt: AttemptId,
-    lead: Box<model::Lead>,
-    floor: &mut Floor,
-) {
-    let offer = preview_offer(call.id);
-    floor.call_of_agent.insert(agent, call.id);
-    floor.call_of_claim.insert(attempt, call.id);
-    floor.call_of_offer.insert(offer, call.id);
-    let pop = preview_pop(call, offer, agent, campaign, attempt, lead);
-    floor.command(Command::PopScreen(Box::new(pop)));
-    call.stage = Stage::Previewing(Preview {
-        agent,
-        attempt,
-        accepted: false,
-        offer,
-        shown: floor.now.mono,
-        popped: None,
-    });
-}
-
-fn previewing(call: &mut Call, mut preview: Preview, seen: Seen, floor: &mut Floor) -> Stage {
-    let Preview {
-        agent,
-        attempt,
-        offer,
-        ..
-    } = preview;
-    match seen {
-        Seen::ScreenPopped {
-            offer: seen,
-            on_socket,
-        } => {
-            if seen == offer {
-                let took = floor.now.mono - preview.shown;
-                preview.popped.get_or_insert((on_socket, took));
-            }
-            Stage::Previewing(preview)
-        }
-        Seen::Wish(_, Wish::Preview(true)) if !preview.accepted => {
-            floor.tell_dialer(dialer::Input::PreviewAnswered {
-                agent,
-                attempt,
-                accept: true,
-            });
-            Stage::Previewing(Preview {
-                accepted: true,
-                ..preview
-            })
-        }
-        Seen::Wish(_, Wish::Preview(false) | Wish::Decline | Wish::HangUp) if !preview.accepted => {
-            wind_up(
-                call,
-                Stage::Previewing(preview),
-                Party::Agent,
-                Cause::Rejected,
-                floor,
-            )
-        }
-        Seen::Dial(order) => {
-            floor.call_of_offer.remove(&offer);
-            dial(call, order, floor);
-            let (on_socket, took) = preview
-                .popped
-                .unwrap_or((false, floor.now.mono - preview.shown));
-            floor.fact(screen_popped(
-                call,
-                offer,
-                agent,
-                PopPhase::Preview,
-                on_socket,
-                took,
-            ));
-            std::mem::replace(&mut call.stage, Stage::Over)
-        }
-        // It ran out, its lead may not be dialled, or the claim was refused: the dialer knows.
-        Seen::CancelDial => {
-            floor.call_of_offer.remove(&offer);
-            release_reserved(call, agent, floor);
-            Stage::Over
-        }
-        Seen::Customer(_)
-        | Seen::Agent(..)
-        | Seen::Digit(_)
-        | Seen::PromptFinished(_)
-        | Seen::Heard(_)
-        | Seen::LookedUp(..)
-        | Seen::OfferMade { .. }
-        | Seen::OfferWithdrawn { .. }
-        | Seen::LeftQueue { .. }
-        | Seen::Wish(..)
-        | Seen::Tick => Stage::Previewing(preview),
-    }
 }
 
 fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut Floor) -> Stage {

@@ -133,6 +133,8 @@ pub(crate) struct Campaign {
     pub(crate) withdrawn_untold: u32,
     /// Agents at work at the last decision.
     pub(crate) busy: u32,
+    /// How often others take the agents, as the last decision saw it.
+    pub(crate) taken_per_minute: f64,
 }
 
 impl Campaign {
@@ -179,6 +181,7 @@ impl Campaign {
             dialled_untold: 0,
             withdrawn_untold: 0,
             busy: 0,
+            taken_per_minute: 0.0,
             sharing: Vec::new(),
             sets,
             config,
@@ -300,6 +303,8 @@ pub struct CampaignSnapshot {
     pub available: u32,
     /// Agents at work at the last decision.
     pub busy: u32,
+    /// Agents whom calls that the dialer did not place take, per minute, as the last decision saw it.
+    pub taken_per_minute: f64,
     /// Leads ready to dial.
     pub hopper: u32,
     /// Live answers of the longest period that a limit holds over, as far as this process knows.
@@ -342,12 +347,13 @@ impl CampaignSnapshot {
             Some(PacingLimit::Store) => "the store cannot take claims",
         };
         format!(
-            "{} in flight for {} available and {} busy agents; {:.1} answers and {:.1} free agents \
+            "{} in flight for {} available and {} busy agents, of whom others take {:.1} a minute; {:.1} answers and {:.1} free agents \
              expected, {:.1} % of dials answered, {} calls given up, one more abandoned with a chance \
              of {:.3} where θ is {:.3}, {:.1} abandonments left: {why}",
             self.in_flight,
             self.available,
             self.busy,
+            self.taken_per_minute,
             self.expected_answers,
             self.expected_free,
             self.answer_share * 100.0,
@@ -368,6 +374,7 @@ impl From<&Campaign> for CampaignSnapshot {
             in_flight: campaign.in_flight(),
             available: campaign.available,
             busy: campaign.busy,
+            taken_per_minute: campaign.taken_per_minute,
             risk: campaign.last.map_or(0.0, |last| last.risk),
             withdrawn: campaign.last.map_or(0, |last| last.withdraw),
             hopper: campaign.hopper.len(),

@@ -607,7 +607,7 @@ impl Config {
             for (key, error) in campaign.filter_mistakes() {
                 say(at(&key), error.message, &error.remedy);
             }
-            for (key, message, remedy) in campaign.quota_problems() {
+            for (key, message, remedy) in campaign.people_problems() {
                 say(at(&key), message, remedy);
             }
             if !(60..=86_400).contains(&campaign.callback_hold_s) {

@@ -641,3 +641,39 @@ fn nobody_is_dialled_while_records_cannot_be_put_away() {
     );
     assert!(claim(&floor.tell(Input::Congested { on: false })).is_some());
 }
+
+#[test]
+fn a_decision_says_how_often_others_take_the_agents() {
+    let taken = |by_others: u64| {
+        let mut floor = Floor::new(Mode::Predictive, "demo", 3, "2026-06-01T16:00:00Z");
+        for n in 0..3 {
+            floor.agent_is(n, AgentState::Available);
+        }
+        for call in 0..by_others {
+            floor.wait(Duration::from_secs(30));
+            floor.agent_is(0, AgentState::OnCall(CallId(call)));
+            floor.agent_is(0, AgentState::Available);
+        }
+        floor.supply((0..20).map(|id| lead(id, "+4930555012")).collect());
+        floor.wait(PACE_INTERVAL);
+        let told = floor.out.facts.iter().rev().find_map(|fact| match fact {
+            Fact::PacingDecided {
+                taken_per_minute, ..
+            } => Some(*taken_per_minute),
+            _ => None,
+        });
+        let explained = floor.dialer.explain(floor.campaign).unwrap();
+        (told.unwrap(), explained)
+    };
+    let (none, explained) = taken(0);
+    assert_eq!(none, 0.0);
+    assert!(
+        explained.contains("others take 0.0 a minute"),
+        "{explained}"
+    );
+    // One in half a minute, for a quarter of an hour; less what nobody knew at the start.
+    let (often, explained) = taken(30);
+    assert!((1.5..2.0).contains(&often), "{often}");
+    let said = format!("3 available and 0 busy agents, of whom others take {often:.1} a minute");
+    assert!(explained.contains(&said), "{explained}");
+}

@@ -127,6 +127,12 @@ fn a_shift_that_withdraws_no_call_that_rings_ends_within_the_limit() {
     let outcome = run(&world);
     assert_eq!(outcome.withdrawn, 0);
     assert!(outcome.is_legal(), "{:.4}", outcome.abandon_rate());
+    let by_lead = run(&World {
+        per_lead: true,
+        hours: 0.5,
+        ..world
+    });
+    assert_eq!(by_lead.withdrawn, 0);
     let usual = shift(Mode::Predictive, 10, 0.3, 1.0, 6);
     assert!(usual.withdrawn > 20, "{}", usual.withdrawn);
 }

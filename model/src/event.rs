@@ -559,6 +559,10 @@ pub enum Fact {
         /// The chance that one more call would be abandoned, where the mode asks.
         #[serde(default)]
         risk: f64,
+        /// How often calls that the dialer did not place take the campaign's agents, per minute of late:
+        /// customers who call, and calls by hand.
+        #[serde(default)]
+        taken_per_minute: f64,
     },
 
     /// A number is never to be called again, from now on.

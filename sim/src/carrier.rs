@@ -2,10 +2,16 @@
 //! ring until we give up. A machine answers faster and talks first.
 
 use crate::happens::{Far, Happens};
+use crate::scenario::Spread;
 use crate::world::World;
 use call::Input;
 use model::event::Verdict;
-use model::{AttemptId, CallId, Cause, LegId};
+use model::{AttemptId, CallId, Cause, LegId, Rng};
+
+/// Whoever speaks begins so long after the answer.
+const SPEAKS_AFTER_MS: u32 = 400;
+/// A pause is known to be one so much later.
+const PAUSE_KNOWN_AFTER_MS: u32 = 150;
 
 /// Why calls fail quickly, evenly.
 const QUICK_CAUSES: [Cause; 4] = [
@@ -112,11 +118,45 @@ impl World {
             view.machine = machine;
         }
         self.say(leg, Input::LegAnswered { leg });
+        let greeted_s = match self.setting.carrier.greeting.filter(|_| classify) {
+            Some(lasts) => self.greets(leg, lasts, machine),
+            None => 0.0,
+        };
         if !machine && (patience < 2.0 || !self.perfect) {
-            self.later_s(patience, Happens::CustomerHangsUp(leg, epoch));
+            self.later_s(greeted_s + patience, Happens::CustomerHangsUp(leg, epoch));
         }
         if let Some((after, verdict)) = verdict {
             self.later_s(after, Happens::CarrierClassifies(leg, verdict));
+        }
+    }
+
+    /// Plans what is heard of a greeting; gives when it is over, in seconds after the answer. A machine
+    /// speaks on for longer than anybody listens.
+    fn greets(&mut self, leg: LegId, lasts: Spread, machine: bool) -> f64 {
+        // Of its own: what else happens is the same with a greeting and without.
+        let mut rng = Rng::new(self.seed ^ leg.0.rotate_left(32));
+        let begins_s = f64::from(SPEAKS_AFTER_MS) / 1_000.0;
+        self.later_s(begins_s, Happens::CarrierSpeaks(leg, None));
+        let ends_s = begins_s + lasts.draw(&mut rng);
+        if !machine {
+            let ended_ms = (ends_s * 1_000.0) as u32;
+            let known_s = f64::from(ended_ms + PAUSE_KNOWN_AFTER_MS) / 1_000.0;
+            self.later_s(known_s, Happens::CarrierSpeaks(leg, Some(ended_ms)));
+        }
+        ends_s
+    }
+
+    pub(crate) fn carrier_speaks(&mut self, leg: LegId, ended_ms: Option<u32>) {
+        if self.far.contains_key(&leg) {
+            let began_ms = Some(SPEAKS_AFTER_MS);
+            self.say(
+                leg,
+                Input::GreetingHeard {
+                    leg,
+                    began_ms,
+                    ended_ms,
+                },
+            );
         }
     }
 

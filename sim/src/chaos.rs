@@ -265,6 +265,10 @@ pub fn setting(seed: u64) -> Setting {
             machine_share: 0.3,
             false_positive_share: 0.02,
             false_negative_share: 0.02,
+            // Some detectors say nothing of greetings.
+            greeting: seed
+                .is_multiple_of(2)
+                .then(|| Spread::lognormal(1.0, 0.6).within(0.1, 8.0)),
             verdict: Spread::exponential(0.5),
             lead_classes: Vec::new(),
             lead_spread: 1.0,

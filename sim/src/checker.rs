@@ -7,6 +7,7 @@
 
 mod commands;
 mod events;
+mod persons;
 
 use crate::setting::Setting;
 use crate::store::Store;
@@ -20,14 +21,13 @@ use model::{
     AgentId, AgentState, AttemptId, CallId, Event, LeadId, LegId, Mono, Now, OfferId, PhoneNumber,
     QueueId, RecordingId, SkillId, TrunkId,
 };
+use persons::{Answers, Person};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 /// Calling hours of the rule sets that have any for the world's numbers (47 CFR 64.1200(c)(1)).
 const LEGAL_HOURS: std::ops::Range<i64> = 8..21;
-/// From a person's answer to an agent or the message (47 CFR 64.1200(a)(7)), with a timer's grain.
-const CONNECT_WITHIN: Duration = Duration::from_micros(2_000_001);
 /// A demand relaxes at its time, this early or late.
 const RELAXES_WITHIN: Duration = Duration::from_millis(50);
 /// Two calls overtake each other only by more than a timer's grain.
@@ -215,7 +215,12 @@ pub struct Checker {
     ended: BTreeSet<AttemptId>,
     do_not_call: BTreeSet<PhoneNumber>,
     /// Persons who answered, and until when somebody must speak.
-    must_speak: BTreeMap<LegId, Mono>,
+    must_speak: BTreeMap<LegId, Person>,
+    /// The longest that any campaign waits for somebody who speaks.
+    classify_wait: Duration,
+    /// What the dialer's budgets must have counted; none where they began with the book of earlier days.
+    answers: Option<Answers>,
+    answers_changed: bool,
     last_seq: u64,
     ledger: Ledger,
     violations: Vec<Violation>,
@@ -295,6 +300,19 @@ impl Checker {
             ended: BTreeSet::new(),
             do_not_call: BTreeSet::new(),
             must_speak: BTreeMap::new(),
+            classify_wait: Duration::from_millis(
+                setting
+                    .config
+                    .dialer
+                    .campaigns
+                    .values()
+                    .map(|campaign| campaign.classify_wait_ms)
+                    .max()
+                    .unwrap_or(0)
+                    .into(),
+            ),
+            answers: setting.history.is_empty().then(Answers::new),
+            answers_changed: false,
             last_seq: 0,
             ledger: Ledger::new(),
             violations: Vec::new(),
@@ -339,6 +357,8 @@ impl Checker {
         self.recordings.clear();
         self.dialled.clear();
         self.must_speak.clear();
+        // Nobody tells a new process here what the one before had counted.
+        self.answers = Some(Answers::new());
         self.last_seq = 0;
     }
 
@@ -388,6 +408,7 @@ impl Checker {
         for call in calls_over {
             self.call_is_over(t, call);
         }
+        self.look_at_budgets(t, engine);
         self.look(t, engine);
     }
 
@@ -416,9 +437,17 @@ impl Checker {
                 {
                     view.state = LegState::Up;
                     if view.outbound {
-                        self.must_speak.insert(*leg, t + CONNECT_WITHIN);
+                        self.person_answers(t, *leg);
                     }
                 }
+                None
+            }
+            Input::GreetingHeard {
+                leg,
+                began_ms,
+                ended_ms,
+            } => {
+                self.greeting_heard(t, *leg, *began_ms, *ended_ms);
                 None
             }
             Input::LegFailed { leg, .. } | Input::LegEnded { leg, .. } => {
@@ -570,11 +599,11 @@ impl Checker {
             );
             found.push((Invariant::FoldIsSnapshot, what));
         }
-        let overdue = self.must_speak.iter().find(|(_, until)| t > **until);
+        let overdue = self.must_speak.iter().find(|(_, person)| t > person.until);
         if let Some((leg, _)) = overdue {
             found.push((
                 Invariant::ConnectedInTime,
-                format!("{leg} answered two seconds ago and hears nobody"),
+                format!("{leg} answered or greeted two seconds ago and hears nobody"),
             ));
         }
         for (book, residual) in self.ledger.residuals() {

@@ -20,6 +20,8 @@ pub(crate) enum Happens {
     CarrierAnswers(LegId),
     CarrierFails(LegId, model::Cause),
     CarrierClassifies(LegId, model::event::Verdict),
+    /// Whoever answered is heard to speak, or to have spoken, until so many ms after the answer.
+    CarrierSpeaks(LegId, Option<u32>),
     /// A customer hangs up, unless something happened since (`epoch`).
     CustomerHangsUp(LegId, u32),
     PressesDigit(LegId, char),

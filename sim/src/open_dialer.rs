@@ -1,5 +1,4 @@
-//! The common open dialer's rules, for comparison, re-implemented from their description in
-//! `docs/pacing.md`: a level, a goal of calls every 2.5 s, an adaptation every 15 s, and a brake on
+//! The common open dialer's rules, for comparison, re-implemented from a description: a level, a goal of calls every 2.5 s, an adaptation every 15 s, and a brake on
 //! the day's abandonment. No talk time, answer rate or ring time enters anywhere.
 
 use crate::scenario::{Brake, Controller, Scenario};

@@ -65,6 +65,11 @@ pub struct Scenario {
     pub false_positive_share: f64,
     /// Share of the machines it takes for persons, and hands to an agent.
     pub false_negative_share: f64,
+    /// Seconds for which a person who answers speaks, where the campaigns listen for machines: the two
+    /// seconds count from the end. Without it nobody says anything that is heard, and they count from
+    /// the answer, as the common open dialer's rules always do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greeting: Option<Spread>,
     /// Seconds of listening until the detector's verdict.
     pub verdict: Spread,
     /// Seconds an agent spends with a machine.
@@ -144,6 +149,7 @@ impl Default for Scenario {
             detect_machines: false,
             false_positive_share: 0.0,
             false_negative_share: 0.0,
+            greeting: None,
             verdict: Spread::exponential(0.5),
             machine_talk: Spread::lognormal(8.0, 0.5),
             slow_share: 0.0,

@@ -77,6 +77,8 @@ pub struct CarrierSetting {
     pub false_positive_share: f64,
     /// Share of the machines taken for persons.
     pub false_negative_share: f64,
+    /// Seconds for which a person speaks then; `None`: nothing is heard of it.
+    pub greeting: Option<Spread>,
     /// Seconds of listening.
     pub verdict: Spread,
     /// Seconds a person who answered waits for somebody to speak.

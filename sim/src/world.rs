@@ -58,7 +58,7 @@ pub struct World {
     pub(crate) engine: Engine,
     pub(crate) alive: bool,
     boot: u32,
-    seed: u64,
+    pub(crate) seed: u64,
     pub(crate) now: Mono,
     /// By how much the wall clock was stepped, in µs.
     pub(crate) stepped_us: i64,
@@ -479,6 +479,7 @@ impl World {
             Happens::CarrierAnswers(leg) => self.carrier_answers(leg),
             Happens::CarrierFails(leg, cause) => self.carrier_fails(leg, cause),
             Happens::CarrierClassifies(leg, verdict) => self.carrier_classifies(leg, verdict),
+            Happens::CarrierSpeaks(leg, ended_ms) => self.carrier_speaks(leg, ended_ms),
             Happens::CustomerHangsUp(leg, epoch) => self.customer_hangs_up(leg, epoch),
             Happens::PressesDigit(leg, digit) => {
                 if self.far.contains_key(&leg) {

@@ -321,6 +321,118 @@ fn an_abandoned_person_who_hears_nothing_in_time_is_found() {
     assert_eq!(found(setting, saboteur), Some(Invariant::ConnectedInTime));
 }
 
+/// The calm shift with campaigns that listen, and persons who say who they are.
+fn greeting() -> Setting {
+    let mut setting = calm();
+    for campaign in setting.config.dialer.campaigns.values_mut() {
+        campaign.detect_machines = true;
+    }
+    setting.carrier.machine_share = 0.2;
+    setting.carrier.greeting = Some(sim::scenario::Spread::fixed(1.2));
+    setting.carrier.verdict = sim::scenario::Spread::fixed(2.2);
+    setting.carrier.patience_s = sim::scenario::Spread::fixed(30.0);
+    setting
+}
+
+#[test]
+fn the_two_seconds_count_from_the_end_of_a_greeting_and_nothing_is_broken() {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+    let waits = Rc::new(RefCell::new(Vec::new()));
+    let seen = waits.clone();
+    let mut answered = BTreeMap::new();
+    let watch = in_events(move |events| {
+        for event in events {
+            if let Fact::CallDialled { leg, .. } = event.fact {
+                answered.insert(leg, Mono::MAX);
+            }
+            if let Fact::LegAnswered { leg, .. } = event.fact {
+                answered.entry(leg).and_modify(|at| *at = event.at.mono);
+            }
+            if let Fact::CallBridged { customer_leg, .. } = event.fact
+                && let Some(at) = answered.get(&customer_leg)
+            {
+                seen.borrow_mut().push(event.at.mono.since(*at));
+            }
+        }
+    });
+    assert_eq!(found(greeting(), watch), None);
+    let (waits, limit) = (waits.borrow(), Duration::from_secs(2));
+    let late = waits.iter().filter(|wait| **wait > limit).count();
+    assert!(late > 0, "of {} none came after two seconds", waits.len());
+    let most = waits.iter().max().unwrap();
+    // 0.4 s until the first word, 1.2 s of greeting, two seconds.
+    assert!(*most <= Duration::from_millis(3_600), "{most:?}");
+}
+
+#[test]
+fn a_person_who_has_greeted_and_hears_nobody_is_found() {
+    let mute = |commands: &mut std::collections::VecDeque<Command>| {
+        commands.retain(|c| !matches!(c, Command::Play { repeat: false, pieces, .. } if format!("{pieces:?}").contains("abandon")));
+    };
+    let saboteur = Saboteur {
+        commands: Some(Box::new(move |_, commands| mute(commands))),
+        ..Saboteur::default()
+    };
+    assert_eq!(
+        found(greeting(), saboteur),
+        Some(Invariant::ConnectedInTime)
+    );
+}
+
+#[test]
+fn a_greeting_that_is_told_to_end_later_than_it_did_is_found() {
+    let in_event = in_events(|events| {
+        for event in events {
+            if let Fact::CallClassified {
+                greeting_ended_ms: Some(ended_ms),
+                ..
+            } = &mut event.fact
+            {
+                *ended_ms += 1;
+            }
+        }
+    });
+    assert_eq!(
+        found(greeting(), in_event),
+        Some(Invariant::ConnectedInTime)
+    );
+    // The engine itself is deceived, and gives away 100 ms of the law's time.
+    let in_input = Saboteur {
+        inputs: Some(Box::new(|_, mut input| {
+            if let call::Input::GreetingHeard {
+                ended_ms: Some(ended_ms),
+                ..
+            } = &mut input
+            {
+                *ended_ms += 100;
+            }
+            vec![input]
+        })),
+        ..Saboteur::default()
+    };
+    assert_eq!(
+        found(greeting(), in_input),
+        Some(Invariant::ConnectedInTime)
+    );
+}
+
+#[test]
+fn an_abandoned_person_who_is_missing_in_the_budget_is_found() {
+    // By the events somebody was abandoned more than the budget knows.
+    let saboteur = in_events(|events| {
+        for event in events {
+            if let Fact::AttemptEnded { outcome, .. } = &mut event.fact
+                && *outcome == model::AttemptOutcome::AnsweredAgent
+            {
+                *outcome = model::AttemptOutcome::Abandoned;
+            }
+        }
+    });
+    assert_eq!(found(greeting(), saboteur), Some(Invariant::Books));
+}
+
 #[test]
 fn an_attempt_that_is_resolved_twice_is_found() {
     let saboteur = in_place_of(|c| matches!(c, Command::Resolve { .. }), twice);

@@ -34,7 +34,7 @@ const EXAMPLES: &str = "Examples:
   tandem leads import spring.csv --list spring --dry-run
   tandem simulate --agents 10 --answer-rate 0.3 --shifts 4 --seed 1
   tandem replay data/inputs.jsonl --compare data/events.jsonl
-  tandem audit data/events.jsonl            recount the books of a log
+  tandem audit data                         recount the books and the law, over all starts
   tandem why --campaign spring              why it dialled what it dialled
 
 Exit codes: 0 done, 1 something is wrong with what was looked at, 2 the command line is.";

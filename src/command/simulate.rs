@@ -32,7 +32,8 @@ const EXAMPLES: &str = "Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SimulateArgs {
-    /// Agents who take calls.
+    /// Agents who take calls. With --scenario, customers who call, lines and calls per second grow with the
+    /// team; `--set agents=N` changes the number alone.
     #[arg(long)]
     agents: Option<usize>,
     /// Share of dials that a person answers, from 0 to 1.
@@ -171,6 +172,9 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
         None => Scenario::default(),
         Some(path) => read(path)?,
     };
+    if let Some(agents) = args.agents {
+        scenario = scenario.for_agents(agents);
+    }
     if !args.set.is_empty() {
         scenario = scenario
             .with(&args.set)

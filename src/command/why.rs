@@ -59,6 +59,8 @@ struct Decision {
     answer_share: f64,
     /// The chance that one more call would be abandoned.
     risk: f64,
+    /// Agents whom calls that the dialer did not place take, per minute: customers who call, calls by hand.
+    taken_per_minute: f64,
     /// Calls given up since the decision before, after they had rung as long as the law asks.
     withdrawn: u32,
     /// Agents expected to be ready when a call dialled now is answered.
@@ -276,6 +278,7 @@ fn decision(
         busy,
         answer_share,
         risk,
+        taken_per_minute,
     } = &event.fact
     else {
         return None;
@@ -289,6 +292,7 @@ fn decision(
         agents_busy: *busy,
         answer_share: *answer_share,
         risk: *risk,
+        taken_per_minute: *taken_per_minute,
         withdrawn: *withdrawn,
         expected_free: *expected_free,
         expected_answers: *expected_answers,
@@ -329,6 +333,13 @@ fn show(out: &mut Output, answer: &Answer) -> std::io::Result<()> {
         "  agents            {} ready, {} at work; {:.1} expected free when the next call is answered",
         is.agents_ready, is.agents_busy, is.expected_free
     )?;
+    if is.taken_per_minute > 0.0 {
+        writeln!(
+            out,
+            "  others' calls     take {:.2} agents a minute: customers who call, calls by hand",
+            is.taken_per_minute
+        )?;
+    }
     writeln!(
         out,
         "  calls in flight   {}, of which {:.1} will be answered; {:.1} % of dials are",
@@ -409,6 +420,7 @@ mod tests {
             busy: 3,
             answer_share: 0.2,
             risk: 0.03,
+            taken_per_minute: 1.25,
         }
     }
 
@@ -453,6 +465,7 @@ mod tests {
         let answer = why(spring, Some(at), 5, &logs).unwrap().unwrap();
         assert_eq!(answer.decision.dialled, 2);
         assert_eq!(answer.decision.blocked["US-5"], 1);
+        assert_eq!(answer.decision.taken_per_minute, 1.25);
         assert_eq!(
             answer
                 .before

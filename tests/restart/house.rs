@@ -285,7 +285,9 @@ impl House {
             .collect()
     }
 
-    /// `tandem audit` of every boot's log; how many there are.
+    /// `tandem audit` of every boot's log, and of the folder as one story; how many logs there are. A
+    /// kill abandons who waits for an agent: of all starts together only a rate may be broken, and by the
+    /// kills alone.
     pub fn assert_audited(&self) -> usize {
         let logs = std::fs::read_dir(self.data()).expect("a data folder");
         let logs: Vec<PathBuf> = logs
@@ -296,15 +298,45 @@ impl House {
             })
             .collect();
         for log in &logs {
-            let output = Command::new(env!("CARGO_BIN_EXE_tandem"))
-                .arg("audit")
-                .arg(log)
-                .output()
-                .expect("the binary starts");
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "{}: {said}", log.display());
+            let (report, said) = audit(log);
+            assert_eq!(report["ok"], true, "{}: {said}", log.display());
         }
+        let (report, said) = audit(&self.data());
+        let found = report["violations"].as_array().expect("a list");
+        let is_by_kills = |finding: &Value| {
+            let about = finding["about"].as_str().expect("a text");
+            let answers = about.split(" of ").next();
+            finding["rule"] == "DEMO-1"
+                && answers.is_some_and(|all| {
+                    about.contains(&format!(", {all} of them by the end of a start"))
+                })
+        };
+        assert!(found.iter().all(is_by_kills), "{said}");
+        assert!(
+            report["residuals"]
+                .as_object()
+                .is_some_and(|books| books.values().all(|residual| residual == 0)),
+            "{said}"
+        );
+        let starts = report["starts"].as_array().map_or(0, Vec::len);
+        assert!(starts > 0 && starts <= logs.len(), "{said}");
         logs.len()
+    }
+}
+
+/// What `tandem audit` says of a log or folder, and that as text.
+fn audit(of: &Path) -> (Value, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .arg("audit")
+        .arg(of)
+        .arg("--json")
+        .output()
+        .expect("the binary starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let report = said.lines().next().map(serde_json::from_str::<Value>);
+    match report {
+        Some(Ok(report)) => (report, said),
+        Some(Err(_)) | None => panic!("{}: {said}", of.display()),
     }
 }
 

@@ -46,9 +46,22 @@ impl CampaignConfig {
         mistakes
     }
 
-    /// Field, problem and remedy of its quotas, but for their filters.
-    pub(super) fn quota_problems(&self) -> Vec<(String, String, &'static str)> {
+    /// Field, problem and remedy of its quotas and of the leads' chances, but for filters.
+    pub(super) fn people_problems(&self) -> Vec<(String, String, &'static str)> {
         let mut found = Vec::new();
+        match &self.answer_chance {
+            Some(column) if !self.per_lead => found.push((
+                "answer_chance".into(),
+                format!("nobody reads the column \"{column}\" without per_lead"),
+                "add per_lead = true, or leave answer_chance out",
+            )),
+            Some(column) if column.trim().is_empty() => found.push((
+                "answer_chance".into(),
+                "a column without a name".into(),
+                "name the column of the lists, or leave answer_chance out",
+            )),
+            Some(_) | None => {}
+        }
         if self.quotas.len() > QUOTAS_MAX {
             let message = format!("more than {QUOTAS_MAX} quotas");
             found.push(("quotas".into(), message, "use several campaigns"));
@@ -82,5 +95,33 @@ impl CampaignConfig {
             found.push(("time_zone".into(), message, "as in \"America/New_York\""));
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the problems of such a campaign are, with what is to be done.
+    fn problems(text: &str) -> Vec<(String, &'static str)> {
+        let whole = "mode = \"predictive\"\nlists = [\"l\"]\ntrunks = [\"t\"]\nrules = [\"us\"]\n";
+        let text = format!("{whole}caller_id = \"+12125550100\"\n{text}");
+        let campaign: CampaignConfig = toml::from_str(&text).unwrap();
+        let found = campaign.people_problems().into_iter();
+        found.map(|(key, _, remedy)| (key, remedy)).collect()
+    }
+
+    #[test]
+    fn a_column_of_chances_that_nobody_reads_is_a_problem() {
+        let named = "answer_chance = \"p\"\n";
+        let remedy = "add per_lead = true, or leave answer_chance out";
+        let at = || "answer_chance".to_string();
+        assert_eq!(problems(named), [(at(), remedy)]);
+        let off = format!("{named}per_lead = false");
+        assert_eq!(problems(&off), [(at(), remedy)]);
+        assert_eq!(problems(&format!("{named}per_lead = true")), []);
+        assert_eq!(problems("per_lead = true"), []);
+        let nameless = "answer_chance = \" \"\nper_lead = true";
+        assert_eq!(problems(nameless)[0].0, "answer_chance");
     }
 }

@@ -2,7 +2,8 @@
 //! for a preview, and the same claim, law and books apply. The campaign need not be running: it lends
 //! its carriers, its number and its rules.
 
-use super::{Dialer, Out, new_attempt};
+use super::claims::new_attempt;
+use super::{Dialer, Out};
 use crate::campaign::Stage;
 use crate::command::Command;
 use model::event::DoNotCallKind;

@@ -95,7 +95,10 @@ impl Dialer {
             let age = now.mono.since(ringing.dialled);
             let step = ((age.as_secs_f64() / RING_STEP_S) as usize).min(RING_POINTS);
             count_at(&mut calls.ringing, step);
-            if age >= campaign.ring_min && may_be_given_up(ringing, campaign.ring_min, now.mono) {
+            if campaign.config.withdraw_ringing
+                && age >= campaign.ring_min
+                && may_be_given_up(ringing, campaign.ring_min, now.mono)
+            {
                 count_at(&mut calls.withdrawable, step);
             }
         }

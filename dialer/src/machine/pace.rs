@@ -73,6 +73,7 @@ impl Dialer {
         campaign.busy = snapshot.busy.len() as u32;
         campaign.budget.roll(now.utc);
         snapshot.taken_per_second = campaign.taken.per_second(now.mono.as_secs_f64());
+        campaign.taken_per_minute = snapshot.taken_per_second * 60.0;
         snapshot.overspent = campaign.budget.left() < 0.0;
         snapshot.floor_risk = campaign.config.abandon_limit_pct / 100.0 * FLOOR_RISK;
         snapshot.by_lead = self.calls_by_lead(now, id);
@@ -198,6 +199,7 @@ impl Dialer {
                 busy: snapshot.busy.len() as u32,
                 answer_share: campaign.learned.answer_share(),
                 risk: decision.risk,
+                taken_per_minute: campaign.taken_per_minute,
             });
         }
         if save_due {
@@ -205,24 +207,28 @@ impl Dialer {
         }
     }
 
-    /// Withdraws the calls that have rung longest. The outside may still say that one was answered.
+    /// Withdraws the calls that are least likely to be answered. The outside may still say that one was answered.
     fn give_up(&mut self, now: Now, id: CampaignId, count: u32, out: &mut Out) {
         let campaign = self
             .campaigns
             .get_mut(&id)
             .expect("ids come from the campaigns");
-        let oldest: Vec<(AttemptId, Mono)> = campaign
+        let mut old: Vec<(f64, f64, AttemptId)> = campaign
             .ringing
             .iter()
             .filter(|(_, ringing)| may_be_given_up(ringing, campaign.ring_min, now.mono))
-            .map(|(attempt, ringing)| (*attempt, ringing.dialled))
-            .take(count as usize)
+            .map(|(attempt, ringing)| {
+                let rang_s = now.mono.since(ringing.dialled).as_secs_f64();
+                let class = usize::from(ringing.class);
+                let chance = campaign.learned.still_answers(class, rang_s);
+                (chance, rang_s, *attempt)
+            })
             .collect();
-        for (attempt, dialled) in oldest {
+        // Of equal ones the one that was dialled first.
+        old.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+        for (_, rang_s, attempt) in old.into_iter().take(count as usize) {
             campaign.ringing.remove(&attempt);
-            campaign
-                .learned
-                .withdrawn(now.mono.since(dialled).as_secs_f64());
+            campaign.learned.withdrawn(rang_s);
             self.attempts
                 .get_mut(&attempt)
                 .expect("a ringing attempt is an attempt")

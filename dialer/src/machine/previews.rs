@@ -1,7 +1,8 @@
 //! Preview: the agent sees the lead first. Nothing is claimed until the agent accepts.
 
 use super::by_hand::refuse;
-use super::{Dialer, GATHER_INTERVAL, Out, new_attempt};
+use super::claims::new_attempt;
+use super::{Dialer, GATHER_INTERVAL, Out};
 use crate::campaign::Stage;
 use crate::command::Command;
 use model::lead::LeadNext;

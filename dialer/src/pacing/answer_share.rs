@@ -80,6 +80,7 @@ pub(super) struct AnswerShare {
     /// No belief moves before this: the ring curve is not known yet.
     warm_at_s: Option<f64>,
     warm_up_s: f64,
+    is_warm: bool,
     /// What was seen since the window began, and not yet believed for good.
     window: Window,
     mean: f64,
@@ -98,6 +99,7 @@ impl AnswerShare {
             looked_at_s: f64::NEG_INFINITY,
             warm_at_s: None,
             warm_up_s: ring_timeout_s + 1.0,
+            is_warm: false,
             window: Window::EMPTY,
             mean: 0.0,
             spread: 0.0,
@@ -130,6 +132,24 @@ impl AnswerShare {
         }
     }
 
+    /// Whether the first calls have just rung to their end; true once.
+    pub(super) fn warms_up(&mut self, now_s: f64) -> bool {
+        let warm_at_s = *self.warm_at_s.get_or_insert(now_s + self.warm_up_s);
+        let is_due = !self.is_warm && now_s >= warm_at_s;
+        self.is_warm |= is_due;
+        is_due
+    }
+
+    /// So many of the first calls were answered, and so many were not.
+    pub(super) fn believe(&mut self, answers: f64, failures: f64) {
+        for (belief, share) in self.belief.iter_mut().zip(&self.shares) {
+            *belief += answers * share.ln() + failures * (1.0 - share).ln();
+        }
+        self.window = Window::EMPTY;
+        self.settle();
+        self.sum_up(&self.belief.clone());
+    }
+
     /// Time has passed over the calls that ring, by class and age.
     pub(super) fn look(&mut self, now_s: f64, ringing: &[&[u32]]) {
         let passed = (now_s - self.looked_at_s).min(GAP_MAX_S);
@@ -137,7 +157,7 @@ impl AnswerShare {
             return;
         }
         self.looked_at_s = now_s;
-        if now_s < *self.warm_at_s.get_or_insert(now_s + self.warm_up_s) {
+        if !self.is_warm {
             self.window = Window::EMPTY;
             return;
         }
@@ -252,7 +272,7 @@ impl AnswerShare {
         }
         self.settle();
         self.sum_up(&self.belief.clone());
-        self.warm_at_s = Some(f64::NEG_INFINITY);
+        self.is_warm = true;
     }
 }
 
@@ -325,6 +345,7 @@ mod tests {
                 ring.rebuild(&ringing);
                 share.rebuild(&ring, &[1.0]);
             }
+            share.warms_up(now);
             share.look(now, &[&ringing]);
             let answered = resolved.iter().filter(|answered| **answered).count();
             seen.push((

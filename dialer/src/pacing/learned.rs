@@ -333,6 +333,14 @@ impl Learned {
         ringing: &[u32],
         by_class: &[&[u32]],
     ) {
+        if self.answers.warms_up(now_s) {
+            // Of leads that differ, those that went first say little of the average one.
+            if self.leads.is_none() {
+                let (answers, failures) = self.ring.so_far(ringing);
+                self.answers.believe(answers, failures);
+            }
+            self.built_at_s = f64::NEG_INFINITY;
+        }
         self.answers.look(now_s, by_class);
         if now_s - self.built_at_s < REBUILD_S {
             return;
@@ -465,6 +473,45 @@ mod tests {
         let truth = fresh.iter().filter(|free| **free).count() as f64 / fresh.len() as f64;
         let told = learned.free_within(Busy::OnCall(100.0))[HORIZON_BINS];
         assert!((truth - told).abs() < 0.02, "{truth} {told}");
+    }
+
+    #[test]
+    fn after_the_first_wave_a_lull_is_not_taken_for_a_list_that_nobody_answers() {
+        for seed in 0..60 {
+            let mut rng = model::Rng::new(seed);
+            let mut learned = Learned::new(26.0);
+            // When each call was dialled, how long it rings, and whether it is answered then.
+            let mut calls: Vec<(f64, f64, bool)> = Vec::new();
+            for half_second in 0..80 {
+                let now = f64::from(half_second) * 0.5;
+                let dials = match half_second {
+                    0 => 77,
+                    26..52 => 1,
+                    _ => 0,
+                };
+                for _ in 0..dials {
+                    let answered = rng.chance(0.3);
+                    let rings = rng.log_normal(10.0, 0.53).clamp(1.5, 26.0);
+                    calls.push((now, if answered { rings } else { 26.0 }, answered));
+                }
+                calls.retain(|&(dialled, rings, answered)| {
+                    let over = dialled + rings <= now;
+                    match over && answered {
+                        true => learned.answered(rings),
+                        false if over => learned.failed(rings),
+                        false => {}
+                    }
+                    !over
+                });
+                let mut ringing = vec![0; 60];
+                for (dialled, _, _) in &calls {
+                    ringing[((now - dialled) / 0.5) as usize] += 1;
+                }
+                learned.refresh(now, &[], &ringing);
+                let share = learned.answer_share();
+                assert!(share > 0.14, "{seed}: {share} after {now} s");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod by_lead;
 mod governor;
 mod lead_model;
 mod learned;
+mod plan;
 mod power;
 mod predictive;
 mod preview;

@@ -8,14 +8,14 @@
 use super::by_lead::{self, share_of};
 use super::learned::{BIN_S, CURVE_POINTS, HORIZON_BINS};
 use super::ring::{RING_STEP_S, RingCurve};
-use super::{Busy, Decision, Learned, Snapshot, progressive};
+use super::{Busy, Decision, Learned, Snapshot, plan, progressive};
 use model::event::PacingLimit;
 
 /// Most calls one decision dials; more follow in the next, 0.1 s later.
 pub(super) const DIALS_MAX: u32 = 2_000;
 /// Up to so many agents the sums are exact; beyond, the normal approximation with its skewness
 /// correction differs by less than 0.005.
-const EXACT_AGENTS_MAX: usize = 32;
+pub(super) const EXACT_AGENTS_MAX: usize = 32;
 /// Ring steps per bin.
 const STEPS: usize = (BIN_S / RING_STEP_S) as usize;
 /// Bins, rounded up to what vector units add at once. The last two stay empty.
@@ -32,16 +32,11 @@ const SPREAD_USUAL: f64 = 0.1;
 /// start of a shift takes an hour to pay back.
 const UNSURE_WEIGHT: f64 = 2.0;
 
-/// A call that rings is kept up to this many θ: one that was dialled below θ is above it half the time
-/// a moment later, and is worth more than a new one. Measured: 1 costs 0.2 points, 3 withdraws a third
-/// fewer.
-const KEEP_FACTOR: f64 = 3.0;
-
 pub(super) type Lanes = [f64; LANES];
 
 pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
     let floor = contended(progressive::count(snapshot), snapshot, learned);
-    let mut outlook = Outlook::new(snapshot, learned);
+    let outlook = Outlook::new(snapshot, learned);
     let mut decision = Decision {
         dial: floor,
         withdraw: 0,
@@ -63,22 +58,15 @@ pub(super) fn decide(snapshot: &Snapshot, learned: &Learned) -> Decision {
             .min(withdrawable);
         return decision;
     }
-    let kept = outlook.keep(snapshot, learned);
-    decision.withdraw = withdrawable - kept;
-    let (dial, risk) = match &snapshot.by_lead {
-        Some(leads) => {
-            let (classes, risk) = by_lead::choose(&mut outlook, leads, learned, snapshot.theta);
-            decision.classes = Some(classes);
-            (classes.iter().sum(), risk)
-        }
-        None => outlook.largest(snapshot.theta),
-    };
+    let plan = plan::best(&outlook, snapshot, learned);
+    decision.withdraw = withdrawable - plan.kept;
     decision.dial = if decision.withdraw > 0 {
-        dial
+        plan.dial
     } else {
-        dial.max(floor)
+        plan.dial.max(floor)
     };
-    decision.risk = risk;
+    decision.classes = plan.classes;
+    decision.risk = plan.risk;
     decision.limited_by = PacingLimit::Risk;
     decision
 }
@@ -186,16 +174,19 @@ enum Counts {
 }
 
 /// What the next 28 s hold, seen from the middle of each bin.
+#[derive(Clone)]
 pub(super) struct Outlook {
     /// P(a new call is answered before the middle of the bin).
     new_by: Lanes,
     /// P(a new call is answered in the bin).
     new_weight: Lanes,
     counts: Counts,
-    p: f64,
+    pub(super) p: f64,
     spread: f64,
     expected_answers: f64,
     expected_free: f64,
+    /// Answers expected soon of the calls that were added.
+    pub(super) soon: f64,
 }
 
 impl Outlook {
@@ -285,34 +276,8 @@ impl Outlook {
             spread,
             expected_answers,
             expected_free,
+            soon: 0.0,
         }
-    }
-
-    /// Adds the calls that may be withdrawn, the youngest first, as long as their own chance of being
-    /// abandoned is under [`KEEP_FACTOR`] θ. Says how many.
-    fn keep(&mut self, snapshot: &Snapshot, learned: &Learned) -> u32 {
-        let mut kept = 0;
-        let calls = by_lead::calls(snapshot, learned);
-        for step in 0..snapshot.withdrawable.len() {
-            for calls in &calls {
-                let count = calls.withdrawable.get(step).map_or(0, |n| *n);
-                if count == 0 {
-                    continue;
-                }
-                let p = share_of(self.p, calls.odds);
-                let by = answers_by(learned.ring(), p, step);
-                let weight = answers_in(learned.ring(), p, step);
-                let fits = self
-                    .fitting(&by, &weight, snapshot.theta * KEEP_FACTOR, count)
-                    .0;
-                self.add(&by, fits);
-                kept += fits;
-                if fits < count {
-                    return kept;
-                }
-            }
-        }
-        kept
     }
 
     fn keep_all(&mut self, snapshot: &Snapshot, learned: &Learned) {
@@ -336,12 +301,16 @@ impl Outlook {
 
     pub(super) fn add(&mut self, by: &Lanes, times: u32) {
         self.counts.add(by, f64::from(times));
+        self.soon += f64::from(times) * by[SOON_BIN];
     }
 
-    /// How many more new calls, and the chance that one more would be abandoned.
-    fn largest(&mut self, theta: f64) -> (u32, f64) {
+    /// Counts in as many new calls as have a chance of being abandoned under θ; says how many, and that
+    /// chance of one more.
+    pub(super) fn largest(&mut self, theta: f64) -> (u32, f64) {
         let (by, weight) = (self.new_by, self.new_weight);
-        self.fitting(&by, &weight, theta, DIALS_MAX)
+        let (dial, risk) = self.fitting(&by, &weight, theta, DIALS_MAX);
+        self.soon += f64::from(dial) * by[SOON_BIN];
+        (dial, risk)
     }
 
     /// How many calls of one kind, up to `most`, each have a chance of being abandoned under θ, and
@@ -410,6 +379,8 @@ fn largest_under(theta: f64, most: u32, mut risk: impl FnMut(u32) -> f64) -> (u3
     (low + 1, risk(low + 1))
 }
 
+/// Until the middle of this bin is soon: 11 s, the time that a call has left which may be withdrawn.
+const SOON_BIN: usize = 5;
 /// The bin in which a call is answered on average: what is told of free agents is about then.
 const MEAN_RING_BIN: usize = 4;
 
@@ -477,12 +448,12 @@ fn weighted(weight: &Lanes, short: impl Fn(usize) -> f64) -> f64 {
 }
 
 /// P(a call that has rung `step` steps answers before the middle of each bin).
-fn answers_by(ring: &RingCurve, p: f64, step: usize) -> Lanes {
+pub(super) fn answers_by(ring: &RingCurve, p: f64, step: usize) -> Lanes {
     answers_until(ring, p, step, STEPS / 2)
 }
 
 /// P(it answers within each bin).
-fn answers_in(ring: &RingCurve, p: f64, step: usize) -> Lanes {
+pub(super) fn answers_in(ring: &RingCurve, p: f64, step: usize) -> Lanes {
     let ends = answers_until(ring, p, step, STEPS);
     std::array::from_fn(|bin| ends[bin] - if bin > 0 { ends[bin - 1] } else { 0.0 })
 }

@@ -137,6 +137,26 @@ impl RingCurve {
         self.fail_by.iter_mut().for_each(|by| *by /= failures);
     }
 
+    /// How many calls were answered so far, and how many were not, had all rung to their end: those
+    /// that still ring, `ringing` by age, come to what older ones came to (Aalen and Johansen 1978).
+    pub(super) fn so_far(&self, ringing: &[u32]) -> (f64, f64) {
+        let mut in_flight: f64 = ringing.iter().map(|n| f64::from(*n)).sum();
+        let (mut open, mut share) = (1.0, 0.0);
+        for k in 0..RING_POINTS {
+            in_flight -= ringing.get(k).map_or(0.0, |n| f64::from(*n));
+            let risked = self.reached[k] + in_flight;
+            if risked > 0.0 {
+                share += open * self.answered[k] / risked;
+                open *= 1.0 - ((self.answered[k] + self.failed[k]) / risked).min(1.0);
+            }
+        }
+        let answers: f64 = self.answered.iter().sum();
+        if answers == 0.0 {
+            return (0.0, self.failed.iter().sum());
+        }
+        (answers, answers * (1.0 / share - 1.0))
+    }
+
     /// Share of all answers that come within `step` half seconds.
     pub fn answered_by(&self, step: usize) -> f64 {
         self.answer_by[step.min(RING_POINTS)]
@@ -217,6 +237,27 @@ mod tests {
             "{}",
             curve.answered_by(30)
         );
+    }
+
+    #[test]
+    fn a_cohort_half_of_which_still_rings_tells_its_share() {
+        let mut rng = model::Rng::new(8);
+        let mut curve = RingCurve::new(26.0);
+        let mut ringing = vec![0; 53];
+        // Dialled over 40 s, seen at their end.
+        for n in 0..2_400 {
+            let age = 40.0 * f64::from(n) / 2_400.0;
+            let rings = rng.log_normal(10.0, 0.53).clamp(1.5, 26.0);
+            match rng.chance(0.3) {
+                true if rings <= age => curve.answered(rings),
+                false if age >= 26.0 => curve.failed(26.0),
+                true | false => ringing[(age / RING_STEP_S) as usize] += 1,
+            }
+        }
+        let (answers, failures) = curve.so_far(&ringing);
+        let share = answers / (answers + failures);
+        assert!((share - 0.3).abs() < 0.03, "{share}");
+        assert_eq!(RingCurve::new(26.0).so_far(&[]), (0.0, 0.0));
     }
 
     #[test]

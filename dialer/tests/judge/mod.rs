@@ -118,6 +118,7 @@ fn run_day(world: &World, carried: &mut Carried) -> Outcome {
     settings.calls_per_second = 5_000.0;
     settings.max_in_flight = 20_000;
     settings.withdraw_ringing = world.withdraw;
+    settings.per_lead = world.per_lead;
     settings.detect_machines = world.detector.is_some();
     let mut config = Config::default();
     config.campaigns.insert(campaign, settings);

@@ -56,6 +56,8 @@ pub struct World {
     pub detector: Option<Detector>,
     /// Whether calls that ring may be withdrawn.
     pub withdraw: bool,
+    /// Whether pacing goes by each lead.
+    pub per_lead: bool,
 }
 
 impl World {
@@ -74,6 +76,7 @@ impl World {
             half_away: None,
             detector: None,
             withdraw: true,
+            per_lead: false,
         }
     }
 

@@ -138,9 +138,19 @@ impl Checker {
             Fact::AgentStateChanged { agent, was, is, .. } => {
                 self.agent_changed(t, *agent, *was, *is, acted)
             }
+            Fact::CallClassified {
+                call,
+                verdict,
+                greeting_ended_ms,
+                ..
+            } => self.classified(t, *call, *verdict, *greeting_ended_ms),
             Fact::AttemptEnded {
-                attempt, outcome, ..
+                attempt,
+                campaign,
+                outcome,
+                ..
             } => {
+                self.answer_counts(*campaign, *outcome);
                 if *outcome != AttemptOutcome::UnknownRestart && !self.ended.insert(*attempt) {
                     self.say(Invariant::ResolvedOnce, t, format!("{attempt} ends twice"));
                 }

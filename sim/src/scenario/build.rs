@@ -222,6 +222,7 @@ impl Scenario {
             machine_share: self.machine_share,
             false_positive_share: self.false_positive_share,
             false_negative_share: self.false_negative_share,
+            greeting: self.greeting,
             verdict: self.verdict,
             patience_s: Spread::fixed(self.patience_s),
             number_prefixes: vec![("+49", None)],

@@ -92,6 +92,7 @@ impl Scenario {
             ("no_answer", self.no_answer.as_ref()),
             ("talk", Some(&self.talk)),
             ("wrap_up", Some(&self.wrap_up)),
+            ("greeting", self.greeting.as_ref()),
             ("verdict", Some(&self.verdict)),
             ("machine_talk", Some(&self.machine_talk)),
             ("inbound_talk", self.inbound_talk.as_ref()),
@@ -132,6 +133,13 @@ impl Scenario {
                 "detect_machines",
                 "the detector has errors, and no campaign uses it",
                 "set detect_machines = true, or take its errors away",
+            );
+        }
+        if !self.detect_machines && self.greeting.is_some() {
+            found.say(
+                "greeting",
+                "nobody listens to what people say",
+                "set detect_machines = true, or take the greeting away",
             );
         }
         found.within("slow_factor", self.slow_factor, 0.1, 100.0);
@@ -291,7 +299,7 @@ mod tests {
     #[test]
     fn everything_wrong_is_said_at_once() {
         let scenario: Scenario = toml::from_str(
-            "agents = 0\nanswer_rate = 1.5\nfalse_positive_share = 0.1\n\
+            "agents = 0\nanswer_rate = 1.5\nfalse_positive_share = 0.1\ngreeting = { mean_s = 1.0, cv = 0.5 }\n\
              leave = [{ at_h = 1.0, share = 2.0, for_h = 1.0 }]\n\
              [[campaign]]\nname = \"hotline\"\ncontroller = \"adapt-hard\"\n\
              [[lead_class]]\nname = \"a\"\nshare = 0.7\nfactor = 2.0\n\
@@ -309,6 +317,7 @@ mod tests {
                 "agents",
                 "answer_rate",
                 "detect_machines",
+                "greeting",
                 "leave[0].share",
                 "lead_class[1].factor",
                 "lead_class",

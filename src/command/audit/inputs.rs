@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use dialer::rules::RuleSet;
 use model::{CampaignId, Event, Fact};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What bound one start.
 #[derive(Debug, Default)]
@@ -17,39 +17,43 @@ pub(super) struct Bound {
     pub(super) limits: BTreeMap<CampaignId, f64>,
 }
 
-/// Where to look.
+/// Where to look: beside each log, which may be a link.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    folder: PathBuf,
     own: Option<BTreeMap<String, RuleSet>>,
 }
 
 impl Inputs {
-    /// Beside this log, which may be a link; with the rule sets of a folder, which go before all others.
-    pub(super) fn beside(log: &Path, rules: Option<&Path>) -> anyhow::Result<Inputs> {
-        let file = log
-            .canonicalize()
-            .with_context(|| format!("cannot read {}", log.display()))?;
+    /// With the rule sets of a folder, which go before all others.
+    pub(super) fn new(rules: Option<&Path>) -> anyhow::Result<Inputs> {
         Ok(Inputs {
-            folder: file.parent().unwrap_or(Path::new(".")).to_path_buf(),
             own: rules.map(read_folder).transpose()?,
         })
     }
 
-    /// What bound the start whose first event this is. A log without a start is of an engine that had
-    /// one log for itself.
-    pub(super) fn of_start(&self, first: &Event) -> anyhow::Result<Bound> {
+    /// What bound the start whose first event in `log` this is. A log without a start is of an engine
+    /// that had one log for itself.
+    pub(super) fn of_start(&self, log: &Path, first: &Event) -> anyhow::Result<Bound> {
+        let real = log
+            .canonicalize()
+            .with_context(|| format!("cannot read {}", log.display()))?;
+        let folder = real.parent().unwrap_or(Path::new("."));
         let Fact::EngineStarted { boot, .. } = first.fact else {
-            let only = self.folder.join("inputs.jsonl");
+            let only = folder.join("inputs.jsonl");
             let header = only.exists().then(|| header(&only)).transpose()?;
             return Ok(self.bound(header));
         };
-        let file = journal::log_path(&self.folder, boot);
+        let file = journal::log_path(folder, boot);
         if file.exists() {
-            return Ok(self.bound(Some(header(&file)?)));
+            match header(&file) {
+                Ok(header) => return Ok(self.bound(Some(header))),
+                Err(error) if self.own.is_none() => return Err(error),
+                // The rule sets that held then are named.
+                Err(_) => return Ok(self.bound(None)),
+            }
         }
         // A log that was copied somewhere may have lost the number in its name.
-        let only = self.folder.join("inputs.jsonl");
+        let only = folder.join("inputs.jsonl");
         if only.exists() {
             let header = header(&only)?;
             if header.boot == boot {
@@ -58,8 +62,9 @@ impl Inputs {
         }
         if self.own.is_none() {
             bail!(
-                "start {boot} is in the log, and {}, which has its rule sets and limits, is not there: copy it \
+                "start {boot} is in {}, and {}, which has its rule sets and limits, is not there: copy it \
                  there, or name the folder of the rule sets that held then with --rules FOLDER",
+                log.display(),
                 file.display()
             );
         }
@@ -88,7 +93,13 @@ impl Inputs {
 }
 
 fn header(file: &Path) -> anyhow::Result<Header> {
-    journal::header(file).with_context(|| format!("{} is no input log", file.display()))
+    journal::header(file).with_context(|| {
+        format!(
+            "{} has not the rule sets and limits of its start in its first line: copy the whole file here, or \
+             name the folder of the rule sets that held then with --rules FOLDER",
+            file.display()
+        )
+    })
 }
 
 fn read_folder(folder: &Path) -> anyhow::Result<BTreeMap<String, RuleSet>> {

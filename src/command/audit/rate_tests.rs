@@ -140,8 +140,7 @@ fn a_rule_that_changed_between_two_starts_binds_each_with_its_own_text() {
     let day = |first: &BTreeMap<String, RuleSet>, second: &BTreeMap<String, RuleSet>, abandoned| {
         let mut log = Log::at("us", "2026-06-03T16:00:00Z");
         for (sets, abandoned) in [first, second].into_iter().zip(abandoned) {
-            let at = log.now.utc;
-            log.recount.bind(sets.clone(), at);
+            log.recount.bind(sets.clone());
             log.seq = 0;
             (0..abandoned).for_each(|_| {
                 log.abandon(NEW_YORK, &ANYONE, Some(SECOND_US));

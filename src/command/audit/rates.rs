@@ -22,7 +22,8 @@ pub(super) struct Persons {
 impl Persons {
     /// One that counts under this rule.
     pub(super) fn push(&mut self, rule: &Rule, answer: Answer) {
-        match self.of_rule.iter_mut().find(|(known, _)| known == rule) {
+        let is_same = |(known, _): &&mut (Rule, Vec<Answer>)| counts_alike(known, rule);
+        match self.of_rule.iter_mut().find(is_same) {
             Some((_, answers)) => answers.push(answer),
             None => self.of_rule.push((rule.clone(), vec![answer])),
         }
@@ -40,8 +41,12 @@ impl Persons {
                 let Some((at, tally)) = answers.worst(&rule, period, limit, last) else {
                     continue;
                 };
+                let cut_off = match tally.cut_off {
+                    0.0 => String::new(),
+                    persons => format!(", {persons} of them by the end of a start"),
+                };
                 let about = format!(
-                    "{} in {} that end here, more than {limit} %",
+                    "{}{cut_off} in {} that end here, more than {limit} %",
                     told(&tally, rule.abandon_formula),
                     shown(period)
                 );
@@ -50,6 +55,21 @@ impl Persons {
         }
         broken
     }
+}
+
+/// Whether two texts of a rule count the same in the same way. A start with other words, or another
+/// rule about ringing, begins no new period.
+fn counts_alike(one: &Rule, other: &Rule) -> bool {
+    let how = |rule: &Rule| {
+        (
+            rule.id.clone(),
+            rule.abandon_limit_pct,
+            rule.abandon_formula,
+            rule.abandon_over.clone(),
+            rule.abandon_zone.clone(),
+        )
+    };
+    how(one) == how(other)
 }
 
 /// A rate in words.
@@ -92,6 +112,8 @@ pub(super) enum Fate {
     Talk,
     /// Nobody was.
     Abandoned,
+    /// Abandoned by the end of the process.
+    CutOff,
     /// They heard a recorded voice and asked for nobody.
     Messaged,
 }
@@ -112,6 +134,8 @@ pub(super) struct Answer {
 struct Tally {
     answers: f64,
     abandoned: f64,
+    /// Of the abandoned, those whom the end of a process cut off.
+    cut_off: f64,
     talks: f64,
     /// Persons taken for machines, as was assumed.
     unseen: f64,
@@ -123,10 +147,12 @@ impl Tally {
     fn plus(self, answer: &Answer) -> Tally {
         let is = |fate: Fate| f64::from(u8::from(answer.fate == fate));
         let taken = answer.false_positive_pct;
-        let abandoned = is(Fate::Abandoned);
+        let cut_off = is(Fate::CutOff);
+        let abandoned = is(Fate::Abandoned) + cut_off;
         Tally {
             answers: self.answers + 1.0,
             abandoned: self.abandoned + abandoned,
+            cut_off: self.cut_off + cut_off,
             talks: self.talks + is(Fate::Talk),
             unseen: self.unseen + taken / (100.0 - taken),
             machines: self.machines + abandoned * answer.abandoned_machines_pct / 100.0,
@@ -137,6 +163,7 @@ impl Tally {
         Tally {
             answers: self.answers - earlier.answers,
             abandoned: self.abandoned - earlier.abandoned,
+            cut_off: self.cut_off - earlier.cut_off,
             talks: self.talks - earlier.talks,
             unseen: self.unseen - earlier.unseen,
             machines: self.machines - earlier.machines,

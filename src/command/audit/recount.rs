@@ -6,7 +6,7 @@ use super::columns::{instant, is_consent, snake, text};
 use super::place::{Atlas, closed};
 use super::rates::{Answer, Fate, Persons};
 use dialer::rules::{Calls, Cap, Column, Lock, Rule, RuleSet, Scope};
-use model::event::{DialBasis, DoNotCallKind, FlowEnd, Party};
+use model::event::{DialBasis, DoNotCallKind, FlowEnd, Party, Verdict};
 use model::{
     AttemptId, AttemptOutcome, CallId, CampaignId, Cause, Event, Fact, LeadId, LegId, ListId, Mono,
     PhoneNumber, Utc,
@@ -42,6 +42,8 @@ struct Attempt {
     answered: Option<Mono>,
     /// How long after the answer the greeting ended, as the first verdict since says.
     greeted: Option<Option<u32>>,
+    /// The last verdict: nobody who could be abandoned.
+    is_machine: bool,
     /// A flow speaks.
     in_flow: bool,
     /// The last key that meant something to it.
@@ -94,6 +96,8 @@ pub(super) struct Recount {
     campaigns: BTreeMap<CampaignId, Persons>,
     last: Option<Utc>,
     pub(super) unchecked_dials: u64,
+    /// Persons without an agent whom the ends of starts cut off, that nobody has taken out yet.
+    pub(super) cut_off: BTreeMap<CampaignId, u64>,
     /// Those that nobody has taken out yet.
     pub(super) breaches: Vec<Breach>,
 }
@@ -116,22 +120,23 @@ impl Recount {
             campaigns: BTreeMap::new(),
             last: None,
             unchecked_dials: 0,
+            cut_off: BTreeMap::new(),
             breaches: Vec::new(),
         }
     }
 
     /// Another start begins, in which the sets have these texts.
-    pub(super) fn bind(&mut self, sets: BTreeMap<String, RuleSet>, at: Utc) {
-        self.cut_off(at);
+    pub(super) fn bind(&mut self, sets: BTreeMap<String, RuleSet>) {
+        self.cut_off();
         self.sets = sets;
     }
 
     /// Takes the next event.
     pub(super) fn apply(&mut self, event: &Event) {
-        self.last = self.last.max(Some(event.at.utc));
         if event.seq == 1 {
-            self.cut_off(event.at.utc);
+            self.cut_off();
         }
+        self.last = self.last.max(Some(event.at.utc));
         if let Fact::AttemptClaimed {
             attempt,
             campaign,
@@ -171,12 +176,14 @@ impl Recount {
         }
         if let Fact::CallClassified {
             call,
+            verdict,
             greeting_ended_ms,
             ..
         } = &event.fact
             && let Some(attempt) = self.by_call(*call)
             && attempt.answered.is_some()
         {
+            attempt.is_machine = !matches!(verdict, Verdict::Person | Verdict::Unsure);
             attempt.greeted.get_or_insert(*greeting_ended_ms);
         }
         if let Fact::IvrEntered { call, .. } = &event.fact
@@ -284,6 +291,7 @@ impl Recount {
             rang: None,
             answered: None,
             greeted: None,
+            is_machine: false,
             in_flow: false,
             keyed: None,
             asked: None,
@@ -298,6 +306,10 @@ impl Recount {
             self.breach("ONE-ATTEMPT", &attempt, event.at.utc, about, text);
         }
         self.attempts.insert(id, attempt);
+    }
+
+    fn rules_of(&self, attempt: &Attempt) -> Vec<Rule> {
+        self.rules(attempt.basis.iter().flat_map(|basis| &basis.rules))
     }
 
     /// The rules that the campaign of a dial is bound by.
@@ -602,20 +614,22 @@ impl Recount {
             | AttemptOutcome::Blocked
             | AttemptOutcome::UnknownRestart => None,
         };
-        if let Some(fate) = fate {
-            self.count(id, fate, event.at.mono, event.at.utc);
+        if let Some(fate) = fate
+            && let Some(attempt) = self.attempts.remove(&id)
+        {
+            self.count(&attempt, fate, event.at.mono, event.at.utc);
+            self.attempts.insert(id, attempt);
         }
         self.close_if_over(id);
     }
 
     /// A person had answered, and this became of them; whoever had an agent too late was abandoned.
-    fn count(&mut self, id: AttemptId, fate: Fate, ended: Mono, at: Utc) {
-        let attempt = &self.attempts[&id];
+    fn count(&mut self, attempt: &Attempt, fate: Fate, ended: Mono, at: Utc) {
         let (campaign, basis) = (attempt.campaign, attempt.basis.as_deref());
         let Some(since) = attempt.waits_since() else {
             return;
         };
-        let rules = self.rules(basis.iter().flat_map(|basis| &basis.rules));
+        let rules = self.rules_of(attempt);
         let most = rules.iter().filter_map(|rule| rule.connect_within_ms).min();
         let waited_us = us(since, attempt.bridged.unwrap_or(ended));
         let is_late = most.is_some_and(|most| waited_us > u64::from(most) * 1_000);
@@ -623,7 +637,7 @@ impl Recount {
             at,
             fate: match fate {
                 Fate::Talk if is_late => Fate::Abandoned,
-                Fate::Talk | Fate::Abandoned | Fate::Messaged => fate,
+                Fate::Talk | Fate::Abandoned | Fate::CutOff | Fate::Messaged => fate,
             },
             false_positive_pct: basis.map_or(0.0, |basis| basis.false_positive_pct),
             abandoned_machines_pct: basis.map_or(0.0, |basis| basis.abandoned_machines_pct),
@@ -634,28 +648,41 @@ impl Recount {
         }
     }
 
-    /// Another start begins: what the one before had live has no end in the log. Who had answered by then
-    /// and had no agent heard the line go dead, and was abandoned; not so who heard a flow and had asked
-    /// for none.
-    fn cut_off(&mut self, at: Utc) {
-        let live = self.attempts.iter();
-        let cut_off: Vec<(AttemptId, Fate)> = live
-            .filter(|(_, attempt)| attempt.outcome.is_none() && attempt.bridged.is_none())
-            .map(
-                |(id, attempt)| match attempt.in_flow && attempt.asked.is_none() {
-                    true => (*id, Fate::Messaged),
-                    false => (*id, Fate::Abandoned),
-                },
-            )
-            .collect();
-        for (id, fate) in cut_off {
-            self.count(id, fate, Mono::ZERO, at);
+    /// Another start begins: what the one before had live has no end in the log, and ended with the last
+    /// that is known of it. Who had answered by then and had no agent heard the line go dead, and was
+    /// abandoned; not so who heard a flow and had asked for none, nor what was judged a machine.
+    fn cut_off(&mut self) {
+        let live = std::mem::take(&mut self.attempts);
+        for (id, attempt) in live {
+            let Some((at, _)) = self.last.zip(attempt.waits_since()) else {
+                continue;
+            };
+            let fate = match attempt.bridged {
+                _ if attempt.outcome.is_some() => None,
+                Some(_) => Some((Fate::Talk, AttemptOutcome::AnsweredAgent)),
+                None if attempt.is_machine => None,
+                None if attempt.in_flow && attempt.asked.is_none() => {
+                    Some((Fate::Messaged, AttemptOutcome::Messaged))
+                }
+                None => Some((Fate::CutOff, AttemptOutcome::Abandoned)),
+            };
+            if let Some((fate, outcome)) = fate {
+                self.count(&attempt, fate, Mono::ZERO, at);
+                if let Some(dial) = self.dial_of.get(&id) {
+                    self.dials[*dial].end = Some((at, outcome));
+                }
+                if fate == Fate::CutOff {
+                    *self.cut_off.entry(attempt.campaign).or_default() += 1;
+                }
+            }
+            self.check_person(&attempt, None, at);
         }
-        self.attempts.clear();
         self.of_call.clear();
         self.customer_legs.clear();
         self.live_leads.clear();
         self.dial_of.clear();
+        // Each start is told which lists there are.
+        self.lists.clear();
     }
 
     /// What an attempt shows once it and its call have ended, in whatever order: ringing, the two
@@ -670,59 +697,69 @@ impl Recount {
         if let Some(leg) = attempt.leg {
             self.customer_legs.remove(&leg);
         }
-        let ids = attempt.basis.iter().flat_map(|basis| basis.rules.clone());
-        let rules = self.rules(ids);
-        let who = attempt.number.masked().to_string();
-        let Some(since) = attempt.waits_since() else {
-            let rang_us = attempt
-                .rang
-                .or(attempt.dialled)
-                .map_or(0, |since| us(since, now));
-            let is_given_up =
-                by == Party::System && matches!(cause, Cause::NoAnswer | Cause::Cancelled);
-            for rule in rules.iter().filter(|_| is_given_up) {
-                if let Some(least) = rule.ring_min_ms
-                    && rang_us < u64::from(least) * 1_000
-                {
-                    let about =
-                        format!("{who} is given up after {} ms of {least}", rang_us / 1_000);
-                    self.breach(&rule.id, &attempt, at, about, &rule.text);
-                }
+        if attempt.waits_since().is_some() {
+            return self.check_person(&attempt, Some((by, now)), at);
+        }
+        let rang_us = attempt
+            .rang
+            .or(attempt.dialled)
+            .map_or(0, |since| us(since, now));
+        let is_given_up =
+            by == Party::System && matches!(cause, Cause::NoAnswer | Cause::Cancelled);
+        for rule in self.rules_of(&attempt).iter().filter(|_| is_given_up) {
+            if let Some(least) = rule.ring_min_ms
+                && rang_us < u64::from(least) * 1_000
+            {
+                let about = format!(
+                    "{} is given up after {} ms of {least}",
+                    attempt.number.masked(),
+                    rang_us / 1_000
+                );
+                self.breach(&rule.id, &attempt, at, about, &rule.text);
             }
+        }
+    }
+
+    /// Whether who answered had an agent or the message in time. Of a call whose end the log does not
+    /// know, only what it shows: what is missing may be among the lines that are.
+    fn check_person(&mut self, attempt: &Attempt, over: Option<(Party, Mono)>, at: Utc) {
+        let Some(since) = attempt.waits_since() else {
             return;
         };
+        let who = attempt.number.masked().to_string();
         // What was cut off by a failure or judged a machine was no person, as far as is known.
         let is_talk = attempt.outcome == Some(AttemptOutcome::AnsweredAgent);
         let is_abandoned = attempt.outcome == Some(AttemptOutcome::Abandoned);
-        let waited_us = us(since, attempt.bridged.unwrap_or(now));
-        for rule in &rules {
+        let had_agent = attempt.bridged.or(over.map(|(_, now)| now));
+        for rule in self.rules_of(attempt) {
             if let Some(most) = rule.connect_within_ms
                 && is_talk
+                && let Some(waited_us) = had_agent.map(|had| us(since, had))
                 && waited_us > u64::from(most) * 1_000
             {
                 let about = format!(
                     "{who} got an agent after {} ms and is not counted as abandoned",
                     waited_us / 1_000
                 );
-                self.breach(&rule.id, &attempt, at, about, &rule.text);
+                self.breach(&rule.id, attempt, at, about, &rule.text);
             }
             let Some(most) = rule.message_within_ms.filter(|_| is_abandoned) else {
                 continue;
             };
             let most_us = u64::from(most) * 1_000;
-            let message = attempt.message.map(|message| us(since, message));
-            let left_early = by == Party::Customer && us(since, now) <= most_us;
-            let about = match message {
-                Some(after) if after > most_us => {
+            let about = match (attempt.message.map(|message| us(since, message)), over) {
+                (Some(after), _) if after > most_us => {
                     format!(
                         "{who} hears the message {} ms after the answer",
                         after / 1_000
                     )
                 }
-                None if !left_early => format!("{who} hears no message"),
-                Some(_) | None => continue,
+                (None, Some((by, now))) if by != Party::Customer || us(since, now) > most_us => {
+                    format!("{who} hears no message")
+                }
+                (Some(_) | None, _) => continue,
             };
-            self.breach(&rule.id, &attempt, at, about, &rule.text);
+            self.breach(&rule.id, attempt, at, about, &rule.text);
         }
     }
 

@@ -22,12 +22,12 @@ pub(crate) struct Log {
 /// What a dial is, beside its number.
 #[derive(Clone, Default)]
 pub(crate) struct Lead {
-    id: u64,
-    person: &'static str,
-    zone: Option<&'static str>,
-    columns: &'static [(&'static str, &'static str)],
-    reserved: bool,
-    prerecorded: bool,
+    pub(crate) id: u64,
+    pub(crate) person: &'static str,
+    pub(crate) zone: Option<&'static str>,
+    pub(crate) columns: &'static [(&'static str, &'static str)],
+    pub(crate) reserved: bool,
+    pub(crate) prerecorded: bool,
     /// What the campaign assumes: persons taken for machines, machines among the abandoned.
     pub(crate) mistakes: (f64, f64),
 }
@@ -73,6 +73,12 @@ impl Log {
         self.seq += 1;
         let (seq, at) = (self.seq, self.now);
         self.recount.apply(&Event { seq, at, fact });
+    }
+
+    /// The process is killed, and another one starts.
+    pub(crate) fn restart(&mut self) {
+        self.seq = 0;
+        self.recount.bind(dialer::rules::embedded().clone());
     }
 
     fn next(&mut self) -> u64 {
@@ -150,7 +156,7 @@ impl Log {
         });
     }
 
-    fn bridged(&mut self, attempt: AttemptId) {
+    pub(crate) fn bridged(&mut self, attempt: AttemptId) {
         self.say(Fact::CallBridged {
             call: CallId(attempt.0),
             agent: "anna".parse().unwrap(),
@@ -160,7 +166,7 @@ impl Log {
     }
 
     /// Dials, and the phone is busy.
-    fn busy(&mut self, number: &str, lead: &Lead) -> &mut Log {
+    pub(crate) fn busy(&mut self, number: &str, lead: &Lead) -> &mut Log {
         let attempt = self.claim(number, lead);
         self.dial(attempt, number);
         self.ended(attempt, AttemptOutcome::Busy);
