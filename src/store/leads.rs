@@ -220,7 +220,7 @@ async fn fetch_list(
             return Ok(false);
         }
         let (ids, end) = shelf::next(connection, held, campaign, list, missing, now).await?;
-        let has_changed = take(connection, held, campaign, &ids, found, now).await?;
+        let has_changed = take(connection, held, (campaign, list), &ids, found, now).await?;
         if has_changed {
             return Ok(false);
         }
@@ -239,7 +239,7 @@ async fn fetch_list(
 async fn take(
     connection: &mut SqliteConnection,
     held: &mut Held,
-    campaign: CampaignId,
+    (campaign, list): (CampaignId, ListId),
     ids: &[LeadId],
     found: &mut Vec<Lead>,
     now: Utc,
@@ -256,6 +256,9 @@ async fn take(
     .await?;
     let mut placed: Vec<(i64, i64)> = Vec::new();
     let mut has_changed = false;
+    // A shelf is older than what was found out since.
+    let wanted = held.cells.asks(campaign, list);
+    let wanted = wanted.then(|| held.cells.wanted(campaign, list));
     for row in &rows {
         match read(row, held) {
             Some(lead) => {
@@ -268,9 +271,8 @@ async fn take(
                 }
                 let until: Option<i64> = row.get("cell_until");
                 let is_over = until.is_some_and(|us| us <= now.as_micros());
-                if (is_over || row.get::<i64, _>("cell") == cells::CHANGED)
-                    && held.cells.asks(campaign, lead.list)
-                {
+                let is_wanted = |wanted: &Vec<i64>| wanted.contains(&row.get("cell")) && !is_over;
+                if !wanted.as_ref().is_none_or(is_wanted) {
                     has_changed = true;
                     continue;
                 }
