@@ -566,6 +566,27 @@ fn on_the_day_that_changes_the_answer_nobody_is_dialled_by_the_answer_of_the_day
 }
 
 #[test]
+fn a_lead_that_is_ready_is_asked_again_once_an_agent_writes_down_what_came_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = store(dir.path(), |campaign| {
+        campaign.filter = Some(Filter::new("last_disposition = \"asked\""))
+    });
+    import(&config, "phone,name\n+12125550100,Ada\n+12125550101,Bob\n");
+    let desk = open(&config);
+    sorted(&desk);
+    assert_eq!(everybody(&desk), []);
+    desk.handle.request(StoreRequest::StoreDisposition {
+        call: CallId(1),
+        agent: "anna".parse().unwrap(),
+        lead: Some(LeadId(1)),
+        disposition: "asked".parse().unwrap(),
+        note: None,
+        callback_at: None,
+    });
+    assert!(names(&everybody(&desk)).iter().eq(["Ada"]));
+}
+
+#[test]
 fn a_list_is_looked_through_once_and_a_restart_goes_on_from_there() {
     let dir = tempfile::tempdir().unwrap();
     let (csv, _) = people(3_000, 5);
