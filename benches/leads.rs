@@ -249,7 +249,8 @@ fn migrate(config: &StoreConfig) {
 }
 
 /// Takes a database back to what it was.
-const BEFORE_FILTERS: [&str; 11] = [
+const BEFORE_FILTERS: [&str; 12] = [
+    "DROP INDEX leads_changed",
     "DROP TABLE looked_through",
     "DROP TABLE cells",
     "DROP TABLE list_columns",

@@ -166,6 +166,11 @@ fn once_all_were_looked_at_the_best_come_first_and_nothing_is_sorted_again() {
         plan.contains("USING COVERING INDEX leads_cell_until"),
         "{plan}"
     );
+    let plan = desk.plan(sort::ANY_CHANGED);
+    assert!(
+        plan.contains("USING COVERING INDEX leads_changed (list=?)"),
+        "{plan}"
+    );
     let filters = [Filter::new("vip and last_outcome is empty")];
     let reading = sort::Reading::of(filters.iter());
     for sql in [&reading.in_order, &reading.these] {

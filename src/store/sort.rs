@@ -28,6 +28,10 @@ const KEEP_EVERY: usize = 100_000;
 pub(super) const AGED: &str = "UPDATE leads SET cell = -1, cell_until = NULL WHERE lead IN \
      (SELECT lead FROM leads WHERE state = 0 AND cell_until IS NOT NULL AND cell_until <= ? LIMIT ?)";
 
+/// The statement that says whether a list has leads that have changed; by itself, so that a test sees its plan.
+pub(super) const ANY_CHANGED: &str =
+    "SELECT 1 FROM leads WHERE list = ? AND state = 0 AND cell = -1 LIMIT 1";
+
 /// What is read of a lead to look at it, in this order.
 #[derive(Deserialize)]
 struct Looked<'a> {
@@ -249,6 +253,14 @@ async fn look_again(
     most: usize,
     now: Utc,
 ) -> Result<usize, sqlx::Error> {
+    // Mostly there are none: one seek instead of one for each place.
+    let any = sqlx::query(ANY_CHANGED)
+        .bind(list.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if any.is_none() {
+        return Ok(0);
+    }
     let (ids, _) = shelf::merge(connection, list, places, &[CHANGED], (most, 0), &|_| true).await?;
     if ids.is_empty() {
         return Ok(0);

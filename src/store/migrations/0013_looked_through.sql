@@ -6,3 +6,5 @@ CREATE TABLE looked_through (
     conditions TEXT NOT NULL,
     through    INTEGER NOT NULL
 ) WITHOUT ROWID;
+-- Whether there are any of them.
+CREATE INDEX leads_changed ON leads (list) WHERE state = 0 AND cell = -1;
