@@ -7,7 +7,7 @@
 mod facts;
 mod read;
 
-pub use facts::{Past, Subject, Unreadable};
+pub use facts::{Past, Reads, Subject, Unreadable};
 
 use jiff::civil::Date;
 use model::AttemptOutcome;

@@ -1,12 +1,11 @@
-//! Leads sorted by what is asked of them. Every filter and quota of the campaigns that dial a list is a
-//! condition; which of them a ready lead meets is its cell, written beside its place. A pick then reads
-//! the cells it wants. Leads are sorted when a shelf is made, best first and a bite at a time, and the
-//! rest behind the engine's back while nobody asks.
+//! What is asked of leads. Every filter and quota of the campaigns that dial a list is a condition; which
+//! of them a ready lead meets is its cell, written beside its place. A pick then reads the cells it wants.
+//! Who is in which cell is found out by [`sort`](super::sort).
 
-use super::leads::{self, Held};
-use super::shelf;
-use super::{LeadState, bits};
-use dialer::filter::{Filter, Past, Subject};
+use super::bits;
+use super::leads::Held;
+use super::sort::{self, Reading};
+use dialer::filter::{Filter, Past};
 use dialer::quota::QuotaCount;
 use dialer::zone::ZoneBook;
 use model::{AttemptOutcome, CampaignId, LeadId, ListId, Utc};
@@ -16,14 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Conditions of one list: as many as a signed 64-bit number has bits for.
 const CONDITIONS_MAX: usize = 62;
-/// Leads sorted before a shelf is made: a claim waits that long, some milliseconds.
-pub(super) const SORT_IN_FETCH: usize = 500;
-/// Leads sorted at once while nobody asks.
-pub(super) const SORT_BEHIND: usize = 2_000;
-/// Leads whose time has come that are looked at again by one fetch.
-const AGED_MAX: i64 = 2_000;
-/// What a lead has that was not looked at yet.
-const UNSORTED: i64 = 0;
+/// The cell of a lead that meets nothing, or was not looked at yet: that depends on how far its list was.
+pub(super) const NOTHING: i64 = 0;
+/// The cell of a lead that has changed since it was looked at. Whoever makes a lead ready writes it.
+pub(super) const CHANGED: i64 = -1;
 
 /// What one campaign asks of one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +35,8 @@ struct Conditions {
     filters: Vec<Filter>,
     /// All of it as text.
     written: String,
+    /// A campaign also wants leads that meet nothing: they have a cell of their own.
+    wants_nothing: bool,
     by_campaign: BTreeMap<CampaignId, Asked>,
 }
 
@@ -59,10 +56,19 @@ pub(super) struct Cells {
     cells: BTreeMap<i64, Cell>,
     /// Quotas that have enough.
     full: BTreeSet<(CampaignId, String)>,
-    /// Lists that may have leads that were not looked at.
-    unsorted: BTreeSet<ListId>,
+    /// How far the lists of which something is asked were looked through.
+    pub through: BTreeMap<ListId, i64>,
+    /// There may be leads beyond that.
+    pub is_behind: bool,
+    /// Leads passed since it was written down how far that went.
+    pub passed: usize,
+    /// Lists that may have leads that have changed.
+    pub changed: BTreeSet<ListId>,
+    /// There may be leads whose time has come.
+    pub is_aging: bool,
+    pub reading: Reading,
+    pub book: ZoneBook,
     created: BTreeMap<ListId, i64>,
-    book: ZoneBook,
 }
 
 impl Cells {
@@ -74,7 +80,8 @@ impl Cells {
             lists: conditions(dialer),
             ..Cells::default()
         };
-        cells.unsorted = cells.lists.keys().copied().collect();
+        let filters = cells.lists.values().flat_map(|asked| &asked.filters);
+        cells.reading = Reading::of(filters);
         cells.reload(connection).await?;
         for count in counts(connection).await? {
             cells.set_full(&count);
@@ -88,7 +95,7 @@ impl Cells {
         connection: &mut SqliteConnection,
     ) -> Result<(), sqlx::Error> {
         let rows = sqlx::query("SELECT cell, list, conditions, met FROM cells")
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
         self.cells.clear();
         for row in &rows {
@@ -104,7 +111,7 @@ impl Cells {
             };
             self.cells.insert(row.get(0), cell);
         }
-        Ok(())
+        sort::load_through(connection, self).await
     }
 
     /// A quota has enough, or has room again.
@@ -122,7 +129,8 @@ impl Cells {
         let of_list = self.cells.iter().filter(|(_, cell)| cell.list == list);
         let asked = self.lists.get(&list);
         let Some(asked) = asked.and_then(|asked| asked.by_campaign.get(&campaign)) else {
-            return std::iter::once(UNSORTED)
+            return [NOTHING, CHANGED]
+                .into_iter()
                 .chain(of_list.map(|(id, _)| *id))
                 .collect();
         };
@@ -140,28 +148,62 @@ impl Cells {
             .collect()
     }
 
-    /// The cells of leads that have to be looked at before a campaign is handed any.
-    fn stale(&self, list: ListId) -> Vec<i64> {
+    /// Cells of what was asked before.
+    pub(super) fn stale(&self, list: ListId) -> Vec<i64> {
         let stale = self.cells.iter();
         let stale = stale.filter(|(_, cell)| cell.list == list && !cell.is_current);
-        std::iter::once(UNSORTED)
-            .chain(stale.map(|(id, _)| *id))
-            .collect()
+        stale.map(|(id, _)| *id).collect()
     }
 
-    fn asks(&self, campaign: CampaignId, list: ListId) -> bool {
+    pub(super) fn forget(&mut self, gone: &[i64]) {
+        self.cells.retain(|id, _| !gone.contains(id));
+    }
+
+    /// The cell of leads that meet this, if there are any yet.
+    pub(super) fn known(&self, list: ListId, met: u64) -> Option<i64> {
+        let asked = self.lists.get(&list);
+        if met == 0 && asked.is_some_and(|asked| !asked.wants_nothing) {
+            return Some(NOTHING);
+        }
+        let is = Cell {
+            list,
+            met,
+            is_current: true,
+        };
+        let known = self.cells.iter().find(|(_, cell)| **cell == is);
+        known.map(|(id, _)| *id)
+    }
+
+    /// Lists of which something is asked.
+    pub(super) fn asked(&self) -> impl Iterator<Item = ListId> {
+        self.lists.keys().copied()
+    }
+
+    /// What is asked of a list.
+    pub(super) fn filters(&self, list: ListId) -> &[Filter] {
+        self.lists.get(&list).map_or(&[], |asked| &asked.filters)
+    }
+
+    /// What is asked of a list, as text.
+    pub(super) fn written(&self, list: ListId) -> &str {
+        self.lists.get(&list).map_or("", |asked| &asked.written)
+    }
+
+    pub(super) fn asks(&self, campaign: CampaignId, list: ListId) -> bool {
         let asked = self.lists.get(&list);
         asked.is_some_and(|asked| asked.by_campaign.contains_key(&campaign))
     }
 
-    /// Whether there is something to do while nobody asks.
+    /// Whether there is something to look at while nobody asks.
     pub(super) fn is_unsorted(&self) -> bool {
-        !self.unsorted.is_empty()
+        self.is_behind || self.is_aging || !self.changed.is_empty()
     }
 
     /// Not now: an error is told by whoever asks next.
     pub(super) fn give_up(&mut self) {
-        self.unsorted.clear();
+        self.is_behind = false;
+        self.is_aging = false;
+        self.changed.clear();
     }
 }
 
@@ -199,8 +241,9 @@ fn conditions(dialer: &dialer::Config) -> BTreeMap<ListId, Conditions> {
         }
     }
     for of in lists.values_mut() {
+        of.wants_nothing = of.by_campaign.values().any(|asked| asked.must == Some(0));
         let written: Vec<String> = of.filters.iter().map(Filter::canonical).collect();
-        of.written = serde_json::to_string(&written).expect("text is JSON");
+        of.written = serde_json::to_string(&(of.wants_nothing, written)).expect("text is JSON");
     }
     lists
 }
@@ -267,141 +310,6 @@ pub(super) async fn save_count(
     Ok(())
 }
 
-/// Sorts the best leads of these places that were not looked at, so that the campaign is handed the best
-/// of those it wants; whether there are more.
-pub(super) async fn sort_for(
-    connection: &mut SqliteConnection,
-    held: &mut Held,
-    campaign: CampaignId,
-    list: ListId,
-    places: &[i64],
-    now: Utc,
-) -> Result<bool, sqlx::Error> {
-    if !held.cells.asks(campaign, list) {
-        return Ok(false);
-    }
-    sqlx::query(AGED)
-        .bind(now.as_micros())
-        .bind(AGED_MAX)
-        .execute(&mut *connection)
-        .await?;
-    let sorted = sort(connection, held, list, places, SORT_IN_FETCH, now).await?;
-    let has_more = sorted == SORT_IN_FETCH;
-    if has_more {
-        held.cells.unsorted.insert(list);
-    }
-    Ok(has_more)
-}
-
-/// The statement that has leads looked at again whose time has come; by itself, so that a test sees its plan.
-pub(super) const AGED: &str = "UPDATE leads SET cell = 0, cell_until = NULL WHERE lead IN \
-     (SELECT lead FROM leads WHERE state = 0 AND cell_until IS NOT NULL AND cell_until <= ? LIMIT ?)";
-
-/// Sorts a bite of one list that may need it, wherever its leads are. To be called while nobody asks.
-pub(super) async fn sort_behind(
-    connection: &mut SqliteConnection,
-    held: &mut Held,
-    now: Utc,
-) -> Result<(), sqlx::Error> {
-    let Some(list) = held.cells.unsorted.first().copied() else {
-        return Ok(());
-    };
-    held.learn_places(connection).await?;
-    let places: Vec<i64> = std::iter::once(0)
-        .chain(held.places.keys().copied())
-        .collect();
-    let sorted = sort(connection, held, list, &places, SORT_BEHIND, now).await?;
-    if sorted == SORT_BEHIND {
-        return Ok(());
-    }
-    held.cells.unsorted.remove(&list);
-    // No ready lead is in them: what becomes ready is not looked at yet, whatever it was before.
-    let gone: Vec<i64> = held.cells.stale(list).into_iter().skip(1).collect();
-    if !gone.is_empty() {
-        sqlx::query("DELETE FROM cells WHERE cell IN (SELECT value FROM json_each(?))")
-            .bind(serde_json::to_string(&gone).expect("numbers are JSON"))
-            .execute(connection)
-            .await?;
-        held.cells.cells.retain(|id, _| !gone.contains(id));
-    }
-    Ok(())
-}
-
-async fn sort(
-    connection: &mut SqliteConnection,
-    held: &mut Held,
-    list: ListId,
-    places: &[i64],
-    most: usize,
-    now: Utc,
-) -> Result<usize, sqlx::Error> {
-    let stale = held.cells.stale(list);
-    let (ids, _) = shelf::merge(connection, list, places, &stale, (most, 0), &|_| true).await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let wanted: Vec<i64> = ids.iter().map(|id| bits(id.0)).collect();
-    let rows = sqlx::query(
-        "SELECT leads.*, (SELECT outcome FROM attempts WHERE attempts.lead = leads.lead AND leads.attempts > 0 \
-         ORDER BY claimed_at DESC, attempt DESC LIMIT 1) AS last_outcome \
-         FROM json_each(?) w JOIN leads ON leads.lead = w.value WHERE leads.state = 0",
-    )
-    .bind(serde_json::to_string(&wanted).expect("numbers are JSON"))
-    .fetch_all(&mut *connection)
-    .await?;
-    let created = held.created(connection, list).await?;
-    let mut sorted: Vec<(i64, i64, Option<i64>, i64)> = Vec::with_capacity(rows.len());
-    let mut done: Vec<i64> = Vec::new();
-    for row in &rows {
-        let id: i64 = row.get("lead");
-        let Some(lead) = leads::read(row, held) else {
-            done.push(id);
-            continue;
-        };
-        let subject = Subject {
-            lead: &lead,
-            past: past(row, created),
-            book: &held.cells.book,
-            now,
-        };
-        let filters = held
-            .cells
-            .lists
-            .get(&list)
-            .map_or(&[][..], |of| &of.filters);
-        let mut met = 0_u64;
-        let mut until: Option<Utc> = None;
-        for (at, filter) in filters.iter().enumerate() {
-            met |= u64::from(filter.matches(&subject)) << at;
-            until = [until, filter.changes_at(&subject)]
-                .into_iter()
-                .flatten()
-                .min();
-        }
-        let place = match row.get::<i64, _>("place") {
-            0 => held.place(connection, &lead).await?,
-            place => place,
-        };
-        let cell = held.cell(connection, list, met).await?;
-        sorted.push((id, cell, until.map(Utc::as_micros), place));
-    }
-    sqlx::query(
-        "UPDATE leads SET cell = s.value->>1, cell_until = s.value->>2, place = s.value->>3 \
-         FROM json_each(?) s WHERE leads.lead = s.value->>0",
-    )
-    .bind(serde_json::to_string(&sorted).expect("numbers are JSON"))
-    .execute(&mut *connection)
-    .await?;
-    if !done.is_empty() {
-        sqlx::query("UPDATE leads SET state = ? WHERE lead IN (SELECT value FROM json_each(?))")
-            .bind(LeadState::Done as i64)
-            .bind(serde_json::to_string(&done).expect("numbers are JSON"))
-            .execute(connection)
-            .await?;
-    }
-    Ok(ids.len())
-}
-
 /// What a row says of the lead's past; it has the column `last_outcome`.
 pub(super) fn past(row: &SqliteRow, created_us: i64) -> Past {
     let added_us = match row.get::<i64, _>("added_at") {
@@ -429,7 +337,7 @@ pub(super) async fn created(
 }
 
 impl Held {
-    async fn created(
+    pub(super) async fn created(
         &mut self,
         connection: &mut SqliteConnection,
         list: ListId,
@@ -443,22 +351,21 @@ impl Held {
     }
 
     /// The number of a cell that answers what is asked today.
-    async fn cell(
+    pub(super) async fn cell(
         &mut self,
         connection: &mut SqliteConnection,
         list: ListId,
         met: u64,
     ) -> Result<i64, sqlx::Error> {
+        if let Some(id) = self.cells.known(list, met) {
+            return Ok(id);
+        }
         let is = Cell {
             list,
             met,
             is_current: true,
         };
-        let known = self.cells.cells.iter().find(|(_, cell)| **cell == is);
-        if let Some((id, _)) = known {
-            return Ok(*id);
-        }
-        let written = self.cells.lists.get(&list).map_or("", |of| &of.written);
+        let written = self.cells.written(list);
         let id = sqlx::query("INSERT INTO cells (list, conditions, met) VALUES (?, ?, ?)")
             .bind(list.as_str())
             .bind(written)

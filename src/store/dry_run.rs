@@ -120,17 +120,6 @@ impl Lists {
         })
     }
 
-    /// Ready leads that were not looked at yet.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub fn unsorted(&mut self) -> Result<u64, StoreError> {
-        let (runtime, connection) = self.parts();
-        let query = sqlx::query("SELECT COUNT(*) FROM leads WHERE state = 0 AND cell = 0");
-        let row = runtime.block_on(query.fetch_one(connection))?;
-        Ok(row.get::<i64, _>(0).cast_unsigned())
-    }
-
     /// The quotas of a campaign.
     ///
     /// # Errors

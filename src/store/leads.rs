@@ -160,7 +160,7 @@ pub(super) struct Found {
 }
 
 /// The statement of [`promote`]; by itself, so that a test sees its plan.
-pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0, cell = 0 WHERE lead IN \
+pub(super) const PROMOTE: &str = "UPDATE leads SET state = 0, cell = -1 WHERE lead IN \
      (SELECT lead FROM leads WHERE state = 1 AND callback_for IS NULL AND not_before <= ? ORDER BY not_before LIMIT ?)";
 
 /// Makes leads ready whose time has come, those that wait longest first.
@@ -220,7 +220,10 @@ async fn fetch_list(
             return Ok(false);
         }
         let (ids, end) = shelf::next(connection, held, campaign, list, missing, now).await?;
-        take(connection, held, campaign, &ids, found, now).await?;
+        let has_changed = take(connection, held, (campaign, list), &ids, found, now).await?;
+        if has_changed {
+            return Ok(false);
+        }
         match end {
             End::All => return Ok(true),
             End::Unsorted => return Ok(false),
@@ -231,17 +234,18 @@ async fn fetch_list(
 }
 
 /// Reads these leads in this order. Who has no number that may be called is done; who was not placed
-/// yet is, and is handed out only where the place is open.
+/// yet is, and is handed out only where the place is open. Whether there were leads that may
+/// not be what is asked for any more: they are looked at before they are handed out.
 async fn take(
     connection: &mut SqliteConnection,
     held: &mut Held,
-    campaign: CampaignId,
+    (campaign, list): (CampaignId, ListId),
     ids: &[LeadId],
     found: &mut Vec<Lead>,
     now: Utc,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let wanted: Vec<i64> = ids.iter().map(|id| bits(id.0)).collect();
     let rows = sqlx::query(
@@ -251,6 +255,10 @@ async fn take(
     .fetch_all(&mut *connection)
     .await?;
     let mut placed: Vec<(i64, i64)> = Vec::new();
+    let mut has_changed = false;
+    // A shelf is older than what was found out since.
+    let wanted = held.cells.asks(campaign, list);
+    let wanted = wanted.then(|| held.cells.wanted(campaign, list));
     for row in &rows {
         match read(row, held) {
             Some(lead) => {
@@ -260,6 +268,13 @@ async fn take(
                     if !held.is_open(campaign, place, now) {
                         continue;
                     }
+                }
+                let until: Option<i64> = row.get("cell_until");
+                let is_over = until.is_some_and(|us| us <= now.as_micros());
+                let is_wanted = |wanted: &Vec<i64>| wanted.contains(&row.get("cell")) && !is_over;
+                if !wanted.as_ref().is_none_or(is_wanted) {
+                    has_changed = true;
+                    continue;
                 }
                 held.handed_out.insert(lead.id, campaign);
                 found.push(lead);
@@ -281,7 +296,7 @@ async fn take(
         .execute(connection)
         .await?;
     }
-    Ok(())
+    Ok(has_changed)
 }
 
 /// The lead of a row, at a number that may be called; none where it has no such number.
@@ -354,7 +369,7 @@ pub(super) async fn add(
             if is_held || row.get::<i64, _>("state") == LeadState::Claimed as i64 {
                 return Ok(None);
             }
-            sqlx::query("UPDATE leads SET state = ?, not_before = 0, cell = 0 WHERE lead = ?")
+            sqlx::query("UPDATE leads SET state = ?, not_before = 0, cell = -1 WHERE lead = ?")
                 .bind(LeadState::Ready as i64)
                 .bind(id)
                 .execute(&mut *connection)
@@ -441,7 +456,7 @@ pub(super) async fn unclaim(
     if gone.rows_affected() == 1 {
         held.returns += 1;
         sqlx::query(
-            "UPDATE leads SET state = (callback_for IS NOT NULL), attempts = attempts - 1, cell = 0 WHERE lead = ? AND state = 2",
+            "UPDATE leads SET state = (callback_for IS NOT NULL), attempts = attempts - 1, cell = -1 WHERE lead = ? AND state = 2",
         )
         .bind(bits(lead.0))
         .execute(connection)

@@ -195,7 +195,7 @@ impl Lists {
             let (mut count, mut last) = (0, i64::MIN);
             loop {
                 let sql = format!(
-                    "UPDATE leads SET state = 0, attempts = 0, not_before = 0, next_number = 0, place = 0, cell = 0 \
+                    "UPDATE leads SET state = 0, attempts = 0, not_before = 0, next_number = 0, place = 0, cell = -1 \
                      WHERE lead IN (SELECT lead {WHICH} ORDER BY lead LIMIT ?) RETURNING lead"
                 );
                 let rows = sqlx::query(&sql)

@@ -25,6 +25,7 @@ mod quotas;
 mod records;
 mod recovery;
 mod shelf;
+mod sort;
 #[cfg(test)]
 mod tests;
 mod work;

@@ -139,7 +139,7 @@ pub(super) async fn save_disposition(
         return Ok(());
     };
     sqlx::query(
-        "UPDATE leads SET last_disposition = ?1, callback_at = COALESCE(?2, callback_at), \
+        "UPDATE leads SET last_disposition = ?1, cell = -1, callback_at = COALESCE(?2, callback_at), \
          callback_for = CASE WHEN ?2 IS NULL THEN callback_for ELSE ?3 END WHERE lead = ?4",
     )
     .bind(disposed.disposition.as_str())

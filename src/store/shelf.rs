@@ -4,8 +4,8 @@
 //! places that are open are merged until enough are found: a seek for each of them, and a step for each lead. What was
 //! found is a shelf; fetches are served from it until it is empty, old, or something was put back.
 
-use super::cells;
 use super::leads::Held;
+use super::sort;
 use dialer::calling_window;
 use dialer::rules::RuleSet;
 use dialer::zone::Place;
@@ -182,7 +182,8 @@ async fn make(
                 .map(|(id, _)| *id),
         )
         .collect();
-    let is_unsorted = cells::sort_for(connection, held, campaign, list, &open, now).await?;
+    let is_unsorted = held.cells.asks(campaign, list)
+        && sort::sort_for(connection, held, list, &open, now).await?;
     let wanted = held.cells.wanted(campaign, list);
     let handed_out = &held.handed_out;
     let is_free = |lead: LeadId| !handed_out.contains_key(&lead);
@@ -248,10 +249,12 @@ pub(super) async fn merge(
     Ok((found, false))
 }
 
-/// The statement that reads tops; by itself, so that a test sees its plan.
-pub(super) const READ_TOPS: &str = "SELECT p.value, (SELECT GROUP_CONCAT(priority || ' ' || not_before || ' ' || lead) FROM \
+/// The statement that reads tops, all of them in one row: SQLite hands a row over for several
+/// microseconds, and there are hundreds of tops. By itself, so that a test sees its plan.
+pub(super) const READ_TOPS: &str = "SELECT GROUP_CONCAT(p.key || ':' || \
+     (SELECT GROUP_CONCAT(priority || ' ' || not_before || ' ' || lead) FROM \
      (SELECT priority, not_before, lead FROM leads INDEXED BY leads_ready \
-      WHERE list = ?1 AND place = p.value->>0 AND cell = p.value->>1 AND state = 0 ORDER BY priority DESC, not_before, lead LIMIT ?2 OFFSET ?3)) \
+      WHERE list = ?1 AND place = p.value->>0 AND cell = p.value->>1 AND state = 0 ORDER BY priority DESC, not_before, lead LIMIT ?2 OFFSET ?3)), ';') \
      FROM json_each(?4) p";
 
 /// Reads the next `chunk` of these tops, which have all been read equally far.
@@ -269,22 +272,28 @@ async fn read(
         .iter()
         .map(|index| (tops[*index].place, tops[*index].cell));
     let places: Vec<(i64, i64)> = pairs.collect();
-    let rows = sqlx::query(READ_TOPS)
+    let row = sqlx::query(READ_TOPS)
         .bind(list.as_str())
         .bind(chunk as i64)
         .bind(tops[*first].read as i64)
         .bind(serde_json::to_string(&places).expect("numbers are JSON"))
-        .fetch_all(connection)
+        .fetch_one(connection)
         .await?;
-    for (index, row) in which.iter().zip(&rows) {
-        let top = &mut tops[*index];
-        let text: Option<String> = row.get(1);
+    // What is empty is not in the row.
+    for index in which {
+        tops[*index].is_all = true;
+    }
+    let text: Option<String> = row.get(0);
+    for part in text.iter().flat_map(|text| text.split(';')) {
+        let read = part.split_once(':');
+        let Some((at, ranks)) =
+            read.and_then(|(at, ranks)| Some((at.parse::<usize>().ok()?, ranks)))
+        else {
+            continue;
+        };
+        let top = &mut tops[which[at]];
         let before = top.ranks.len();
-        top.ranks.extend(
-            text.iter()
-                .flat_map(|text| text.split(','))
-                .filter_map(rank),
-        );
+        top.ranks.extend(ranks.split(',').filter_map(rank));
         let found = top.ranks.len() - before;
         top.read += found;
         top.is_all = found < chunk;

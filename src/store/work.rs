@@ -6,6 +6,7 @@ use super::leads::{self, Claim, Held};
 use super::lock::Lock;
 use super::quotas::{self, QuotaRow};
 use super::records::{self, Disposed, Replace};
+use super::sort;
 use super::{Clock, Store, StoreConfig, StoreError, StoreRequest};
 use crate::bus::Inbox;
 use crate::doorbell::{self, Disconnected};
@@ -16,7 +17,7 @@ use parking_lot::Mutex;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -36,8 +37,17 @@ pub const REQUESTS_MAX: usize = 16_384;
 /// Promised callbacks are looked for this often; reminders come minutes before they are due.
 const CALLBACK_POLL: Duration = Duration::from_secs(5);
 
-/// Between two bites of sorting requests have their turn.
-const SORT_PAUSE: Duration = Duration::from_millis(1);
+/// Looking through leads takes about this long at once: a pick that comes meanwhile waits for it.
+const BITE: Duration = Duration::from_millis(3);
+/// Leads of a bite, to begin with, at least and at most. The least takes that long where each of them is
+/// written; more than the most is never read in that time.
+const BITE_FIRST: usize = 1_000;
+const BITE_MIN: usize = 500;
+const BITE_MAX: usize = 20_000;
+/// Between two bites requests have their turn, and an import the database.
+const BITE_PAUSE: Duration = Duration::from_millis(1);
+/// While requests come without a pause, leads are looked through this often.
+const BITE_EVERY: Duration = Duration::from_millis(10);
 
 /// Waits between tries while the database fails: the first, and the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -58,6 +68,10 @@ pub struct StoreCounters {
     pub spooled: AtomicU64,
     /// How long the last transaction took, in µs.
     pub last_commit_us: AtomicU64,
+    /// Leads looked through for what campaigns ask of them.
+    pub looked_through: AtomicU64,
+    /// There are leads to be looked through.
+    pub is_looking: AtomicBool,
 }
 
 /// Where requests go. Cloned freely; never blocks.
@@ -156,7 +170,11 @@ impl Store {
             spool: VecDeque::new(),
             starved: Vec::new(),
             callbacks_at: Utc::from_micros(i64::MIN),
+            bite: BITE_FIRST,
+            bitten_at: None,
+            is_relaxed: false,
         };
+        worker.tell_looking();
         let runtime = self.runtime;
         let name = self.config.path.display().to_string();
         let thread = std::thread::Builder::new()
@@ -279,6 +297,12 @@ struct Worker {
     starved: Vec<CampaignId>,
     /// When callbacks are looked for again.
     callbacks_at: Utc,
+    /// Leads that are looked at in about [`BITE`].
+    bite: usize,
+    /// When leads were looked at last.
+    bitten_at: Option<Instant>,
+    /// Commits are not flushed to the disk: see [`Worker::look_through`].
+    is_relaxed: bool,
 }
 
 /// What a committed group leads to.
@@ -323,6 +347,14 @@ fn tell<T>(answer: &Sender<T>, is: T) {
     }
 }
 
+/// Whether a commit is on the disk when it returns: `FULL`, or `NORMAL`. Not inside of a transaction.
+async fn set_synchronous(connection: &mut SqliteConnection, how: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(&format!("PRAGMA synchronous = {how}"))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 impl Worker {
     fn run(
         &mut self,
@@ -333,7 +365,7 @@ impl Worker {
         loop {
             let first = match self.spool.is_empty() && self.starved.is_empty() {
                 true if self.held.cells.is_unsorted() => {
-                    receiver.recv_until(Instant::now() + SORT_PAUSE)
+                    receiver.recv_until(Instant::now() + BITE_PAUSE)
                 }
                 true => receiver.recv_until(Instant::now() + CALLBACK_POLL),
                 false => receiver.recv_until(Instant::now() + pause),
@@ -357,9 +389,13 @@ impl Worker {
                     Err(TryRecvError::Empty) => receiver.gather_until(until),
                 }
             }
-            if group.is_empty() && self.starved.is_empty() {
+            let is_idle = group.is_empty() && self.starved.is_empty();
+            let is_due = self.bitten_at.is_none_or(|at| at.elapsed() >= BITE_EVERY);
+            if self.held.cells.is_unsorted() && (is_idle || is_due) && !gone {
+                runtime.block_on(self.look_through());
+            }
+            if is_idle {
                 runtime.block_on(self.hand_over_callbacks());
-                runtime.block_on(self.sort_behind());
                 continue;
             }
             match runtime.block_on(self.commit(&group)) {
@@ -386,30 +422,47 @@ impl Worker {
         }
     }
 
-    /// Sorts leads that were not looked at, a bite in a transaction of its own.
-    async fn sort_behind(&mut self) {
-        if !self.held.cells.is_unsorted() {
-            return;
-        }
+    /// Looks through leads for what campaigns ask of them, one bite. A power cut may take what it wrote:
+    /// then they are looked at again. What is committed for others is flushed with all that came before it.
+    async fn look_through(&mut self) {
         let now = (self.clock)().utc;
+        let began = Instant::now();
         let connection = &mut self.connection;
-        let sorted = async {
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut *connection)
-                .await?;
-            self.held.begin(connection).await?;
-            cells::sort_behind(connection, &mut self.held, now).await?;
-            sqlx::query("COMMIT").execute(&mut *connection).await
+        let looked = async {
+            if !self.is_relaxed {
+                set_synchronous(connection, "NORMAL").await?;
+                self.is_relaxed = true;
+            }
+            sort::sort_behind(connection, &mut self.held, self.bite, now).await
         }
         .await;
-        if let Err(error) = sorted {
-            tracing::warn!(%error, "leads could not be sorted; that is done when they are asked for");
-            if let Err(rollback) = sqlx::query("ROLLBACK").execute(connection).await {
-                tracing::debug!(%rollback, "there was nothing to roll back");
+        match looked {
+            Ok(looked) => {
+                let looked = looked as u64;
+                self.counters
+                    .looked_through
+                    .fetch_add(looked, Ordering::Relaxed);
+                let took = began.elapsed().max(BITE / 10).as_secs_f64();
+                let fits = self.bite as f64 * (BITE.as_secs_f64() / took).min(2.0);
+                self.bite = (fits as usize).clamp(BITE_MIN, BITE_MAX);
             }
-            self.held.is_doubtful = true;
-            self.held.cells.give_up();
+            Err(error) => {
+                tracing::warn!(%error, "leads could not be looked through; that is tried again with the next request");
+                if let Err(rollback) = sqlx::query("ROLLBACK").execute(connection).await {
+                    tracing::debug!(%rollback, "there was nothing to roll back");
+                }
+                self.held.is_doubtful = true;
+                self.held.cells.give_up();
+            }
         }
+        self.bitten_at = Some(Instant::now());
+        self.tell_looking();
+    }
+
+    fn tell_looking(&self) {
+        self.counters
+            .is_looking
+            .store(self.held.cells.is_unsorted(), Ordering::Relaxed);
     }
 
     /// Callbacks that are due before long go to the dialer, every few seconds.
@@ -432,6 +485,10 @@ impl Worker {
     /// One transaction. Whatever it changed in memory is taken back where it fails.
     async fn commit(&mut self, group: &[StoreRequest]) -> Result<Done, sqlx::Error> {
         let began = (self.clock)();
+        if self.is_relaxed {
+            set_synchronous(&mut self.connection, "FULL").await?;
+            self.is_relaxed = false;
+        }
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
             .await?;
@@ -471,6 +528,7 @@ impl Worker {
         }
         let took = (self.clock)().mono.since(began.mono);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.tell_looking();
         self.counters
             .last_commit_us
             .store(took_us, Ordering::Relaxed);
@@ -597,6 +655,7 @@ impl Worker {
                     callback_at: *callback_at,
                 };
                 records::save_disposition(connection, &disposed, now).await?;
+                self.held.returns += 1;
             }
             StoreRequest::StoreDoNotCall { number } => {
                 // Kept in memory even if the transaction fails: nobody is dialled by accident.

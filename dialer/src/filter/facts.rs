@@ -1,10 +1,12 @@
 //! What a lead says to a filter: its cells read as what is asked of them.
 
 use super::{Filter, Known, Node, Test, Word};
-use crate::zone::ZoneBook;
+use crate::rules::Column;
+use crate::zone::{STATE_FIELDS, ZoneBook};
 use jiff::civil::Date;
 use model::{AttemptOutcome, Lead, Utc};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -37,6 +39,64 @@ pub struct Unreadable {
     pub column: String,
     /// What stands there.
     pub cell: String,
+}
+
+/// What filters look at of a lead. The rest of it may be left out of a [`Subject`]: the answer is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Names in [`Lead::fields`].
+    pub fields: BTreeSet<String>,
+    /// [`Lead::numbers`] and the next of them.
+    pub numbers: bool,
+    /// [`Lead::time_zone`].
+    pub time_zone: bool,
+    /// [`Lead::name`].
+    pub name: bool,
+    /// [`Lead::customer_key`].
+    pub customer_key: bool,
+    /// [`Lead::last_disposition`].
+    pub last_disposition: bool,
+    /// [`Past::last_outcome`].
+    pub last_outcome: bool,
+}
+
+impl Reads {
+    /// What this filter looks at, too. Numbers of a lead (priority, attempts, when it came) are always there.
+    pub fn add(&mut self, filter: &Filter) {
+        filter.words(&mut |word, _| match word {
+            Word::Column(name) => {
+                self.fields.insert(name.clone());
+            }
+            Word::Known(known) => match known {
+                Known::State => {
+                    self.address(&STATE_FIELDS);
+                    self.numbers = true;
+                }
+                Known::Country => {
+                    self.address(&[Column::Country.name()]);
+                    self.numbers = true;
+                }
+                Known::PostalCode => self.address(&[known.name()]),
+                Known::AreaCode => self.numbers = true,
+                Known::TimeZone => {
+                    self.address(&STATE_FIELDS);
+                    self.address(&[Column::Country.name(), Column::PostalCode.name()]);
+                    self.numbers = true;
+                    self.time_zone = true;
+                }
+                Known::Name => self.name = true,
+                Known::CustomerKey => self.customer_key = true,
+                Known::LastOutcome => self.last_outcome = true,
+                Known::LastDisposition => self.last_disposition = true,
+                Known::Priority | Known::Attempts | Known::DaysInList => {}
+            },
+        });
+    }
+
+    fn address(&mut self, columns: &[&str]) {
+        self.fields
+            .extend(columns.iter().map(|column| column.to_string()));
+    }
 }
 
 impl Filter {

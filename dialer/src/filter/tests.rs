@@ -220,6 +220,83 @@ fn the_words_of_a_filter_are_known() {
     assert_eq!(filter.changing(), Some(("attempts", 45..53)));
 }
 
+/// Every word that every lead has decides here by something else of the lead.
+#[test]
+fn what_a_filter_does_not_look_at_may_be_left_out() {
+    let mut ada = lead(
+        "+12125550100",
+        &[
+            ("province", "ON"),
+            ("country", "CA"),
+            ("postal_code", "M5V 1A1"),
+            ("balance", "7"),
+        ],
+    );
+    ada.numbers.push("+14165550100".parse().unwrap());
+    ada.next_number = 1;
+    ada.customer_key = Some("k".into());
+    ada.last_disposition = Some("sale".parse().unwrap());
+    let mut filters: Vec<String> = super::known_words()
+        .filter(|word| !["priority", "attempts", "days_in_list", "last_outcome"].contains(word))
+        .map(|word| format!("{word} starts with \"\" and {word} is not empty"))
+        .collect();
+    filters.extend(
+        [
+            "state = \"ON\"",
+            "country = \"CA\"",
+            "area_code = \"416\"",
+            "name = \"Ada\"",
+            "postal_code starts with \"M5\"",
+            "time_zone = \"America/Toronto\"",
+            "balance = 7",
+            "last_outcome = \"busy\"",
+            "priority = 5 and attempts = 2 and days_in_list = 3",
+        ]
+        .map(String::from),
+    );
+    let book = ZoneBook::default();
+    let past = Past {
+        added_at: Utc::from_micros(0),
+        last_outcome: Some(AttemptOutcome::Busy),
+    };
+    for text in filters {
+        let filter = Filter::new(&text);
+        assert_eq!(filter.error(), None, "{text}");
+        let mut reads = Reads::default();
+        reads.add(&filter);
+        let mut less = ada.clone();
+        less.fields.retain(|name, _| reads.fields.contains(name));
+        if !reads.numbers {
+            less.numbers.clear();
+        }
+        less.time_zone = less.time_zone.filter(|_| reads.time_zone);
+        less.name = less.name.filter(|_| reads.name);
+        less.customer_key = less.customer_key.filter(|_| reads.customer_key);
+        less.last_disposition = less.last_disposition.filter(|_| reads.last_disposition);
+        let last_outcome = past.last_outcome.filter(|_| reads.last_outcome);
+        let matches = |lead: &Lead, past| {
+            let subject = Subject {
+                lead,
+                past,
+                book: &book,
+                now: Utc::from_micros(3 * DAY_US + 1),
+            };
+            filter.matches(&subject)
+        };
+        assert!(matches(&ada, past), "{text}");
+        assert!(
+            matches(
+                &less,
+                Past {
+                    last_outcome,
+                    ..past
+                }
+            ),
+            "{text}: {reads:?}"
+        );
+    }
+}
+
 #[test]
 fn the_day_on_which_time_changes_the_answer_is_known_before() {
     let book = ZoneBook::default();
