@@ -15,7 +15,7 @@ use model::event::PacingLimit;
 pub(super) const DIALS_MAX: u32 = 2_000;
 /// Up to so many agents the sums are exact; beyond, the normal approximation with its skewness
 /// correction differs by less than 0.005.
-pub(super) const EXACT_AGENTS_MAX: usize = 32;
+const EXACT_AGENTS_MAX: usize = 32;
 /// Ring steps per bin.
 const STEPS: usize = (BIN_S / RING_STEP_S) as usize;
 /// Bins, rounded up to what vector units add at once. The last two stay empty.
