@@ -127,7 +127,8 @@ impl Frequency {
         }
     }
 
-    /// A dial of the days before; oldest first.
+    /// A dial of the days before; oldest first. One that is told again, since how it ended is known
+    /// by now, counts once.
     pub(crate) fn load(&mut self, past: PastDial) {
         let whom = Whom {
             number: past.number,
@@ -135,7 +136,14 @@ impl Frequency {
             subject: past.subject,
             debt: past.debt,
         };
-        self.dialled(&whom, past.at);
+        let keys: Vec<Key> = self.keys(&whom).collect();
+        let known = |key: &Key| {
+            let notes = self.dials.get(key);
+            notes.is_some_and(|notes| notes.iter().any(|note| note.at == past.at))
+        };
+        if !keys.iter().all(known) {
+            self.dialled(&whom, past.at);
+        }
         if let Some(outcome) = past.outcome {
             self.ended(&whom, outcome, past.ended_at.unwrap_or(past.at));
         }
@@ -312,6 +320,33 @@ mod tests {
         assert_eq!(ask(&whom(2, "bob", None, Some("d1")), 169), Ok(()));
         assert_eq!(ask(&whom(1, "ann", None, Some("d2")), 2), Ok(()));
         assert_eq!(ask(&whom(1, "ann", None, None), 2), Ok(()));
+    }
+
+    #[test]
+    fn a_dial_told_again_with_its_end_counts_once_and_locks() {
+        let (mut memory, set) = memory(
+            "cap = { calls = 2, within_s = 86400, per = [\"number\"] }
+             lock = { after = \"abandoned\", hours = 72, per = [\"person\"] }",
+        );
+        let who = whom(1, "ann", None, None);
+        let past = |outcome| PastDial {
+            number: who.number,
+            person: who.person.clone(),
+            at: at(0),
+            outcome,
+            ended_at: Some(at(1)),
+            subject: None,
+            debt: None,
+        };
+        memory.load(past(Some(AttemptOutcome::UnknownRestart)));
+        let (cap, lock) = (&set.rules[0].cap, &set.rules[0].lock);
+        let (cap, lock) = (cap.as_ref().unwrap(), lock.as_ref().unwrap());
+        assert_eq!(memory.check_lock(lock, &who, at(2)), Ok(()));
+        memory.load(past(Some(AttemptOutcome::Abandoned)));
+        assert_eq!(memory.check_lock(lock, &who, at(2)), Err(at(73)));
+        assert_eq!(memory.check_cap(cap, &who, at(2)), Ok(()));
+        memory.dialled(&who, at(2));
+        assert!(memory.check_cap(cap, &who, at(3)).is_err());
     }
 
     #[test]

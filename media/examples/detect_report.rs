@@ -46,6 +46,7 @@ fn print(name: &str, tally: &Tally) {
         tally.machines_through(),
         true,
     );
+    share("of them, hung up by themselves", tally.hung_up, true);
     share(
         "machines handed over first, told later",
         tally.late[1],

@@ -85,33 +85,8 @@ pub(super) async fn load(
         });
     }
     let window_us = i64::try_from(cap_window.as_micros()).unwrap_or(i64::MAX);
-    let rows = sqlx::query(
-        "SELECT a.number, l.customer_key, a.lead, a.claimed_at, a.outcome, a.ended_at, \
-         json_extract(l.fields, '$.subject'), json_extract(l.fields, '$.debt') FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
-         WHERE a.claimed_at > ? AND (a.outcome IS NULL OR a.outcome <> 'blocked') ORDER BY a.claimed_at",
-    )
-    .bind(now.as_micros().saturating_sub(window_us))
-    .fetch_all(&mut *connection)
-    .await?;
-    let dials = rows
-        .iter()
-        .filter_map(|row| {
-            let lead = LeadId(row.get::<i64, _>(2).cast_unsigned());
-            Some(PastDial {
-                number: row.get::<String, _>(0).parse().ok()?,
-                person: row
-                    .get::<Option<String>, _>(1)
-                    .unwrap_or_else(|| lead.to_string()),
-                at: Utc::from_micros(row.get(3)),
-                outcome: row
-                    .get::<Option<String>, _>(4)
-                    .and_then(|name| AttemptOutcome::from_name(&name)),
-                ended_at: row.get::<Option<i64>, _>(5).map(Utc::from_micros),
-                subject: row.get(6),
-                debt: row.get(7),
-            })
-        })
-        .collect();
+    let claimed_after = now.as_micros().saturating_sub(window_us);
+    let dials = dials(connection, "a.claimed_at > ?", [claimed_after]).await?;
     Ok(History {
         answers,
         dials,
@@ -119,6 +94,61 @@ pub(super) async fn load(
         learned,
         quotas,
     })
+}
+
+/// The dials of a start that was cut off which somebody had answered: its event log has been read, so
+/// how they ended is known as far as it will ever be.
+pub(super) async fn cut_off(
+    connection: &mut SqliteConnection,
+    boot: u32,
+) -> Result<Vec<PastDial>, sqlx::Error> {
+    let first = |boot: u32| i64::from(boot) << model::id::COUNTER_BITS;
+    let of_boot = "a.attempt >= ? AND a.attempt < ? AND a.outcome = 'unknown_restart' \
+                   AND json_extract(c.record, '$.answered') IS NOT NULL";
+    dials(connection, of_boot, [first(boot), first(boot + 1)]).await
+}
+
+/// Dials in the order they left. Who had answered when a process was cut off talked with an agent, was
+/// abandoned, or heard a flow and asked for nobody, until the last instant that its event log knows.
+async fn dials<const N: usize>(
+    connection: &mut SqliteConnection,
+    which: &str,
+    bounds: [i64; N],
+) -> Result<Vec<PastDial>, sqlx::Error> {
+    let select = format!(
+        "SELECT a.number, l.customer_key, a.lead, a.claimed_at, \
+         CASE WHEN json_extract(c.record, '$.answered') IS NULL THEN a.outcome \
+         WHEN json_extract(c.record, '$.bridged') IS NOT NULL THEN 'answered_agent' \
+         WHEN json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0 THEN 'abandoned' \
+         ELSE 'messaged' END, \
+         CASE WHEN json_extract(c.record, '$.answered') IS NULL THEN a.ended_at ELSE json_extract(c.record, '$.ended') END, \
+         json_extract(l.fields, '$.subject'), json_extract(l.fields, '$.debt') \
+         FROM attempts a LEFT JOIN leads l ON l.lead = a.lead \
+         LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
+         WHERE (a.outcome IS NULL OR a.outcome <> 'blocked') AND {which} ORDER BY a.claimed_at"
+    );
+    let mut query = sqlx::query(&select);
+    for bound in bounds {
+        query = query.bind(bound);
+    }
+    let rows = query.fetch_all(connection).await?;
+    let dial = |row: &sqlx::sqlite::SqliteRow| {
+        let lead = LeadId(row.get::<i64, _>(2).cast_unsigned());
+        Some(PastDial {
+            number: row.get::<String, _>(0).parse().ok()?,
+            person: row
+                .get::<Option<String>, _>(1)
+                .unwrap_or_else(|| lead.to_string()),
+            at: Utc::from_micros(row.get(3)),
+            outcome: row
+                .get::<Option<String>, _>(4)
+                .and_then(|name| AttemptOutcome::from_name(&name)),
+            ended_at: row.get::<Option<i64>, _>(5).map(Utc::from_micros),
+            subject: row.get(6),
+            debt: row.get(7),
+        })
+    };
+    Ok(rows.iter().filter_map(dial).collect())
 }
 
 /// An outbound call's record has the number shown as the one called.

@@ -593,6 +593,51 @@ fn a_lead_whose_claim_was_refused_is_not_held_for_ever() {
 }
 
 #[test]
+fn whoever_a_crash_left_without_an_agent_was_abandoned_and_is_told_once_the_log_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::with_leads(dir.path(), 3);
+    let leads = desk.fetch(3);
+    let claimed_at = Now::default().plus(Duration::from_micros(desk.time.load(Ordering::Relaxed)));
+    let attempts: Vec<AttemptId> = leads.iter().map(|lead| desk.claimed(lead)).collect();
+    let desk = desk.crash(dir.path());
+    assert_eq!(desk.boot.unfolded, [1]);
+    let at = |s| claimed_at.utc + Duration::from_secs(s);
+    // The first waited for an agent, the second talked with one, the third's phone rang.
+    for ((attempt, lead), bridged) in attempts.iter().zip(&leads).zip([None, Some(at(6))]) {
+        let (call, number) = (CallId(attempt.0 + 1), lead.number().to_string());
+        let mut cdr =
+            Cdr::unknown_restart(call, campaign(), *attempt, lead.id, number, at(0), at(9));
+        (cdr.answered, cdr.bridged) = (Some(at(5)), bridged);
+        desk.handle.request(StoreRequest::RecoverCdr(Box::new(cdr)));
+    }
+    desk.handle.request(StoreRequest::BootFolded { boot: 1 });
+    let Input::DialerHistory { answers, dials } = desk.answer() else {
+        panic!("the dialer is told")
+    };
+    assert_eq!(answers, []);
+    let told: Vec<_> = dials
+        .iter()
+        .map(|dial| (dial.number, dial.at, dial.outcome, dial.ended_at))
+        .collect();
+    let (abandoned, talked) = (AttemptOutcome::Abandoned, AttemptOutcome::AnsweredAgent);
+    assert_eq!(
+        told,
+        [
+            (leads[0].number(), at(0), Some(abandoned), Some(at(9))),
+            (leads[1].number(), at(0), Some(talked), Some(at(9))),
+        ]
+    );
+    assert!(desk.handle.sync(PATIENCE));
+    drop(desk.handle);
+    desk.thread.join();
+    let (mut store, _) = Store::open(&desk.config, clock_of(&desk.time), "test").unwrap();
+    let history = store.history(Duration::from_secs(3_600)).unwrap();
+    let outcomes: Vec<_> = history.dials.iter().map(|dial| dial.outcome).collect();
+    let unknown = AttemptOutcome::UnknownRestart;
+    assert_eq!(outcomes, [Some(abandoned), Some(talked), Some(unknown)]);
+}
+
+#[test]
 fn a_restart_remembers_answers_abandonments_and_dials() {
     let dir = tempfile::tempdir().unwrap();
     let mut desk = Desk::with_leads(dir.path(), 5);

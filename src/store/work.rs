@@ -1,13 +1,13 @@
 //! The store's thread: takes what waits, commits it in one transaction, and then answers.
 
 use super::callbacks::{self, CallbackError, Promise};
-use super::cells;
 use super::leads::{self, Claim, Held};
 use super::lock::Lock;
 use super::quotas::{self, QuotaRow};
 use super::records::{self, Disposed, Replace};
 use super::sort;
 use super::{Clock, Store, StoreConfig, StoreError, StoreRequest};
+use super::{cells, history};
 use crate::bus::Inbox;
 use crate::doorbell::{self, Disconnected};
 use call::Input;
@@ -670,6 +670,11 @@ impl Worker {
             }
             StoreRequest::BootFolded { boot } => {
                 records::save_folded(connection, *boot).await?;
+                let dials = history::cut_off(connection, *boot).await?;
+                done.answers.push(Input::DialerHistory {
+                    answers: Vec::new(),
+                    dials,
+                });
             }
             StoreRequest::Enqueue(messages) => {
                 records::enqueue(connection, messages, now).await?;

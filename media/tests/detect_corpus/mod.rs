@@ -317,6 +317,8 @@ pub struct Said {
     pub first: Option<(Who, u32)>,
     /// When it took a «person» back.
     pub late_machine_ms: Option<u32>,
+    /// When the far end hung up, if it did before the detector stopped listening.
+    pub hung_up_ms: Option<u32>,
     /// The first one.
     pub judgement: Option<Judgement>,
 }
@@ -331,6 +333,7 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
         greeting_end_ms: call.greeting_end_ms,
         first: None,
         late_machine_ms: None,
+        hung_up_ms: None,
         judgement: None,
     };
     let mut find = |finding| {
@@ -349,9 +352,10 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
             None => listener.lost(1, &mut find),
         }
         if listener.is_settled() {
-            break;
+            return said;
         }
     }
+    said.hung_up_ms = Some(20 * call.packets.len() as u32);
     said
 }
 
@@ -366,6 +370,8 @@ pub struct Tally {
     pub hand_over_ms: Vec<i32>,
     /// When «machine» was said to machines, first or later, in ms after the answer.
     pub machine_ms: Vec<i32>,
+    /// Machines that were let through, and hung up by themselves.
+    pub hung_up: u32,
     /// For how long somebody had a machine until it was recognised, in ms.
     pub wasted_ms: Vec<i32>,
     /// By how much the greetings of persons ended before what was told, in ms: negative is too early.
@@ -388,6 +394,10 @@ impl Tally {
                 self.end_off_ms
                     .push(ms as i32 - said.greeting_end_ms as i32);
             }
+        }
+        let untold = handed_over && said.late_machine_ms.is_none();
+        if said.machine && untold && said.hung_up_ms.is_some() {
+            self.hung_up += 1;
         }
         if let Some(ms) = said.late_machine_ms {
             self.late[class] += 1;
@@ -414,6 +424,7 @@ impl Tally {
         for (mine, its) in self.late.iter_mut().zip(other.late) {
             *mine += its;
         }
+        self.hung_up += other.hung_up;
         self.hand_over_ms.extend(other.hand_over_ms);
         self.machine_ms.extend(other.machine_ms);
         self.wasted_ms.extend(other.wasted_ms);

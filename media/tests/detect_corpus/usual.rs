@@ -56,6 +56,7 @@ pub fn judge(call: &Call) -> Said {
         greeting_end_ms: call.greeting_end_ms,
         first,
         late_machine_ms: None,
+        hung_up_ms: None,
         judgement: None,
     }
 }
