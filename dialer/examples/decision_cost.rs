@@ -7,7 +7,7 @@ use std::time::Instant;
 
 #[allow(clippy::disallowed_methods, reason = "a measurement needs a clock")]
 fn main() {
-    for (agents, per_step, withdrawable) in [(32, 6, 0), (500, 96, 0), (500, 96, 96)] {
+    for (agents, per_step, withdrawable) in [(12, 3, 3), (32, 6, 0), (500, 96, 0), (500, 96, 96)] {
         let mut learned = Learned::new(26.0);
         let busy: Vec<Busy> = (0..agents)
             .map(|n| Busy::OnCall(f64::from(n % 300)))

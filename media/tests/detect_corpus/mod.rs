@@ -55,6 +55,13 @@ pub struct Call {
     pub text: String,
 }
 
+impl Call {
+    /// Whether the far end hung up before the call is as long as a detector listens.
+    pub fn is_hung_up(&self) -> bool {
+        20 * (self.packets.len() as u32) < CALL_MS
+    }
+}
+
 fn clamp_ms(ms: f64, low: f64, high: f64) -> u32 {
     ms.clamp(low, high) as u32
 }
@@ -317,8 +324,8 @@ pub struct Said {
     pub first: Option<(Who, u32)>,
     /// When it took a «person» back.
     pub late_machine_ms: Option<u32>,
-    /// When the far end hung up, if it did before the detector stopped listening.
-    pub hung_up_ms: Option<u32>,
+    /// Whether the far end hung up within the call.
+    pub hung_up: bool,
     /// The first one.
     pub judgement: Option<Judgement>,
 }
@@ -333,7 +340,7 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
         greeting_end_ms: call.greeting_end_ms,
         first: None,
         late_machine_ms: None,
-        hung_up_ms: None,
+        hung_up: call.is_hung_up(),
         judgement: None,
     };
     let mut find = |finding| {
@@ -352,10 +359,9 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
             None => listener.lost(1, &mut find),
         }
         if listener.is_settled() {
-            return said;
+            break;
         }
     }
-    said.hung_up_ms = Some(20 * call.packets.len() as u32);
     said
 }
 
@@ -396,7 +402,7 @@ impl Tally {
             }
         }
         let untold = handed_over && said.late_machine_ms.is_none();
-        if said.machine && untold && said.hung_up_ms.is_some() {
+        if said.machine && untold && said.hung_up {
             self.hung_up += 1;
         }
         if let Some(ms) = said.late_machine_ms {

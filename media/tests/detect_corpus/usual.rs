@@ -56,7 +56,7 @@ pub fn judge(call: &Call) -> Said {
         greeting_end_ms: call.greeting_end_ms,
         first,
         late_machine_ms: None,
-        hung_up_ms: None,
+        hung_up: call.is_hung_up(),
         judgement: None,
     }
 }
