@@ -50,6 +50,19 @@ fn twice_as_many_answers_from_one_minute_to_the_next_stay_legal_and_flood_nobody
 }
 
 #[test]
+fn the_first_calls_of_many_agents_flood_nobody_however_few_of_them_are_answered() {
+    for seed in 0..16 {
+        let outcome = shift(Mode::Predictive, 100, 0.1, 0.05, seed);
+        assert!(
+            outcome.abandoned <= 6,
+            "{seed}: {} of {} abandoned in the first three minutes",
+            outcome.abandoned,
+            outcome.abandoned + outcome.connected
+        );
+    }
+}
+
+#[test]
 fn half_of_the_agents_leaving_unannounced_stays_legal() {
     let world = World {
         half_away: Some((0.5, 0.8)),

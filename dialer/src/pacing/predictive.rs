@@ -25,12 +25,18 @@ const TAKEN_PARTS: f64 = 4.0;
 /// A bin that holds less than this share of a call's answers is not looked at.
 const WEIGHT_MIN: f64 = 1e-4;
 
-/// Uncertainty of the answer share that θ has long paid for; beyond, few agents are dialled for as if
-/// more people answered. Many agents have it in the variance of their answers.
+/// Uncertainty of the answer share that θ has long paid for; beyond, agents are dialled for as if more
+/// people answered.
 const SPREAD_USUAL: f64 = 0.1;
 /// How much more, per unit of uncertainty beyond: twice what would do on average, for a flood at the
 /// start of a shift takes an hour to pay back.
 const UNSURE_WEIGHT: f64 = 2.0;
+/// The same of many agents, who have the usual uncertainty in the variance of their answers: only what
+/// little the first calls say is beyond.
+const SPREAD_USUAL_LARGE: f64 = 0.15;
+/// More than for a small team, since all calls of a large one that is wrong leave at once. Measured at 100
+/// agents, p = 0.1: without it the first calls flood the agents in one shift of eight.
+const UNSURE_WEIGHT_LARGE: f64 = 4.0;
 
 pub(super) type Lanes = [f64; LANES];
 
@@ -194,12 +200,12 @@ impl Outlook {
     fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
         let spread = learned.answer_spread();
         let agents = snapshot.available as usize + snapshot.busy.len();
-        let p = if agents <= EXACT_AGENTS_MAX {
-            let unsure = UNSURE_WEIGHT * (spread - SPREAD_USUAL).max(0.0);
-            (learned.level() * (1.0 + unsure)).min(0.98)
-        } else {
-            learned.level()
+        let (usual, weight) = match agents <= EXACT_AGENTS_MAX {
+            true => (SPREAD_USUAL, UNSURE_WEIGHT),
+            false => (SPREAD_USUAL_LARGE, UNSURE_WEIGHT_LARGE),
         };
+        let unsure = weight * (spread - usual).max(0.0);
+        let p = (learned.level() * (1.0 + unsure)).min(0.98);
         Outlook::at_share(snapshot, learned, p, spread)
     }
 
