@@ -148,9 +148,13 @@ fn a_campaign_that_is_killed_again_and_again_loses_no_lead_and_dials_none_twice(
     up.push(boot.up_after);
     let phones = house.staff(&boot, agent);
     dial(&house, &boot, true);
-    wait_for("the list is done", || {
-        house.count("SELECT COUNT(*) FROM leads WHERE state <> 3") == 0
-    });
+    // One call per agent as the kills have spent the budget: how long that takes is the machine's affair.
+    let undone = || house.count("SELECT COUNT(*) FROM leads WHERE state <> 3");
+    let mut left = undone();
+    while left > 0 {
+        wait_for("the list gets shorter", || undone() < left);
+        left = undone();
+    }
     boot.terminate();
     assert!(boot.ended().success(), "an orderly end");
     drop(phones);

@@ -49,7 +49,7 @@ fn leads_known_to_a_factor_of_two_are_worth_points_legally_and_all_are_dialled()
 fn a_column_that_is_wrong_or_says_nothing_stays_legal_and_costs_little() {
     let run = |told, per_lead| {
         let short = Scenario {
-            hours: 0.4,
+            hours: 1.0,
             ..scenario(told, per_lead)
         };
         judge(&short, Controller::Predictive, false).unwrap()
