@@ -1,4 +1,4 @@
-//! The person that unit tests of places and hours call.
+//! The person that unit tests of places, hours and retries call.
 
 use model::{Lead, LeadId};
 

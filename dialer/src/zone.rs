@@ -445,22 +445,12 @@ mod tests {
     use super::*;
 
     fn place(number: &str, zone: Option<&str>, columns: &[(&str, &str)]) -> Place {
+        let columns = columns
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
         let lead = Lead {
-            id: model::LeadId(1),
-            list: "l".parse().unwrap(),
-            numbers: vec![number.parse().unwrap()],
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: zone.map(str::to_string),
-            name: None,
-            customer_key: None,
-            fields: columns
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect(),
-            last_disposition: None,
-            not_before: None,
+            fields: columns.collect(),
+            ..crate::test_lead::lead(number, zone)
         };
         ZoneBook::default().place(&lead, lead.number())
     }

@@ -90,7 +90,7 @@ impl Dialer {
         campaign
             .learned
             .refresh_by_class(now_s, &snapshot.busy, &snapshot.ringing, &by_class);
-        let agents = snapshot.available as usize + snapshot.busy.len();
+        let agents = snapshot.signed_in();
         snapshot.guarded = match campaign.mode {
             // θ falls with the budget: dialling by risk mends an overspent one sooner than one call
             // per agent does, up to a burst or a few.
@@ -125,7 +125,7 @@ impl Dialer {
             return;
         }
         let mut snapshot = self.pacing_snapshot(now, id);
-        let signed_in = snapshot.available as usize + snapshot.busy.len();
+        let signed_in = snapshot.signed_in();
         let dials = signed_in > 0 || !self.campaigns[&id].needs_agents();
         if dials {
             self.fetch(now, id, signed_in as u32, out);

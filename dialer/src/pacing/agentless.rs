@@ -123,7 +123,7 @@ impl Outlook {
         }
         free.add(1.0, f64::from(snapshot.available));
         free_then.iter().for_each(|p| free.add(*p, 1.0));
-        let agents = snapshot.available as usize + snapshot.busy.len();
+        let agents = snapshot.signed_in();
         let exact = (agents <= EXACT_AGENTS_MAX).then(|| {
             let mut asks = vec![0.0; agents + 2];
             asks[0] = 1.0;

@@ -69,6 +69,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Agents who are signed in, whether free or at work.
+    pub fn signed_in(&self) -> usize {
+        self.available as usize + self.busy.len()
+    }
+
     /// Calls of this campaign that have no agent yet.
     pub fn in_flight(&self) -> u32 {
         self.ringing.iter().sum::<u32>() + self.claiming + self.waiting + self.in_flow

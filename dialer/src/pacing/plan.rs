@@ -50,7 +50,7 @@ struct Old {
 pub(super) fn best(outlook: &Outlook, snapshot: &Snapshot, learned: &Learned) -> Plan {
     let old = withdrawable(outlook, snapshot, learned);
     let mut best = plan(outlook, &old, u32::MAX, snapshot, learned);
-    let agents = snapshot.available as usize + snapshot.busy.len();
+    let agents = snapshot.signed_in();
     if agents > SWAP_AGENTS_MAX || best.kept == 0 {
         return best;
     }

@@ -199,7 +199,7 @@ impl Outlook {
     /// With the calls in flight that cannot be withdrawn.
     fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
         let spread = learned.answer_spread();
-        let agents = snapshot.available as usize + snapshot.busy.len();
+        let agents = snapshot.signed_in();
         let (usual, weight) = match agents <= EXACT_AGENTS_MAX {
             true => (SPREAD_USUAL, UNSURE_WEIGHT),
             false => (SPREAD_USUAL_LARGE, UNSURE_WEIGHT_LARGE),
@@ -211,7 +211,7 @@ impl Outlook {
 
     fn at_share(snapshot: &Snapshot, learned: &Learned, p: f64, spread: f64) -> Outlook {
         let ring = learned.ring();
-        let agents = snapshot.available as usize + snapshot.busy.len();
+        let agents = snapshot.signed_in();
         let mut counts = if agents <= EXACT_AGENTS_MAX {
             let mut free = Pmf::of(snapshot.available, agents + 2);
             for &busy in &snapshot.busy {

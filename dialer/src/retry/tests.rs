@@ -1,7 +1,6 @@
 //! When a lead is dialled again: by outcome, by the day, by the band of the day, over the change of clocks.
 
 use super::*;
-use model::LeadId;
 use model::event::Mode;
 use proptest::prelude::*;
 
@@ -10,22 +9,10 @@ fn utc(text: &str) -> Utc {
 }
 
 fn lead(numbers: &[&str], zone: Option<&str>) -> Lead {
+    let parsed = numbers.iter().map(|number| number.parse().unwrap());
     Lead {
-        id: LeadId(1),
-        list: "l".parse().unwrap(),
-        numbers: numbers
-            .iter()
-            .map(|number| number.parse().unwrap())
-            .collect(),
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: zone.map(str::to_string),
-        name: None,
-        customer_key: None,
-        fields: Default::default(),
-        last_disposition: None,
-        not_before: None,
+        numbers: parsed.collect(),
+        ..crate::test_lead::lead(numbers[0], zone)
     }
 }
 
