@@ -30,7 +30,7 @@ fn main() {
         let begun = Instant::now();
         let mut dialled = 0;
         for n in 0..rounds {
-            learned.refresh(f64::from(n), &snapshot.busy, &snapshot.ringing);
+            learned.refresh(f64::from(n), &snapshot);
             dialled += decide(Mode::Predictive, &snapshot, &learned).dial;
         }
         let each = begun.elapsed() / rounds;
@@ -80,7 +80,7 @@ fn by_lead() {
         let mut learned = learned;
         let begun = Instant::now();
         for n in 0..100 {
-            learned.refresh(10.0 * f64::from(n), &snapshot.busy, &snapshot.ringing);
+            learned.refresh(10.0 * f64::from(n), &snapshot);
         }
         println!("and a rebuild every 10 s: {:?}", begun.elapsed() / 100);
     }

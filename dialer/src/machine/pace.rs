@@ -78,18 +78,8 @@ impl Dialer {
         snapshot.floor_risk = campaign.config.abandon_limit_pct / 100.0 * FLOOR_RISK;
         snapshot.by_lead = self.calls_by_lead(now, id);
         let campaign = self.campaigns.get_mut(&id).expect("looked up above");
-        let by_class: Vec<&[u32]> = match &snapshot.by_lead {
-            Some(by_lead) => by_lead
-                .calls
-                .iter()
-                .map(|calls| &calls.ringing[..])
-                .collect(),
-            None => vec![&snapshot.ringing],
-        };
         let now_s = now.mono.as_secs_f64();
-        campaign
-            .learned
-            .refresh_by_class(now_s, &snapshot.busy, &snapshot.ringing, &by_class);
+        campaign.learned.refresh(now_s, &snapshot);
         let agents = snapshot.signed_in();
         snapshot.guarded = match campaign.mode {
             // θ falls with the budget: dialling by risk mends an overspent one sooner than one call

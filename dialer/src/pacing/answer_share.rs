@@ -20,9 +20,14 @@ const JUMP_UP: f64 = 1.0 / 3_600.0;
 const JUMP_PER_ANSWER: f64 = 1.0 / 800.0;
 /// Chance of a jump down, in jumps up per answer.
 const JUMP_DOWN: f64 = 0.5;
-/// The most of it per second. Far rarer than up, for a jump seen where there was a lull floods them too,
-/// and at a hundred agents there is a lull every minute.
+/// The most of it per second, in a large team. Far rarer than up, for a jump seen where there was a lull floods
+/// them too, and at a hundred agents there is a lull every minute.
 const JUMP_DOWN_MAX: f64 = 1.0 / 27_000.0;
+/// Answers for each jump down of a small team, who have no lull that is not seen in every call.
+const ANSWERS_PER_DROP: f64 = 25.0;
+/// Agents from which a jump down is far rarer: there a lull of ten seconds leaves many of them free at once,
+/// and a belief that fell for it calls too many for each.
+const DROP_AGENTS: f64 = 11.0;
 /// Grid points of a jump: by a factor of 1.4 to 4.
 const JUMP_POINTS: std::ops::Range<usize> = 8..33;
 /// Part of the belief that moves to each neighbour per second: 9 % in an hour.
@@ -35,6 +40,8 @@ const BELIEF_MIN: f64 = 1e-12;
 const WINDOW_S: f64 = 4.0;
 /// How far the ring curve is trusted within a window: to within 1 ÷ √16, a quarter.
 const CURVE_SHAPE: f64 = 16.0;
+/// Whoever knew the share this well once is not at the beginning any more.
+const KNOWN_SPREAD: f64 = 0.15;
 /// The share until the first calls have rung to their end, and its uncertainty.
 const WARM_UP: (f64, f64) = (0.5, 0.4);
 /// A longer gap than this between two looks is counted as this: nothing was watched meanwhile.
@@ -86,6 +93,10 @@ pub(super) struct AnswerShare {
     mean: f64,
     /// Standard deviation ÷ mean.
     spread: f64,
+    /// It was known well at any time.
+    is_known: bool,
+    /// Agents who are signed in.
+    agents: f64,
 }
 
 impl AnswerShare {
@@ -103,6 +114,8 @@ impl AnswerShare {
             window: Window::EMPTY,
             mean: 0.0,
             spread: 0.0,
+            is_known: false,
+            agents: f64::INFINITY,
         };
         share.rebuild(ring, &[1.0]);
         share.settle();
@@ -150,8 +163,9 @@ impl AnswerShare {
         self.sum_up(&self.belief.clone());
     }
 
-    /// Time has passed over the calls that ring, by class and age.
-    pub(super) fn look(&mut self, now_s: f64, ringing: &[&[u32]]) {
+    /// Time has passed over the calls that ring, by class and age, for so many agents.
+    pub(super) fn look(&mut self, now_s: f64, ringing: &[&[u32]], agents: usize) {
+        self.agents = agents as f64;
         let passed = (now_s - self.looked_at_s).min(GAP_MAX_S);
         if passed < RING_STEP_S {
             return;
@@ -197,7 +211,9 @@ impl AnswerShare {
         let weights = self.belief.map(|belief| (belief - most).exp());
         let width = JUMP_POINTS.len() as f64;
         let up = (JUMP_UP * passed_s).min(JUMP_PER_ANSWER * answers);
-        let down = (JUMP_DOWN_MAX * passed_s).min(JUMP_DOWN * JUMP_PER_ANSWER * answers);
+        let rare = (JUMP_DOWN_MAX * passed_s).min(JUMP_DOWN * JUMP_PER_ANSWER * answers);
+        let answers_per_drop = ANSWERS_PER_DROP * (1.0 + (self.agents / DROP_AGENTS).powi(4));
+        let down = rare.max(answers / answers_per_drop);
         let drift = (DRIFT * passed_s).min(DRIFT_PER_ANSWER * answers);
         let mut before = [0.0; GRID + 1];
         for j in 0..GRID {
@@ -236,6 +252,7 @@ impl AnswerShare {
         self.spread = (square / total / (self.mean * self.mean) - 1.0)
             .max(0.0)
             .sqrt();
+        self.is_known |= self.spread <= KNOWN_SPREAD;
     }
 
     pub(super) fn share(&self) -> f64 {
@@ -244,6 +261,11 @@ impl AnswerShare {
 
     pub(super) fn spread(&self) -> f64 {
         self.spread
+    }
+
+    /// Whether the share was known well at any time.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// The belief as a weight per grid point.
@@ -308,7 +330,17 @@ mod tests {
         per_second: impl Fn(u32) -> u32,
         p: impl Fn(u32) -> f64,
     ) -> Vec<(f64, f64)> {
-        let mut rng = model::Rng::new(11);
+        watch_for((11, 100), seconds, per_second, p)
+    }
+
+    /// The same with this seed, for so many agents.
+    fn watch_for(
+        (seed, agents): (u64, usize),
+        seconds: u32,
+        per_second: impl Fn(u32) -> u32,
+        p: impl Fn(u32) -> f64,
+    ) -> Vec<(f64, f64)> {
+        let mut rng = model::Rng::new(seed);
         let mut ring = RingCurve::new(26.0);
         let mut share = AnswerShare::new(&ring, 26.0);
         let mut calls: Vec<Call> = Vec::new();
@@ -346,7 +378,7 @@ mod tests {
                 share.rebuild(&ring, &[1.0]);
             }
             share.warms_up(now);
-            share.look(now, &[&ringing]);
+            share.look(now, &[&ringing], agents);
             let answered = resolved.iter().filter(|answered| **answered).count();
             seen.push((
                 share.share(),
@@ -386,6 +418,20 @@ mod tests {
         let p = |t: u32| if t < 600 { 0.3 } else { 0.15 };
         let seen = watch(760, |_| 8, p);
         assert!(seen[720].0 < 0.19, "{}", seen[720].0);
+    }
+
+    #[test]
+    fn a_small_team_follows_a_fall_of_the_share_before_it_is_certain_and_a_large_one_waits() {
+        // What ten agents dial: a call every four seconds.
+        let dials = |t| u32::from(t % 4 == 0);
+        let p = |t: u32| if t < 1_800 { 0.3 } else { 0.15 };
+        let four_minutes_later = |agents| {
+            let seen = (1..=24).map(|seed| watch_for((seed, agents), 2_040, dials, p)[2_039].0);
+            seen.sum::<f64>() / 24.0
+        };
+        let (small, large) = (four_minutes_later(10), four_minutes_later(100));
+        assert!(small < 0.2, "{small}");
+        assert!(large > 0.2, "{large}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! It is handed observations and answers with probabilities. It decides nothing, and every count
 //! is bounded by forgetting, so that a change in the world shows.
 
+use super::Snapshot;
 use super::answer_share::AnswerShare;
 use super::lead_model::{LeadModel, LeadState, at_odds};
 use super::ring::{RING_POINTS, RingCurve, ring_point};
@@ -319,20 +320,17 @@ impl Learned {
         self.ring.withdrawn(rang_s);
     }
 
-    /// Brings the curves up to date. `busy` are the agents at work, `ringing` the calls in flight by
-    /// age in steps of [`RING_STEP_S`](super::RING_STEP_S).
-    pub fn refresh(&mut self, now_s: f64, busy: &[Busy], ringing: &[u32]) {
-        self.refresh_by_class(now_s, busy, ringing, &[ringing]);
-    }
-
-    /// The same, with the calls in flight by class of lead too.
-    pub(crate) fn refresh_by_class(
-        &mut self,
-        now_s: f64,
-        busy: &[Busy],
-        ringing: &[u32],
-        by_class: &[&[u32]],
-    ) {
+    /// Brings the curves up to date with the agents and the calls in flight.
+    pub fn refresh(&mut self, now_s: f64, snapshot: &Snapshot) {
+        let ringing = &snapshot.ringing[..];
+        let by_class: Vec<&[u32]> = match &snapshot.by_lead {
+            Some(by_lead) => by_lead
+                .calls
+                .iter()
+                .map(|calls| &calls.ringing[..])
+                .collect(),
+            None => vec![ringing],
+        };
         if self.answers.warms_up(now_s) {
             // Of leads that differ, those that went first say little of the average one.
             if self.leads.is_none() {
@@ -341,18 +339,18 @@ impl Learned {
             }
             self.built_at_s = f64::NEG_INFINITY;
         }
-        self.answers.look(now_s, by_class);
+        self.answers.look(now_s, &by_class, snapshot.signed_in());
         if now_s - self.built_at_s < REBUILD_S {
             return;
         }
         self.built_at_s = now_s;
         self.ring.rebuild(ringing);
         self.rebuild_answers();
-        let on_call = busy.iter().filter_map(|busy| match *busy {
+        let on_call = snapshot.busy.iter().filter_map(|busy| match *busy {
             Busy::OnCall(age) => Some(age),
             Busy::WrapUp(_) | Busy::FreeIn(_) => None,
         });
-        let in_wrap = busy.iter().filter_map(|busy| match *busy {
+        let in_wrap = snapshot.busy.iter().filter_map(|busy| match *busy {
             Busy::OnCall(_) | Busy::FreeIn(_) => None,
             Busy::WrapUp(age) => Some(age),
         });
@@ -384,10 +382,14 @@ impl Learned {
 
     /// How uncertain that share is: standard deviation ÷ mean.
     pub fn answer_spread(&self) -> f64 {
-        match &self.leads {
-            Some(leads) => self.answers.spread() * leads.leverage_at(self.level()),
-            None => self.answers.spread(),
-        }
+        let leads = self.leads.as_ref();
+        let leverage = leads.map_or(1.0, |leads| leads.leverage_at(self.level()));
+        self.answers.spread() * leverage
+    }
+
+    /// Whether the share was known well at any time.
+    pub(super) fn knows_answers(&self) -> bool {
+        self.answers.is_known()
     }
 
     /// The chance that a call of this class would still be answered, having rung so long in vain.
@@ -465,7 +467,7 @@ mod tests {
             learned.talked(talk);
             learned.wrapped_up(rng.log_normal(20.0, 0.7));
         }
-        learned.refresh(0.0, &[], &[]);
+        learned.refresh(0.0, &Snapshot::default());
         let mut fresh = Vec::new();
         for &talk in draws.iter().filter(|talk| **talk > 100.0) {
             fresh.push(talk + rng.log_normal(20.0, 0.7) <= 128.0);
@@ -507,7 +509,11 @@ mod tests {
                 for (dialled, _, _) in &calls {
                     ringing[((now - dialled) / 0.5) as usize] += 1;
                 }
-                learned.refresh(now, &[], &ringing);
+                let snapshot = Snapshot {
+                    ringing: ringing.clone(),
+                    ..Snapshot::default()
+                };
+                learned.refresh(now, &snapshot);
                 let share = learned.answer_share();
                 assert!(share > 0.14, "{seed}: {share} after {now} s");
             }
@@ -552,8 +558,8 @@ mod tests {
         let state: LearnedState = toml::from_str(&text).unwrap();
         let mut new = Learned::new(26.0);
         assert!(new.import(&state));
-        new.refresh(0.0, &[], &[]);
-        old.refresh(0.0, &[], &[]);
+        new.refresh(0.0, &Snapshot::default());
+        old.refresh(0.0, &Snapshot::default());
         let soon = |learned: &Learned| learned.free_within(Busy::OnCall(50.0))[HORIZON_BINS];
         assert!(
             (soon(&new) - soon(&old)).abs() < 0.05,
@@ -563,7 +569,7 @@ mod tests {
         );
         // Another day is slower: within 3,000 calls the memory is outvoted.
         (0..3_000).for_each(|_| new.talked(rng.log_normal(300.0, 0.2)));
-        new.refresh(20.0, &[], &[]);
+        new.refresh(20.0, &Snapshot::default());
         assert!(
             soon(&new) < 0.5 * soon(&old),
             "{} {}",
@@ -582,7 +588,7 @@ mod tests {
             ..LearnedState::default()
         };
         assert!(learned.import(&state));
-        learned.refresh(0.0, &[], &[]);
+        learned.refresh(0.0, &Snapshot::default());
         assert_eq!(learned.free_within(Busy::OnCall(30.0)), before);
     }
 }

@@ -131,14 +131,14 @@ mod tests {
     fn learned(nth: u32) -> Learned {
         let mut rng = model::Rng::new(4);
         let mut learned = Learned::new(26.0);
-        learned.refresh(0.0, &[], &[]);
+        learned.refresh(0.0, &Snapshot::default());
         for n in 0..300 {
             match n % nth {
                 0 => learned.answered(rng.log_normal(10.0, 0.53).clamp(1.5, 26.0)),
                 _ => learned.failed(26.0),
             }
         }
-        learned.refresh(28.0, &[], &[]);
+        learned.refresh(28.0, &Snapshot::default());
         let share = learned.answer_share();
         assert!((share * f64::from(nth) - 1.0).abs() < 0.1, "{share}");
         learned

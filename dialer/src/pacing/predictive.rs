@@ -31,6 +31,9 @@ const SPREAD_USUAL: f64 = 0.1;
 /// How much more, per unit of uncertainty beyond: twice what would do on average, for a flood at the
 /// start of a shift takes an hour to pay back.
 const UNSURE_WEIGHT: f64 = 2.0;
+/// The same of a small team that has known the share: what does on average, so that a step down is followed
+/// while it is still uncertain.
+const UNSURE_WEIGHT_LATER: f64 = 1.0;
 /// The same of many agents, who have the usual uncertainty in the variance of their answers: only what
 /// little the first calls say is beyond.
 const SPREAD_USUAL_LARGE: f64 = 0.15;
@@ -199,10 +202,11 @@ impl Outlook {
     /// With the calls in flight that cannot be withdrawn.
     fn new(snapshot: &Snapshot, learned: &Learned) -> Outlook {
         let spread = learned.answer_spread();
-        let agents = snapshot.signed_in();
-        let (usual, weight) = match agents <= EXACT_AGENTS_MAX {
-            true => (SPREAD_USUAL, UNSURE_WEIGHT),
-            false => (SPREAD_USUAL_LARGE, UNSURE_WEIGHT_LARGE),
+        let is_small = snapshot.signed_in() <= EXACT_AGENTS_MAX;
+        let (usual, weight) = match (is_small, learned.knows_answers()) {
+            (true, false) => (SPREAD_USUAL, UNSURE_WEIGHT),
+            (true, true) => (SPREAD_USUAL, UNSURE_WEIGHT_LATER),
+            (false, _) => (SPREAD_USUAL_LARGE, UNSURE_WEIGHT_LARGE),
         };
         let unsure = weight * (spread - usual).max(0.0);
         let p = (learned.level() * (1.0 + unsure)).min(0.98);
