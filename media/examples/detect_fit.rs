@@ -315,7 +315,7 @@ fn main() {
     eprintln!(
         "{:?} clips, median ms {:?}",
         clips.counts(),
-        clips.median_ms()
+        clips.lengths_ms(&[0.5])
     );
     let mut rng = Rng::new(SEED);
     let (mut persons, mut machines) = (Seen::default(), Seen::default());
