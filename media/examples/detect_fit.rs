@@ -14,10 +14,9 @@ mod detect_corpus;
 
 use detect_corpus::speech::{Clips, Size};
 use detect_corpus::{Habits, Split, Trace, call};
-use media::detect::machine::{
-    FLOOR_KNOWN_MS, Progress, SPEECH_MAX, Utterance, difference_pct, noise_value,
-};
+use media::detect::machine::{FLOOR_KNOWN_MS, SPEECH_MAX, noise_value};
 use media::detect::tables::{BINS, CELLS, Grid, KINDS, TABLES, Table, Tables};
+use media::detect::utterance::{Progress, Utterance, difference_pct};
 use media::detect::voice::{Step, Voice};
 use model::Rng;
 
@@ -340,7 +339,7 @@ pub const BINS: usize = 16;
 /// Rows and columns of a grid.
 pub const CELLS: usize = 15;
 
-/// Kinds of utterances: [`Breaths`](super::machine::Breaths).
+/// Kinds of utterances: [`Breaths`](super::utterance::Breaths).
 pub const KINDS: usize = 3;
 
 /// Log odds by value.

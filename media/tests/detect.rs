@@ -212,6 +212,30 @@ fn a_short_greeting_and_silence_for_good_is_a_machine_when_listening_ends_and_a_
 }
 
 #[test]
+fn who_hangs_up_behind_a_short_greeting_was_a_machine_and_behind_a_word_or_a_reply_was_not() {
+    let gone = |sounds: &[(bool, u32)]| {
+        let mut machine = Machine::new(Targets::default(), Some(20_000));
+        for (speaks, ms) in sounds {
+            for _ in 0..ms / 20 {
+                let level = if *speaks { -22.0 } else { -64.0 };
+                machine.frame(Some(level), 0);
+            }
+        }
+        machine.gone().map(|j| (j.who, j.late))
+    };
+    let greeting = |then: &[(bool, u32)]| [&SHORT_GREETING[..], then].concat();
+    let was = Some((Who::Machine, true));
+    assert_eq!(gone(&greeting(&[(false, 9_000)])), was);
+    // Nobody hangs up within a word of their own who has not begun to speak for good.
+    assert_eq!(gone(&greeting(&[(false, 9_000), (true, 200)])), None);
+    let reply = [(false, 2_500), (true, 700), (false, 3_000)];
+    assert_eq!(gone(&greeting(&reply)), None);
+    assert_eq!(gone(&[(false, 600), (true, 400), (false, 9_000)]), None);
+    // Without a verdict there was nobody to be handed over.
+    assert_eq!(gone(&[(false, 600), (true, 400), (false, 100)]), None);
+}
+
+#[test]
 fn a_greeting_said_again_and_again_is_a_machine_and_replies_of_other_lengths_are_a_person() {
     let again = |lengths: [u32; 3]| {
         let mut sounds = SHORT_GREETING.to_vec();

@@ -9,7 +9,7 @@ pub const BINS: usize = 16;
 /// Rows and columns of a grid.
 pub const CELLS: usize = 15;
 
-/// Kinds of utterances: [`Breaths`](super::machine::Breaths).
+/// Kinds of utterances: [`Breaths`](super::utterance::Breaths).
 pub const KINDS: usize = 3;
 
 /// Log odds by value.

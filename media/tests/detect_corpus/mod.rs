@@ -362,6 +362,11 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
             break;
         }
     }
+    if said.hung_up
+        && let Some(judgement) = listener.gone()
+    {
+        said.late_machine_ms = Some(judgement.at_ms);
+    }
     said
 }
 
