@@ -3,11 +3,12 @@
 //! Every 20 ms the odds are summed from tables: how long it rang, how long nobody spoke and how noisy
 //! the line is (the habits of who answers), and how far the first utterance has come: how long it is,
 //! in how many bursts, and for how long it has paused; then how long nobody speaks behind it, how long
-//! the turns that follow are, and whether one is said again.
+//! the turns that follow were, and whether one is said again.
 //!
 //! A person and a machine are told at different odds. Whoever pauses and is a person at 3.5 to 1 is
 //! handed over at once: a mistake costs an agent some seconds, and the test goes on and says «machine»
-//! then. «Machine» hangs up, or leaves a message, and takes odds of about 300 to 1; 180 to 1 later on.
+//! then. «Machine» hangs up, or leaves a message, and takes odds of about 300 to 1; 180 to 1 later on, and
+//! fewer when nothing more will be known: at the end of listening, and when the far end hangs up.
 //!
 //! ```text
 //! Listening ─► Person ──► (odds turn) late Machine     until LISTEN_ON_MS
@@ -31,15 +32,16 @@ pub const DECIDE_MS: u32 = 6_000;
 /// certain verdict they are handed over as unsure. Below the 2 s of 47 CFR 64.1200(a)(7).
 pub const WAIT_MS: u32 = 1_500;
 
-/// At [`DECIDE_MS`], these odds suffice for a machine (55 to 1): whoever has talked for most of 6 s.
-const DECIDE_LOG_ODDS: f32 = -4.0;
+/// At [`DECIDE_MS`], these odds suffice for a machine (90 to 1): whoever has talked for most of 6 s.
+const DECIDE_LOG_ODDS: f32 = -4.5;
 
-/// At [`LISTEN_ON_MS`], these do (3.3 to 1): nothing more will be known, and whoever was handed over is
-/// not hung up on unheard. What little each of the turns may speak for a machine is in the bounds below.
-const LAST_LOG_ODDS: f32 = -1.2;
+/// At [`LISTEN_ON_MS`], these do (2.7 to 1): nothing more will be known, and whoever was handed over is
+/// not hung up on unheard.
+const LAST_LOG_ODDS: f32 = -1.0;
 
-/// When the far end hangs up, these do (3.3 to 1), for the same reason.
-const GONE_LOG_ODDS: f32 = -1.2;
+/// When the far end hangs up, these do (6 to 1), for the same reason. More than at the end of listening:
+/// persons hang up more often than machines do, and that is not in the tables.
+const GONE_LOG_ODDS: f32 = -1.8;
 
 /// Whoever has not been handed over is a machine at odds greater by this factor (1.6) than one who was:
 /// what follows their greeting will tell more, and nobody has heard them yet.
@@ -77,8 +79,9 @@ const REPEATED_PCT_MAX: u32 = 7;
 /// One repetition speaks for a machine no more than this (7 to 1): people repeat themselves, too.
 const REPEATED_MIN: f32 = -2.0;
 
-/// A turn that goes on speaks for a machine no more than this, for the same reason.
-const TURN_MIN: f32 = -1.0;
+/// A first burst without a pause speaks for a machine no more than this (55 to 1), however long it is: firms
+/// greet in one breath, too.
+const FIRST_MIN: f32 = -4.0;
 
 /// What a beep after speech adds: people do not beep.
 const BEEP_LOG_ODDS: f32 = -9.0;
@@ -296,7 +299,7 @@ impl Machine {
             Progress::Silent { ms } => now.onset = habit(self.tables.onset.running(ms)),
             Progress::First { ms } => {
                 now.utterance_ms = ms;
-                now.speech = self.tables.first.running(ms);
+                now.speech = self.tables.first.running(ms).max(FIRST_MIN);
             }
             Progress::On { since_ms, spoke_ms } => {
                 now.utterance_ms = since_ms;
@@ -318,8 +321,8 @@ impl Machine {
                 now.pause_ms = pause_ms;
                 now.later = self.tables.waits[breaths as usize].at(ms, pause_ms);
             }
-            Progress::Replies { ms } => {
-                now.later += self.tables.turn.running(ms).max(TURN_MIN);
+            // How long a turn goes on is held against nobody: people talk much, too.
+            Progress::Replies => {
                 if !self.voice.speaks() {
                     now.pause_ms = self.voice.lasted_ms();
                 }

@@ -66,8 +66,8 @@ pub enum Progress {
         ms: u32,
         pause_ms: u32,
     },
-    /// It is over, and a later turn goes on: `ms` from its first sound to now.
-    Replies { ms: u32 },
+    /// It is over, and a later turn goes on.
+    Replies,
     /// A later turn is over, after `ms` from its first sound to its last; the one before it took
     /// `before_ms`. Nothing else has been said for `pause_ms`.
     Rests {
@@ -116,7 +116,9 @@ impl Utterance {
     /// were when the last one began.
     pub(super) fn settled(&self, tables: &Tables, later: f32, silent_ms: u32) -> f32 {
         let odds = if self.over {
-            later + tables.turn_odds(self.turn_ms, self.before_ms) + tables.rest.ended(silent_ms)
+            later
+                + tables.turn_odds(self.turn_ms, self.before_ms)
+                + tables.rest.ended(silent_ms).max(0.0)
         } else if self.bursts > 0 {
             let waits = &tables.waits[self.made_of() as usize];
             waits.at(self.spoke_ms, UTTERANCE_PAUSE_MS) + tables.reply.ended(silent_ms)
@@ -136,9 +138,7 @@ impl Utterance {
                 before_ms: self.before_ms,
                 pause_ms: ms,
             },
-            (true, _, speaks) => Progress::Replies {
-                ms: self.turn_ms + if speaks { ms } else { 0 },
-            },
+            (true, _, _) => Progress::Replies,
             (false, 0, _) => Progress::Silent { ms },
             (false, 1, true) => Progress::First { ms },
             (false, 2.., true) => Progress::On {
