@@ -631,6 +631,15 @@ mod tests {
     }
 
     #[test]
+    fn one_long_breath_has_its_bound_and_whoever_goes_on_has_none() {
+        let mut machine = slow();
+        hear(&mut machine, &[(QUIET, 700), (VOICE, 5_000)]);
+        assert_eq!(machine.evidence().speech, FIRST_MIN);
+        hear(&mut machine, &[(QUIET, 200), (VOICE, 1_500)]);
+        assert!(machine.evidence().speech < FIRST_MIN);
+    }
+
+    #[test]
     fn a_beep_is_a_machine_behind_speech_and_the_lines_own_before_it() {
         let heard = |speech_ms: u32| {
             let mut machine = Machine::new(Targets::default(), Some(8_000));

@@ -163,3 +163,25 @@ impl Utterance {
 pub fn difference_pct(ms: u32, before_ms: u32) -> u32 {
     100 * ms.abs_diff(before_ms) / ms.max(before_ms).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::tables::TABLES;
+
+    #[test]
+    fn a_turn_of_another_length_behind_whatever_silence_is_held_against_nobody() {
+        for silent_ms in [1_300, 2_500, 4_000, 5_000, 6_000, 9_000] {
+            for (turn_ms, before_ms) in [(1_500, 1_650), (3_600, 2_000), (6_000, 1_000)] {
+                let talk = Utterance {
+                    over: true,
+                    turn_ms,
+                    before_ms,
+                    ..Utterance::default()
+                };
+                let odds = talk.settled(&TABLES, 0.5, silent_ms);
+                assert!(odds >= 0.5, "{turn_ms} behind {silent_ms} ms: {odds}");
+            }
+        }
+    }
+}
