@@ -5,7 +5,6 @@ use call::{Command, Config, Engine, EngineOutbox, Input};
 use model::event::Fact;
 use model::{Lead, LeadId, LegId, Mono, Now, Utc};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Two in the afternoon in New York.
@@ -29,20 +28,11 @@ fn engine(classify_wait_ms: u32, connect_within_ms: u32) -> Engine {
 }
 
 fn lead() -> Lead {
-    Lead {
-        id: LeadId(1),
-        list: "spring".parse().unwrap(),
-        numbers: vec!["+12125550101".parse().unwrap()],
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
-        name: None,
-        customer_key: None,
-        fields: BTreeMap::new(),
-        last_disposition: None,
-        not_before: None,
-    }
+    Lead::new(
+        LeadId(1),
+        "spring".parse().unwrap(),
+        vec!["+12125550101".parse().unwrap()],
+    )
 }
 
 struct World {

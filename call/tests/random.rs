@@ -443,22 +443,16 @@ impl Day {
     fn lead(&mut self) -> Lead {
         self.leads += 1;
         Lead {
-            id: LeadId(self.leads),
-            list: "spring".parse().unwrap(),
-            numbers: vec![
-                format!("+1212555{:04}", self.leads % 10_000)
-                    .parse()
-                    .unwrap(),
-            ],
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: None,
-            name: None,
-            customer_key: None,
             fields: consent(),
-            last_disposition: None,
-            not_before: None,
+            ..Lead::new(
+                LeadId(self.leads),
+                "spring".parse().unwrap(),
+                vec![
+                    format!("+1212555{:04}", self.leads % 10_000)
+                        .parse()
+                        .unwrap(),
+                ],
+            )
         }
     }
 

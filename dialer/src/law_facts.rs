@@ -250,21 +250,15 @@ mod tests {
 
     fn facts(columns: &[(&str, &str)]) -> LawFacts {
         LawFacts::of(&Lead {
-            id: model::LeadId(7),
-            list: "l".parse().unwrap(),
-            numbers: vec!["+12125550100".parse().unwrap()],
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: None,
-            name: None,
-            customer_key: None,
             fields: columns
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
-            last_disposition: None,
-            not_before: None,
+            ..Lead::new(
+                model::LeadId(7),
+                "l".parse().unwrap(),
+                vec!["+12125550100".parse().unwrap()],
+            )
         })
     }
 

@@ -21,21 +21,16 @@ fn utc(text: &str) -> Utc {
 
 fn lead(number: &str, columns: &[(&str, &str)]) -> Lead {
     Lead {
-        id: model::LeadId(1),
-        list: "l".parse().unwrap(),
-        numbers: vec![number.parse().unwrap()],
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
-        name: None,
         customer_key: Some("ann".into()),
         fields: columns
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect(),
-        last_disposition: None,
-        not_before: None,
+        ..Lead::new(
+            model::LeadId(1),
+            "l".parse().unwrap(),
+            vec![number.parse().unwrap()],
+        )
     }
 }
 

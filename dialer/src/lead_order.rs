@@ -145,18 +145,12 @@ mod tests {
 
     fn lead(n: u64, list: &str, priority: i16) -> Lead {
         Lead {
-            id: LeadId(n),
-            list: list.parse().unwrap(),
-            numbers: vec!["+4930123456".parse().unwrap()],
-            next_number: 0,
-            attempts: 0,
             priority,
-            time_zone: None,
-            name: None,
-            customer_key: None,
-            fields: Default::default(),
-            last_disposition: None,
-            not_before: None,
+            ..Lead::new(
+                LeadId(n),
+                list.parse().unwrap(),
+                vec!["+4930123456".parse().unwrap()],
+            )
         }
     }
 

@@ -71,15 +71,6 @@ impl Floor {
             .map(|_| {
                 self.leads += 1;
                 Lead {
-                    id: LeadId(self.leads),
-                    list: "l".parse().unwrap(),
-                    numbers: vec![format!("+1212555{:04}", self.leads).parse().unwrap()],
-                    next_number: 0,
-                    attempts: 0,
-                    priority: 0,
-                    time_zone: None,
-                    name: None,
-                    customer_key: None,
                     // Recorded voices need it.
                     fields: [
                         ("consent", "written"),
@@ -89,8 +80,11 @@ impl Floor {
                     ]
                     .map(|(name, value)| (name.into(), value.into()))
                     .into(),
-                    last_disposition: None,
-                    not_before: None,
+                    ..Lead::new(
+                        LeadId(self.leads),
+                        "l".parse().unwrap(),
+                        vec![format!("+1212555{:04}", self.leads).parse().unwrap()],
+                    )
                 }
             })
             .collect();

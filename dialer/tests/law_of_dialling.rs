@@ -28,20 +28,11 @@ fn utc(text: &str) -> Utc {
 }
 
 fn lead(id: u64, number: &str) -> Lead {
-    Lead {
-        id: LeadId(id),
-        list: "spring".parse().unwrap(),
-        numbers: vec![number.parse().unwrap()],
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
-        name: None,
-        customer_key: None,
-        fields: Default::default(),
-        last_disposition: None,
-        not_before: None,
-    }
+    Lead::new(
+        LeadId(id),
+        "spring".parse().unwrap(),
+        vec![number.parse().unwrap()],
+    )
 }
 
 impl Floor {

@@ -26,20 +26,7 @@ fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 fn lead(id: u64, number: &str) -> Lead {
-    Lead {
-        id: LeadId(id),
-        list: name("spring"),
-        numbers: vec![name(number)],
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
-        name: None,
-        customer_key: None,
-        fields: Default::default(),
-        last_disposition: None,
-        not_before: None,
-    }
+    Lead::new(LeadId(id), name("spring"), vec![name(number)])
 }
 
 fn campaign() -> CampaignId {

@@ -29,18 +29,12 @@ fn campaign() -> CampaignId {
 
 fn lead(id: u64, region: &str) -> Lead {
     Lead {
-        id: LeadId(id),
-        list: name("spring"),
-        numbers: vec![name(&format!("+1212{}", 2_000_000 + id))],
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
-        name: None,
-        customer_key: None,
         fields: BTreeMap::from([("region".to_string(), region.to_string())]),
-        last_disposition: None,
-        not_before: None,
+        ..Lead::new(
+            LeadId(id),
+            name("spring"),
+            vec![name(&format!("+1212{}", 2_000_000 + id))],
+        )
     }
 }
 

@@ -34,6 +34,24 @@ pub struct Lead {
 }
 
 impl Lead {
+    /// Somebody of whom nothing is known but the numbers, never dialled before.
+    pub fn new(id: LeadId, list: ListId, numbers: Vec<PhoneNumber>) -> Lead {
+        Lead {
+            id,
+            list,
+            numbers,
+            next_number: 0,
+            attempts: 0,
+            priority: 0,
+            time_zone: None,
+            name: None,
+            customer_key: None,
+            fields: BTreeMap::new(),
+            last_disposition: None,
+            not_before: None,
+        }
+    }
+
     /// The number to dial next.
     pub fn number(&self) -> PhoneNumber {
         let at = usize::from(self.next_number) % self.numbers.len();

@@ -76,18 +76,8 @@ impl Store {
             numbers.push(number(n + 3_000_000));
         }
         Lead {
-            id: LeadId(n),
-            list: self.list,
-            numbers,
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: None,
-            name: None,
-            customer_key: None,
             fields: self.kinds.fields(LeadId(n), 0),
-            last_disposition: None,
-            not_before: None,
+            ..Lead::new(LeadId(n), self.list, numbers)
         }
     }
 

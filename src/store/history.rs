@@ -34,7 +34,7 @@ pub struct History {
 }
 
 /// Whoever answered a call that the end of a process cut off, and had no agent yet, was abandoned;
-/// not so who was hearing a flow and had asked for none.
+/// not so who was hearing a flow and had asked for none, nor a machine that had been told as one.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
     now: Utc,
@@ -49,7 +49,9 @@ pub(super) async fn load(
          AND json_extract(c.record, '$.flow') IS NOT NULL AND COALESCE(json_array_length(c.record, '$.visits'), 0) = 0)) \
          FROM attempts a LEFT JOIN calls c ON c.call = a.call AND a.outcome = 'unknown_restart' \
          WHERE a.claimed_at >= ? AND (a.outcome IN ('answered_agent', 'messaged', 'abandoned') \
-         OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL)) \
+         OR (a.outcome = 'unknown_restart' AND json_extract(c.record, '$.answered') IS NOT NULL \
+         AND (json_extract(c.record, '$.bridged') IS NOT NULL \
+         OR COALESCE(json_extract(c.record, '$.verdict'), 'unsure') IN ('person', 'unsure')))) \
          GROUP BY a.campaign, begin ORDER BY begin, a.campaign",
     )
     .bind(now.as_micros() - (FINE_HOURS + UNDER_WAY_HOURS) * HOUR_US)
@@ -109,7 +111,8 @@ pub(super) async fn cut_off(
 }
 
 /// Dials in the order they left. Who had answered when a process was cut off talked with an agent, was
-/// abandoned, or heard a flow and asked for nobody, until the last instant that its event log knows.
+/// abandoned, or heard a flow and asked for nobody, until the last instant that its event log knows. Where a
+/// machine had been told, nobody is known to have been reached.
 async fn dials<const N: usize>(
     connection: &mut SqliteConnection,
     which: &str,
@@ -119,6 +122,7 @@ async fn dials<const N: usize>(
         "SELECT a.number, l.customer_key, a.lead, a.claimed_at, \
          CASE WHEN json_extract(c.record, '$.answered') IS NULL THEN a.outcome \
          WHEN json_extract(c.record, '$.bridged') IS NOT NULL THEN 'answered_agent' \
+         WHEN COALESCE(json_extract(c.record, '$.verdict'), 'unsure') NOT IN ('person', 'unsure') THEN a.outcome \
          WHEN json_extract(c.record, '$.flow') IS NULL OR json_array_length(c.record, '$.visits') > 0 THEN 'abandoned' \
          ELSE 'messaged' END, \
          CASE WHEN json_extract(c.record, '$.answered') IS NULL THEN a.ended_at ELSE json_extract(c.record, '$.ended') END, \

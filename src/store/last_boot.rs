@@ -6,6 +6,7 @@ use call::Input;
 use dialer::input::PastAnswers;
 use model::Event;
 use model::cdr::{CallOutcome, Cdr, CdrFold};
+use model::event::Verdict;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -55,11 +56,12 @@ pub fn settle(boots: &[u32], folder: &Path, store: &StoreHandle, inbox: &Inbox) 
 }
 
 /// A person who had answered, had no agent, and heard the line go dead: measured conservatively. Who
-/// was hearing a flow and had asked for no agent was answered, not abandoned.
+/// was hearing a flow and had asked for no agent was answered, not abandoned; a machine was neither.
 fn abandoned(cdr: &Cdr) -> Option<PastAnswers> {
     let is_cut_off = cdr.outcome == CallOutcome::UnknownRestart
         && cdr.answered.is_some()
-        && cdr.bridged.is_none();
+        && cdr.bridged.is_none()
+        && cdr.verdict.is_none_or(Verdict::is_person);
     is_cut_off.then_some(())?;
     let asked_for_nobody = cdr.flow.is_some() && cdr.visits.is_empty();
     Some(PastAnswers {
@@ -105,8 +107,28 @@ fn fold(path: &Path, each: &mut dyn FnMut(Cdr)) -> std::io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{CallId, Fact, LegId, Mono, Now, Utc};
+    use model::{AttemptId, CallId, Fact, LeadId, LegId, Mono, Now, Utc};
     use std::io::Write;
+
+    #[test]
+    fn whom_the_end_cut_off_was_abandoned_unless_it_is_a_machine_or_has_an_agent() {
+        let at = Utc::from_micros;
+        let told = |verdict: Option<Verdict>, bridged: Option<Utc>| {
+            let (attempt, lead) = (AttemptId(1), LeadId(1));
+            let campaign = "spring".parse().unwrap();
+            let number = "+12125550100".to_string();
+            let mut cdr =
+                Cdr::unknown_restart(CallId(2), campaign, attempt, lead, number, at(0), at(9));
+            (cdr.answered, cdr.verdict, cdr.bridged) = (Some(at(5)), verdict, bridged);
+            abandoned(&cdr).map(|past| past.abandons)
+        };
+        for person in [None, Some(Verdict::Person), Some(Verdict::Unsure)] {
+            assert_eq!(told(person, None), Some(1), "{person:?}");
+            assert_eq!(told(person, Some(at(6))), None, "{person:?}");
+        }
+        assert_eq!(told(Some(Verdict::Machine), None), None);
+        assert_eq!(told(Some(Verdict::Fax), None), None);
+    }
 
     #[test]
     fn a_call_that_was_live_gets_its_record_though_the_last_line_is_torn() {

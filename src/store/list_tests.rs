@@ -6,7 +6,7 @@ use call::Input;
 use dialer::CampaignConfig;
 use model::event::Mode;
 use model::lead::LeadNext;
-use model::{Lead, Rng};
+use model::{AttemptOutcome, Lead, LeadId, Rng, Utc};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A Wednesday in January, 08:30 in New York and 05:30 in Los Angeles.

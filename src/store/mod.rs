@@ -24,6 +24,9 @@ mod places;
 mod quotas;
 mod records;
 mod recovery;
+mod request;
+#[cfg(test)]
+mod restart_tests;
 mod shelf;
 mod sort;
 #[cfg(test)]
@@ -43,14 +46,10 @@ pub use import::{
 pub use last_boot::settle;
 pub use lists::{ListCounts, Lists};
 pub use quotas::QuotaRow;
+pub use request::StoreRequest;
 pub use work::{GROUP_MAX, REQUESTS_MAX, StoreCounters, StoreHandle, StoreThread};
 
-use model::cdr::Cdr;
-use model::lead::LeadNext;
-use model::{
-    AgentId, AgentState, AttemptId, AttemptOutcome, CallId, CampaignId, DispositionId, LeadId,
-    ListId, Now, PhoneNumber, Utc,
-};
+use model::{CampaignId, Now, PhoneNumber};
 use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
@@ -156,106 +155,6 @@ pub struct Boot {
     pub do_not_call: Vec<PhoneNumber>,
     /// Earlier boots whose event log may know calls without a record: for [`settle`].
     pub unfolded: Vec<u32>,
-}
-
-/// One thing the store is asked. Mirrors the engine's commands, and what the bus hands on.
-#[derive(Clone, Debug)]
-#[allow(
-    missing_docs,
-    reason = "the fields are the words of the engine's commands"
-)]
-pub enum StoreRequest {
-    /// Find leads; answered with `LeadsSupplied`.
-    FetchLeads {
-        campaign: CampaignId,
-        lists: Vec<ListId>,
-        count: u32,
-    },
-    /// Find or make the lead of a number that is called by hand; answered with `LeadAdded`.
-    AddLead {
-        agent: AgentId,
-        campaign: CampaignId,
-        number: PhoneNumber,
-    },
-    /// Claim a lead; answered with `ClaimStored` or `ClaimRefused`.
-    Claim {
-        attempt: AttemptId,
-        call: CallId,
-        campaign: CampaignId,
-        lead: LeadId,
-        list: ListId,
-        number: PhoneNumber,
-    },
-    /// How an attempt ended and what becomes of its lead.
-    Resolve {
-        attempt: AttemptId,
-        campaign: CampaignId,
-        lead: LeadId,
-        outcome: AttemptOutcome,
-        next: LeadNext,
-    },
-    /// Leads that are not needed after all.
-    ReturnLeads {
-        campaign: CampaignId,
-        leads: Vec<LeadId>,
-    },
-    /// What pacing has learned of a campaign; replaces what it had learned before.
-    SaveLearned {
-        campaign: CampaignId,
-        state: Box<dialer::pacing::LearnedState>,
-    },
-    /// What was counted in a quota; replaces what was counted before.
-    SaveQuota(dialer::quota::QuotaCount),
-    /// What a call came to, and a promised callback.
-    StoreDisposition {
-        call: CallId,
-        agent: AgentId,
-        lead: Option<LeadId>,
-        disposition: DispositionId,
-        note: Option<String>,
-        callback_at: Option<Utc>,
-    },
-    /// A number never to be called again.
-    StoreDoNotCall { number: PhoneNumber },
-    /// A call's record; replaces an earlier one of the same call.
-    SaveCdr(Box<Cdr>),
-    /// A record folded from the log of an earlier boot; never replaces a fuller one.
-    RecoverCdr(Box<Cdr>),
-    /// Every call of that boot has its record.
-    BootFolded { boot: u32 },
-    /// What an agent does now.
-    SaveAgent {
-        agent: AgentId,
-        state: AgentState,
-        since: Utc,
-    },
-    /// Webhook messages to be delivered.
-    Enqueue(Vec<OutboxMessage>),
-    /// Undo a claim whose commit was in doubt and whose call was never placed.
-    Unclaim { attempt: AttemptId, lead: LeadId },
-    /// Promise a callback, or another time for one. Answered once it is durable.
-    SetCallback {
-        lead: LeadId,
-        at: CallbackTime,
-        agent: Option<AgentId>,
-        answer: crossbeam_channel::Sender<Result<Promise, CallbackError>>,
-    },
-    /// Take a callback back. Answered once it is durable.
-    CancelCallback {
-        lead: LeadId,
-        answer: crossbeam_channel::Sender<Result<Promise, CallbackError>>,
-    },
-    /// What is promised.
-    ListCallbacks {
-        answer: crossbeam_channel::Sender<Result<Vec<Promise>, CallbackError>>,
-    },
-    /// What was counted in a campaign's quotas.
-    ListQuotas {
-        campaign: CampaignId,
-        answer: crossbeam_channel::Sender<Result<Vec<QuotaRow>, CallbackError>>,
-    },
-    /// Say so once everything before is durable.
-    Sync(crossbeam_channel::Sender<()>),
 }
 
 /// One webhook message.

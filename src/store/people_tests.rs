@@ -8,7 +8,7 @@ use dialer::filter::Filter;
 use dialer::quota::{Period, Quota, QuotaCount};
 use model::event::Mode;
 use model::lead::LeadNext;
-use model::{Lead, Rng};
+use model::{AttemptOutcome, CallId, Lead, LeadId, Rng, Utc};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 

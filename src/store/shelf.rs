@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 /// Leads of a shelf for each one asked for: merging the tops of some hundred places costs most at its
 /// beginning.
 const SHELF_TIMES: usize = 4;
-/// Leads of a shelf, at least and at most.
-const SHELF_MIN: usize = 200;
+/// Leads of a shelf, at least and at most. A few of each of some hundred places are read for a shelf
+/// anyway: four milliseconds, too much for the twenty leads that a small campaign asks for at once.
+const SHELF_MIN: usize = 1_000;
 const SHELF_MAX: usize = 8_000;
 /// A shelf is thrown away after this: a better lead may have become ready meanwhile.
 const SHELF_AGE_US: i64 = 5_000_000;

@@ -302,7 +302,7 @@ async fn sort(
                     continue;
                 };
                 added_at = held.created(connection, list).await?;
-                other.insert(empty(list))
+                other.insert(Lead::new(LeadId(0), list, Vec::new()))
             }
         };
         let cells = &held.cells;
@@ -457,23 +457,6 @@ impl Cells {
             self.changed.extend(lists);
         }
         self.is_behind = !is_end;
-    }
-}
-
-fn empty(list: ListId) -> Lead {
-    Lead {
-        id: LeadId(0),
-        list,
-        numbers: Vec::new(),
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
-        name: None,
-        customer_key: None,
-        fields: BTreeMap::new(),
-        last_disposition: None,
-        not_before: None,
     }
 }
 

@@ -4,25 +4,26 @@ use super::*;
 use crate::bus::Inbox;
 use call::Input;
 use crossbeam_channel::{Receiver, unbounded};
-use model::Rng;
+use model::lead::LeadNext;
+use model::{AttemptId, AttemptOutcome, CallId, LeadId, ListId, Rng, Utc};
 use sqlx::Row;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How long a test waits for the store's thread before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Desk {
-    config: StoreConfig,
+    pub(super) config: StoreConfig,
     pub(super) time: Arc<AtomicU64>,
     pub(super) handle: StoreHandle,
-    thread: StoreThread,
+    pub(super) thread: StoreThread,
     pub(super) inputs: Receiver<Input>,
-    boot: Boot,
+    pub(super) boot: Boot,
     ids: u64,
 }
 
-fn clock_of(time: &Arc<AtomicU64>) -> Clock {
+pub(super) fn clock_of(time: &Arc<AtomicU64>) -> Clock {
     let time = time.clone();
     Arc::new(move || Now::default().plus(Duration::from_micros(time.load(Ordering::Relaxed))))
 }
@@ -51,7 +52,7 @@ impl Desk {
         }
     }
 
-    fn with_leads(dir: &std::path::Path, count: u32) -> Desk {
+    pub(super) fn with_leads(dir: &std::path::Path, count: u32) -> Desk {
         let mut config = StoreConfig::at(dir.join("tandem.db"));
         let mut settings = dialer::CampaignConfig::new(model::event::Mode::Power, "+12125550100");
         settings.lists = vec![list().into()];
@@ -68,7 +69,7 @@ impl Desk {
 
     /// The process dies: whatever is not durable is gone. The database is copied as it lies on the
     /// disk, mid-way, while the first process still has it open.
-    fn crash(self, dir: &std::path::Path) -> Desk {
+    pub(super) fn crash(self, dir: &std::path::Path) -> Desk {
         let path = dir.join("after.db");
         for suffix in ["", "-wal"] {
             let from = format!("{}{suffix}", self.config.path.display());
@@ -90,7 +91,7 @@ impl Desk {
         again
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.ids += 1;
         self.ids
     }
@@ -152,7 +153,7 @@ impl Desk {
     }
 
     /// What the database says it will do.
-    fn text(&self, sql: &str) -> String {
+    pub(super) fn text(&self, sql: &str) -> String {
         assert!(self.handle.sync(PATIENCE));
         self.beside(|mut connection| async move {
             let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
@@ -184,7 +185,7 @@ impl Desk {
         })
     }
 
-    fn beside<T, F: Future<Output = T>>(
+    pub(super) fn beside<T, F: Future<Output = T>>(
         &self,
         work: impl FnOnce(sqlx::SqliteConnection) -> F,
     ) -> T {
@@ -262,51 +263,6 @@ fn leads_come_by_priority_and_none_is_handed_out_twice() {
         desk.fetch(5).iter().map(|l| l.id).collect::<Vec<_>>(),
         [back]
     );
-}
-
-#[test]
-fn a_claim_survives_a_crash_as_dialled_with_a_record_and_a_later_retry() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut desk = Desk::with_leads(dir.path(), 2);
-    let leads = desk.fetch(2);
-    desk.claimed(&leads[0]);
-    let ended = desk.claimed(&leads[1]);
-    desk.resolve(
-        ended,
-        leads[1].id,
-        AttemptOutcome::AnsweredAgent,
-        LeadNext::Done,
-    );
-    assert!(desk.handle.sync(PATIENCE));
-
-    let desk = desk.crash(dir.path());
-    assert_eq!((desk.boot.number, desk.boot.attempts_unknown), (2, 1));
-    assert_eq!(
-        desk.count("SELECT COUNT(*) FROM attempts WHERE outcome = 'unknown_restart'"),
-        1
-    );
-    // The other one ended, but the end came before its record: it gets what is known as well.
-    assert_eq!(
-        desk.count("SELECT COUNT(*) FROM calls WHERE outcome = 'unknown_restart'"),
-        2
-    );
-    assert_eq!(desk.fetch(5), [], "the lead is not dialled again at once");
-    desk.time.fetch_add(3_600_000_000, Ordering::Relaxed);
-    let again = desk.fetch(5);
-    assert_eq!(again.len(), 1);
-    assert_eq!((again[0].id, again[0].attempts), (leads[0].id, 1));
-}
-
-#[test]
-fn a_lead_cut_off_for_the_last_allowed_time_is_done() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut desk = Desk::with_leads(dir.path(), 1);
-    desk.config.unknown_attempts_max = 1;
-    let lead = desk.fetch(1).remove(0);
-    desk.claimed(&lead);
-    let desk = desk.crash(dir.path());
-    desk.time.fetch_add(86_400_000_000, Ordering::Relaxed);
-    assert_eq!(desk.fetch(5), []);
 }
 
 #[test]
@@ -593,101 +549,6 @@ fn a_lead_whose_claim_was_refused_is_not_held_for_ever() {
 }
 
 #[test]
-fn whoever_a_crash_left_without_an_agent_was_abandoned_and_is_told_once_the_log_is_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut desk = Desk::with_leads(dir.path(), 3);
-    let leads = desk.fetch(3);
-    let claimed_at = Now::default().plus(Duration::from_micros(desk.time.load(Ordering::Relaxed)));
-    let attempts: Vec<AttemptId> = leads.iter().map(|lead| desk.claimed(lead)).collect();
-    let desk = desk.crash(dir.path());
-    assert_eq!(desk.boot.unfolded, [1]);
-    let at = |s| claimed_at.utc + Duration::from_secs(s);
-    // The first waited for an agent, the second talked with one, the third's phone rang.
-    for ((attempt, lead), bridged) in attempts.iter().zip(&leads).zip([None, Some(at(6))]) {
-        let (call, number) = (CallId(attempt.0 + 1), lead.number().to_string());
-        let mut cdr =
-            Cdr::unknown_restart(call, campaign(), *attempt, lead.id, number, at(0), at(9));
-        (cdr.answered, cdr.bridged) = (Some(at(5)), bridged);
-        desk.handle.request(StoreRequest::RecoverCdr(Box::new(cdr)));
-    }
-    desk.handle.request(StoreRequest::BootFolded { boot: 1 });
-    let Input::DialerHistory { answers, dials } = desk.answer() else {
-        panic!("the dialer is told")
-    };
-    assert_eq!(answers, []);
-    let told: Vec<_> = dials
-        .iter()
-        .map(|dial| (dial.number, dial.at, dial.outcome, dial.ended_at))
-        .collect();
-    let (abandoned, talked) = (AttemptOutcome::Abandoned, AttemptOutcome::AnsweredAgent);
-    assert_eq!(
-        told,
-        [
-            (leads[0].number(), at(0), Some(abandoned), Some(at(9))),
-            (leads[1].number(), at(0), Some(talked), Some(at(9))),
-        ]
-    );
-    assert!(desk.handle.sync(PATIENCE));
-    drop(desk.handle);
-    desk.thread.join();
-    let (mut store, _) = Store::open(&desk.config, clock_of(&desk.time), "test").unwrap();
-    let history = store.history(Duration::from_secs(3_600)).unwrap();
-    let outcomes: Vec<_> = history.dials.iter().map(|dial| dial.outcome).collect();
-    let unknown = AttemptOutcome::UnknownRestart;
-    assert_eq!(outcomes, [Some(abandoned), Some(talked), Some(unknown)]);
-}
-
-#[test]
-fn a_restart_remembers_answers_abandonments_and_dials() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut desk = Desk::with_leads(dir.path(), 5);
-    let leads = desk.fetch(5);
-    let outcomes = [
-        Some(AttemptOutcome::AnsweredAgent),
-        Some(AttemptOutcome::Abandoned),
-        Some(AttemptOutcome::Busy),
-        None,
-    ];
-    for (lead, outcome) in leads.iter().zip(outcomes) {
-        let attempt = desk.claimed(lead);
-        if let Some(outcome) = outcome {
-            desk.resolve(attempt, lead.id, outcome, LeadNext::Done);
-        }
-    }
-    assert!(desk.handle.sync(PATIENCE));
-    let Desk {
-        config,
-        time,
-        handle,
-        thread,
-        ..
-    } = desk;
-    drop(handle);
-    thread.join();
-    let (mut store, boot) = Store::open(&config, clock_of(&time), "test").unwrap();
-    assert_eq!((boot.attempts_unknown, &boot.unfolded[..]), (1, &[1][..]));
-    let history = store.history(Duration::from_secs(3_600)).unwrap();
-    assert_eq!(history.answers.len(), 1);
-    let past = history.answers[0];
-    assert_eq!(
-        (past.campaign, past.answers, past.abandons),
-        (campaign(), 2, 1)
-    );
-    assert_eq!(history.dials.len(), 4);
-    assert_eq!(history.dials[0].number, leads[0].number());
-    assert_eq!(history.dials[0].person, leads[0].id.to_string());
-    let talk = history
-        .dials
-        .iter()
-        .find(|dial| dial.outcome == Some(AttemptOutcome::AnsweredAgent));
-    assert!(talk.is_some_and(|talk| talk.ended_at.is_some() && talk.debt.is_none()));
-    time.fetch_add(3_600_000_000, Ordering::Relaxed);
-    let later = store.history(Duration::from_secs(3_600)).unwrap();
-    assert_eq!(later.dials, [], "no cap looks back so far");
-    assert_eq!(later.answers.len(), 1, "the law looks back 30 days");
-}
-
-#[test]
 fn a_database_has_one_process_and_the_other_is_told_which() {
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::with_leads(dir.path(), 1);
@@ -707,19 +568,6 @@ fn a_database_has_one_process_and_the_other_is_told_which() {
     drop(handle);
     thread.join();
     Store::open(&config, clock_of(&time), "test").unwrap();
-}
-
-#[test]
-fn a_campaign_with_one_attempt_does_not_dial_again_what_a_crash_cut_off() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut desk = Desk::with_leads(dir.path(), 1);
-    desk.config.unknown_of.insert(campaign(), (60, 1));
-    let lead = desk.fetch(1).remove(0);
-    desk.claimed(&lead);
-    let desk = desk.crash(dir.path());
-    assert_eq!(desk.count("SELECT COUNT(*) FROM leads WHERE state = 3"), 1);
-    desk.time.fetch_add(86_400_000_000, Ordering::Relaxed);
-    assert_eq!(desk.fetch(1), []);
 }
 
 #[test]

@@ -87,14 +87,14 @@ impl StoreHandle {
     /// Asks. A claim or fetch that a stalled store would keep waiting is refused at once; records
     /// are always taken.
     pub fn request(&self, request: StoreRequest) {
-        if self.requests.waiting() >= REQUESTS_MAX && !is_record(&request) {
+        if self.requests.waiting() >= REQUESTS_MAX && !request.is_record() {
             self.counters.claims_refused.fetch_add(1, Ordering::Relaxed);
-            if let Some(refusal) = refusal(&request) {
+            if let Some(refusal) = request.refusal() {
                 self.inbox.send(refusal);
             }
             return;
         }
-        let is_urgent = !may_linger(&request);
+        let is_urgent = !request.may_linger();
         if !self.requests.send(request, is_urgent) {
             tracing::error!("the store's thread is gone; a record is lost");
         }
@@ -184,100 +184,6 @@ impl Store {
                 tracing::debug!(database = name, "the store's thread ends");
             })?;
         Ok((handle, StoreThread { thread }))
-    }
-}
-
-/// Whether a request may not be lost.
-fn is_record(request: &StoreRequest) -> bool {
-    match request {
-        StoreRequest::FetchLeads { .. }
-        | StoreRequest::AddLead { .. }
-        | StoreRequest::Claim { .. } => false,
-        StoreRequest::Resolve { .. }
-        | StoreRequest::ReturnLeads { .. }
-        | StoreRequest::SaveLearned { .. }
-        | StoreRequest::SaveQuota(_)
-        | StoreRequest::StoreDisposition { .. }
-        | StoreRequest::StoreDoNotCall { .. }
-        | StoreRequest::SaveCdr(_)
-        | StoreRequest::RecoverCdr(_)
-        | StoreRequest::BootFolded { .. }
-        | StoreRequest::SaveAgent { .. }
-        | StoreRequest::Enqueue(_)
-        | StoreRequest::Unclaim { .. }
-        | StoreRequest::SetCallback { .. }
-        | StoreRequest::CancelCallback { .. }
-        | StoreRequest::ListCallbacks { .. }
-        | StoreRequest::ListQuotas { .. }
-        | StoreRequest::Sync(_) => true,
-    }
-}
-
-/// Whether nobody waits for a request to be durable.
-fn may_linger(request: &StoreRequest) -> bool {
-    match request {
-        StoreRequest::SaveCdr(_)
-        | StoreRequest::SaveAgent { .. }
-        | StoreRequest::SaveLearned { .. } => true,
-        StoreRequest::FetchLeads { .. }
-        | StoreRequest::AddLead { .. }
-        | StoreRequest::Claim { .. }
-        | StoreRequest::Resolve { .. }
-        | StoreRequest::ReturnLeads { .. }
-        | StoreRequest::StoreDisposition { .. }
-        | StoreRequest::SaveQuota(_)
-        | StoreRequest::StoreDoNotCall { .. }
-        | StoreRequest::RecoverCdr(_)
-        | StoreRequest::BootFolded { .. }
-        | StoreRequest::Enqueue(_)
-        | StoreRequest::Unclaim { .. }
-        | StoreRequest::SetCallback { .. }
-        | StoreRequest::CancelCallback { .. }
-        | StoreRequest::ListCallbacks { .. }
-        | StoreRequest::ListQuotas { .. }
-        | StoreRequest::Sync(_) => false,
-    }
-}
-
-/// What a request that the store cannot serve is answered.
-fn refusal(request: &StoreRequest) -> Option<Input> {
-    match request {
-        StoreRequest::Claim { attempt, .. } => Some(Input::ClaimRefused {
-            attempt: *attempt,
-            store_failed: true,
-        }),
-        StoreRequest::AddLead {
-            agent,
-            campaign,
-            number,
-        } => Some(Input::LeadAdded {
-            agent: *agent,
-            campaign: *campaign,
-            number: *number,
-            lead: None,
-        }),
-        StoreRequest::FetchLeads { campaign, .. } => Some(Input::LeadsSupplied {
-            campaign: *campaign,
-            leads: Vec::new(),
-            exhausted: true,
-        }),
-        StoreRequest::Resolve { .. }
-        | StoreRequest::ReturnLeads { .. }
-        | StoreRequest::SaveLearned { .. }
-        | StoreRequest::SaveQuota(_)
-        | StoreRequest::StoreDisposition { .. }
-        | StoreRequest::StoreDoNotCall { .. }
-        | StoreRequest::SaveCdr(_)
-        | StoreRequest::RecoverCdr(_)
-        | StoreRequest::BootFolded { .. }
-        | StoreRequest::SaveAgent { .. }
-        | StoreRequest::Enqueue(_)
-        | StoreRequest::Unclaim { .. }
-        | StoreRequest::SetCallback { .. }
-        | StoreRequest::CancelCallback { .. }
-        | StoreRequest::ListCallbacks { .. }
-        | StoreRequest::ListQuotas { .. }
-        | StoreRequest::Sync(_) => None,
     }
 }
 
@@ -376,12 +282,12 @@ impl Worker {
             }
             let mut group: Vec<StoreRequest> = self.spool.drain(..).collect();
             group.extend(first.ok().flatten());
-            let mut waits = group.iter().any(|request| !may_linger(request)) || gone;
+            let mut waits = group.iter().any(|request| !request.may_linger()) || gone;
             let until = Instant::now() + RECORDS_LINGER;
             while group.len() < GROUP_MAX {
                 match receiver.try_recv() {
                     Ok(request) => {
-                        waits |= !may_linger(&request);
+                        waits |= !request.may_linger();
                         group.push(request);
                     }
                     Err(_) if waits || Instant::now() >= until => break,
@@ -751,7 +657,7 @@ impl Worker {
     /// After a failure: refuses what can be asked again, keeps what must not be lost.
     fn keep(&mut self, group: Vec<StoreRequest>) {
         for request in group {
-            if let Some(refusal) = refusal(&request) {
+            if let Some(refusal) = request.refusal() {
                 self.inbox.send(refusal);
             }
             match request {

@@ -286,18 +286,8 @@ fn action(does: &[&str]) -> AgentAction {
 fn lead(id: u64, number: &str) -> Lead {
     let number: PhoneNumber = number.parse().unwrap();
     Lead {
-        id: LeadId(id),
-        list: name("spring"),
-        numbers: vec![number],
-        next_number: 0,
-        attempts: 0,
-        priority: 0,
-        time_zone: None,
         name: Some(format!("Person {id}")),
-        customer_key: None,
-        fields: BTreeMap::new(),
-        last_disposition: None,
-        not_before: None,
+        ..Lead::new(LeadId(id), name("spring"), vec![number])
     }
 }
 

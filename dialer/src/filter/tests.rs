@@ -9,21 +9,18 @@ const DAY_US: i64 = 86_400_000_000;
 
 fn lead(number: &str, columns: &[(&str, &str)]) -> Lead {
     Lead {
-        id: LeadId(1),
-        list: "l".parse().unwrap(),
-        numbers: vec![number.parse().unwrap()],
-        next_number: 0,
         attempts: 2,
         priority: 5,
-        time_zone: None,
         name: Some("Ada".into()),
-        customer_key: None,
         fields: columns
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect(),
-        last_disposition: None,
-        not_before: None,
+        ..Lead::new(
+            LeadId(1),
+            "l".parse().unwrap(),
+            vec![number.parse().unwrap()],
+        )
     }
 }
 

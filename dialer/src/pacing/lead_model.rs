@@ -356,21 +356,16 @@ mod tests {
 
     fn lead(n: u64, attempts: u16, told: Option<&str>) -> Lead {
         Lead {
-            id: LeadId(n),
-            list: "l".parse().unwrap(),
-            numbers: vec!["+4930123456".parse().unwrap()],
-            next_number: 0,
             attempts,
-            priority: 0,
-            time_zone: None,
-            name: None,
-            customer_key: None,
             fields: told
                 .map(|told| ("p".into(), told.into()))
                 .into_iter()
                 .collect(),
-            last_disposition: None,
-            not_before: None,
+            ..Lead::new(
+                LeadId(n),
+                "l".parse().unwrap(),
+                vec!["+4930123456".parse().unwrap()],
+            )
         }
     }
 

@@ -467,19 +467,10 @@ impl Run<'_> {
 
     fn lead(&mut self) -> Lead {
         self.leads += 1;
-        Lead {
-            id: LeadId(self.leads),
-            list: "all".parse().unwrap(),
-            numbers: vec![format!("+49{:011}", self.leads).parse().unwrap()],
-            next_number: 0,
-            attempts: 0,
-            priority: 0,
-            time_zone: None,
-            name: None,
-            customer_key: None,
-            fields: BTreeMap::new(),
-            last_disposition: None,
-            not_before: None,
-        }
+        Lead::new(
+            LeadId(self.leads),
+            "all".parse().unwrap(),
+            vec![format!("+49{:011}", self.leads).parse().unwrap()],
+        )
     }
 }

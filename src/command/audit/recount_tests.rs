@@ -312,20 +312,7 @@ fn the_dialer_and_the_recount_agree_on_every_number_and_hour() {
                 "2026-11-26T00:30:00Z",
             ];
             let at = utc(days[n % 3]).plus_micros(hour * HOUR_US);
-            let lead = model::Lead {
-                id: LeadId(1),
-                list: "l".parse().unwrap(),
-                numbers: vec![number],
-                next_number: 0,
-                attempts: 0,
-                priority: 0,
-                time_zone: None,
-                name: None,
-                customer_key: None,
-                fields: BTreeMap::new(),
-                last_disposition: None,
-                not_before: None,
-            };
+            let lead = model::Lead::new(LeadId(1), "l".parse().unwrap(), vec![number]);
             let dialler = check_calls(&sets, &book.place(&lead, number), false, at).is_ok();
             let there = atlas.whereabouts(number, &DialBasis::default());
             let recount = sets[0]

@@ -283,11 +283,6 @@ impl Draft {
     /// As the dialer sees it.
     pub(super) fn lead(&self, list: ListId, columns: &Columns<'_>) -> Lead {
         Lead {
-            id: LeadId(0),
-            list,
-            numbers: self.numbers.clone(),
-            next_number: 0,
-            attempts: 0,
             priority: self.priority,
             time_zone: self.time_zone().map(str::to_string),
             name: self.name().map(str::to_string),
@@ -297,8 +292,7 @@ impl Draft {
                 .iter()
                 .map(|(at, value)| (columns.field(*at).to_string(), value.clone()))
                 .collect(),
-            last_disposition: None,
-            not_before: None,
+            ..Lead::new(LeadId(0), list, self.numbers.clone())
         }
     }
 
