@@ -1,7 +1,7 @@
 //! The log odds of what is heard after an answer, person over machine.
-//
-// Printed by `media/examples/detect_fit.rs` from the tuning half of its corpus; not to be
-// changed by hand. What that corpus is, and is not, stands in docs/detection.md.
+//!
+//! Printed by `media/examples/detect_fit.rs` from the tuning half of its corpus; not to be
+//! changed by hand. What that corpus is, and is not, stands in docs/detection.md.
 
 /// Bins of a table.
 pub const BINS: usize = 16;
