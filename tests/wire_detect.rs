@@ -126,6 +126,25 @@ impl Carrier {
         self.says(&self.invite, "200 OK", true);
     }
 
+    /// Ends the call that it answered.
+    fn hangs_up(&self) {
+        let value = |name: &str| {
+            let line = self.invite.lines().find_map(|line| line.strip_prefix(name));
+            line.expect("an INVITE is whole").trim().to_owned()
+        };
+        let contact = value("Contact:");
+        let uri = contact.split(['<', '>']).nth(1).expect("an address");
+        let bye = format!(
+            "BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK-far-bye\r\nMax-Forwards: 70\r\n\
+             From: {};tag=far\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            self.sip.local(),
+            value("To:"),
+            value("From:"),
+            value("Call-ID:"),
+        );
+        self.sip.send(bye.as_bytes());
+    }
+
     /// Plays at the pace of speech; the method by which we end the call, if we do meanwhile.
     fn plays(&mut self, samples: &[i16]) -> Option<&'static str> {
         let begun = Instant::now();
@@ -273,6 +292,44 @@ fn a_person_who_greets_at_length_is_with_an_agent_within_two_seconds_of_the_last
     assert_eq!(carrier.plays(&silence(20_000)), Some("BYE"));
     assert_eq!(outcome(&mut lab), AttemptOutcome::AnsweredAgent);
     close(lab, phone);
+}
+
+#[test]
+fn who_hangs_up_on_an_agent_behind_a_short_greeting_and_silence_is_told_to_have_been_a_machine() {
+    let (mut lab, mut carrier, phone) = campaign();
+    carrier.is_called();
+    carrier.answers();
+    let greeting = speech(&[600, 300, 320, 480, 320, 900, 9_000]);
+    assert_eq!(carrier.plays(&greeting), None);
+    let first = classified(&mut lab).fact;
+    assert!(
+        matches!(&first, Fact::CallClassified { verdict, .. } if verdict.is_person()),
+        "{first:?}"
+    );
+    carrier.hangs_up();
+    let told = lab.fact("it was a machine", |fact| {
+        matches!(
+            fact,
+            Fact::CallClassified {
+                verdict: Verdict::Machine,
+                ..
+            }
+        )
+    });
+    let Fact::CallClassified {
+        agent, evidence, ..
+    } = &told.fact
+    else {
+        unreachable!("it was looked for")
+    };
+    assert!(agent.is_some());
+    assert!(evidence.as_ref().is_some_and(|why| why.log_odds < -1.0));
+    assert_eq!(outcome(&mut lab), AttemptOutcome::AnsweredAgent);
+    let events = close(lab, phone);
+    let ended = events
+        .iter()
+        .find(|event| matches!(event.fact, Fact::CallEnded { .. }));
+    assert!(ended.is_some_and(|ended| ended.seq > told.seq));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::classify::Greeting;
 use crate::floor::Floor;
 use crate::life::{MESSAGE_LEAD, Stage};
 use dialer::command::Dial;
-use model::heard::Tone;
+use model::heard::{Evidence, Tone};
 use model::screen_pop::Direction;
 use model::{AttemptId, CallId, FlowId, LegId, LookupId, Mono, PlayId, SkillId};
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub(crate) struct Call {
     pub beeped: bool,
     /// The first utterance of whom we called. It stays as it is once the call is handed over.
     pub greeting: Greeting,
+    /// That it was a machine, if they hang up now, and why.
+    pub suspicion: Option<Box<Evidence>>,
     /// What early media plays, and when that ends the call.
     pub tone: Option<(Tone, Mono)>,
     /// No answered call lives beyond this.
@@ -86,6 +88,7 @@ impl Call {
             abandoned: false,
             beeped: false,
             greeting: Greeting::default(),
+            suspicion: None,
             tone: None,
             expires: None,
             due: None,

@@ -48,6 +48,8 @@ const HANG_UP_LOG_ODDS: f64 = -4.6;
 pub(crate) enum Heard {
     /// Who answered, and why that is believed.
     Who(Verdict, Option<Box<Evidence>>),
+    /// That it was a machine, if they hang up now, and why; or not. The call keeps it.
+    Suspected(Option<Box<Evidence>>),
     /// The first utterance, as far as it is known now.
     Greeting(Greeting),
     /// A tone of the network or of a fax machine.
@@ -156,7 +158,7 @@ impl Finding {
                 ..Finding::of(tone.verdict())
             }),
             Heard::BeepEnded => Some(Finding::of(Verdict::Machine)),
-            Heard::Greeting(_) => None,
+            Heard::Greeting(_) | Heard::Suspected(_) => None,
         }
     }
 }
@@ -175,6 +177,7 @@ fn heard_early(call: &mut Call, stay: Stage, heard: Heard, floor: &mut Floor) ->
             }
             begin(call)
         }
+        Heard::Suspected(_) => stay,
         heard @ (Heard::Who(..) | Heard::Tone(_) | Heard::BeepEnded) => {
             match Finding::from(heard) {
                 Some(finding) if finding.verdict.is_person() => hand_over(call, finding, floor),
@@ -210,7 +213,7 @@ pub(crate) fn heard(call: &mut Call, stage: Stage, heard: Heard, floor: &mut Flo
     // or a queue may be anything.
     let is_settled = call.keyed.is_some() || call.abandoned || !call.detects();
     let heard = match heard {
-        Heard::BeepEnded => return stage,
+        Heard::BeepEnded | Heard::Suspected(_) => return stage,
         heard @ (Heard::Who(..) | Heard::Tone(_) | Heard::Greeting(_)) => heard,
     };
     match Finding::from(heard) {
@@ -275,7 +278,7 @@ pub(crate) fn heard_too_late(
     floor: &mut Floor,
 ) -> Stage {
     let finding = match heard {
-        Heard::BeepEnded => None,
+        Heard::BeepEnded | Heard::Suspected(_) => None,
         heard @ (Heard::Who(..) | Heard::Tone(_) | Heard::Greeting(_)) => Finding::from(heard),
     };
     let Some(finding) = finding.filter(|found| !found.verdict.is_person() && call.detects()) else {
@@ -306,7 +309,7 @@ pub(crate) fn heard_too_late(
 /// A machine was recognised when last words were said: it is told.
 pub(crate) fn heard_at_the_end(call: &Call, heard: Heard, floor: &mut Floor) {
     match heard {
-        Heard::BeepEnded | Heard::Greeting(_) => {}
+        Heard::BeepEnded | Heard::Greeting(_) | Heard::Suspected(_) => {}
         heard @ (Heard::Who(..) | Heard::Tone(_)) => {
             if let Some(finding) = Finding::from(heard)
                 && !finding.verdict.is_person()
@@ -315,6 +318,21 @@ pub(crate) fn heard_at_the_end(call: &Call, heard: Heard, floor: &mut Floor) {
                 tell(call, finding, None, floor);
             }
         }
+    }
+}
+
+/// They hung up on an agent, and nothing more will be heard: one whose silence and words say so by now was a
+/// machine. Only here: nobody who was abandoned, or hung up before an agent talked, is excused by it.
+pub(crate) fn left_an_agent(call: &mut Call, agent: AgentId, floor: &mut Floor) {
+    if let Some(evidence) = call.suspicion.take()
+        && call.keyed.is_none()
+        && call.detects()
+    {
+        let finding = Finding {
+            evidence: Some(evidence),
+            ..Finding::of(Verdict::Machine)
+        };
+        tell(call, finding, Some(agent), floor);
     }
 }
 

@@ -204,6 +204,9 @@ impl Engine {
                 verdict,
                 evidence,
             } => self.on_customer(leg, Seen::Heard(Heard::Who(verdict, evidence))),
+            Input::LegSuspected { leg, evidence } => {
+                self.on_customer(leg, Seen::Heard(Heard::Suspected(evidence)));
+            }
             Input::GreetingHeard {
                 leg,
                 began_ms,

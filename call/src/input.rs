@@ -46,6 +46,13 @@ pub enum Input {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         evidence: Option<Box<Evidence>>,
     },
+    /// What is to be said of whoever was given to an agent as a person if they hang up as things are now:
+    /// that it was a machine, and why; or nothing.
+    LegSuspected {
+        leg: LegId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
+    },
     /// The first utterance of whoever answered, as far as it is known now, in ms after the answer: from
     /// when to when, or still. Each takes the place of the one before: a pause may have been none, and
     /// what began may have been no speech.

@@ -169,6 +169,9 @@ pub(crate) enum Seen {
 pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
     let stage = std::mem::replace(&mut call.stage, Stage::Over);
     call.beeped |= matches!(seen, Seen::Heard(Heard::BeepEnded));
+    if let Seen::Heard(Heard::Suspected(evidence)) = &seen {
+        call.suspicion.clone_from(evidence);
+    }
     let expired = matches!(seen, Seen::Tick) && call.expires.is_some_and(|at| floor.now.mono >= at);
     call.stage = if expired {
         wind_up(call, stage, Party::System, Cause::SystemFailed, floor)
@@ -644,6 +647,9 @@ fn connecting(
 fn talking(call: &mut Call, talk: Talk, seen: Seen, floor: &mut Floor) -> Stage {
     match seen {
         Seen::Customer(LegFact::Ended(cause) | LegFact::Failed(cause)) => {
+            if cause == Cause::Normal {
+                classify::left_an_agent(call, talk.agent, floor);
+            }
             wind_up(call, talk.stage(), Party::Customer, cause, floor)
         }
         Seen::Agent(leg, LegFact::Ended(cause) | LegFact::Failed(cause)) if leg == talk.leg => {

@@ -550,16 +550,16 @@ impl Day {
             9 => {
                 let verdicts = [Verdict::Person, Verdict::Machine, Verdict::Fax];
                 let began_ms = Some(self.rng.below(4_000) as u32).filter(|ms| ms % 4 > 0);
-                match self.rng.below(6) {
+                let tone = Tone::ALL[self.rng.below(Tone::ALL.len() as u64) as usize];
+                let evidence = self.rng.chance(0.7).then(Box::default);
+                match self.rng.below(8) {
                     0..=2 => Input::GreetingHeard {
                         leg,
                         began_ms,
                         ended_ms: began_ms.filter(|ms| ms % 2 > 0).map(|ms| ms + 300),
                     },
-                    3 => Input::ToneHeard {
-                        leg,
-                        tone: Tone::ALL[self.rng.below(Tone::ALL.len() as u64) as usize],
-                    },
+                    3 => Input::ToneHeard { leg, tone },
+                    4..=5 => Input::LegSuspected { leg, evidence },
                     _ => Input::LegClassified {
                         leg,
                         verdict: verdicts[self.rng.below(3) as usize],

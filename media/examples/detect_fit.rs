@@ -14,10 +14,9 @@ mod detect_corpus;
 
 use detect_corpus::speech::{Clips, Size};
 use detect_corpus::{Habits, Split, Trace, call};
-use media::detect::machine::{
-    FLOOR_KNOWN_MS, Progress, SPEECH_MAX, Utterance, difference_pct, noise_value,
-};
+use media::detect::machine::{FLOOR_KNOWN_MS, SPEECH_MAX, noise_value};
 use media::detect::tables::{BINS, CELLS, Grid, KINDS, TABLES, Table, Tables};
+use media::detect::utterance::{Progress, Utterance, difference_pct};
 use media::detect::voice::{Step, Voice};
 use model::Rng;
 
@@ -36,7 +35,6 @@ struct Seen {
     paused: [Cells; KINDS],
     waits: [Cells; KINDS],
     reply: Counts,
-    turn: Counts,
     /// Turns that are over, all of them.
     turns: Cells,
     rest: Counts,
@@ -108,7 +106,7 @@ impl Seen {
             self.turn_ends(last, progress);
             last = progress;
             match progress {
-                Progress::Silent { .. } | Progress::Replies { .. } | Progress::Rests { .. } => {}
+                Progress::Silent { .. } | Progress::Replies | Progress::Rests { .. } => {}
                 Progress::First { ms } => first_ms = Some(ms),
                 Progress::On { since_ms, spoke_ms } => {
                     mark(&mut on, TABLES.on.cell(since_ms, spoke_ms));
@@ -134,11 +132,11 @@ impl Seen {
         match last {
             Progress::Waits { pause_ms, .. } => self.reply.add(&TABLES.reply, pause_ms, false),
             Progress::Rests { pause_ms, .. } => self.rest.add(&TABLES.rest, pause_ms, false),
-            Progress::Replies { ms } => self.turn.add(&TABLES.turn, ms, false),
             Progress::Silent { .. }
             | Progress::First { .. }
             | Progress::On { .. }
-            | Progress::Paused { .. } => {}
+            | Progress::Paused { .. }
+            | Progress::Replies => {}
         }
         match onset {
             Some((ms, floor)) => {
@@ -174,8 +172,7 @@ impl Seen {
 
     /// A turn is over, as the pause behind it has become long.
     fn turn_ends(&mut self, last: Progress, now: Progress) {
-        if let (Progress::Replies { .. }, Progress::Rests { ms, before_ms, .. }) = (last, now) {
-            self.turn.add(&TABLES.turn, ms, true);
+        if let (Progress::Replies, Progress::Rests { ms, before_ms, .. }) = (last, now) {
             let (row, column) = TABLES.turns.cell(ms, difference_pct(ms, before_ms));
             self.turns[row][column] += 1.0;
         }
@@ -274,7 +271,6 @@ fn fitted(p: &Seen, m: &Seen) -> Tables {
         paused: kinds(&TABLES.paused, &p.paused, &m.paused, true),
         waits: kinds(&TABLES.waits, &p.waits, &m.waits, false),
         reply: fit(&TABLES.reply, &p.reply, &m.reply, None),
-        turn: fit(&TABLES.turn, &p.turn, &m.turn, None),
         turns: fit_grid(&TABLES.turns, &p.turns, &m.turns, turns, true),
         rest: fit(&TABLES.rest, &p.rest, &m.rest, None),
     }
@@ -315,7 +311,7 @@ fn main() {
     eprintln!(
         "{:?} clips, median ms {:?}",
         clips.counts(),
-        clips.median_ms()
+        clips.lengths_ms(&[0.5])
     );
     let mut rng = Rng::new(SEED);
     let (mut persons, mut machines) = (Seen::default(), Seen::default());
@@ -340,7 +336,7 @@ pub const BINS: usize = 16;
 /// Rows and columns of a grid.
 pub const CELLS: usize = 15;
 
-/// Kinds of utterances: [`Breaths`](super::machine::Breaths).
+/// Kinds of utterances: [`Breaths`](super::utterance::Breaths).
 pub const KINDS: usize = 3;
 
 /// Log odds by value.
@@ -385,9 +381,7 @@ pub struct Tables {
     pub waits: [Grid; KINDS],
     /// That pause, when a turn behind it begins.
     pub reply: Table,
-    /// A turn behind the utterance, in ms from its first sound.
-    pub turn: Table,
-    /// Such a turn that is over, in ms, by how many per cent it differs from the one before.
+    /// A turn behind the utterance that is over, in ms from its first sound, by how many per cent it differs from the one before.
     pub turns: Grid,
     /// A pause behind such a turn.
     pub rest: Table,

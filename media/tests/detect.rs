@@ -212,6 +212,40 @@ fn a_short_greeting_and_silence_for_good_is_a_machine_when_listening_ends_and_a_
 }
 
 #[test]
+fn who_hangs_up_behind_a_short_greeting_was_a_machine_and_behind_a_word_or_a_reply_was_not() {
+    let heard = |sounds: &[(bool, u32)]| {
+        let mut machine = Machine::new(Targets::default(), Some(20_000));
+        for (speaks, ms) in sounds {
+            for _ in 0..ms / 20 {
+                let level = if *speaks { -22.0 } else { -64.0 };
+                machine.frame(Some(level), 0);
+            }
+        }
+        machine
+    };
+    let gone = |sounds: &[(bool, u32)]| heard(sounds).gone().map(|j| (j.who, j.late));
+    let greeting = |then: &[(bool, u32)]| [&SHORT_GREETING[..], then].concat();
+    let was = Some((Who::Machine, true));
+    assert_eq!(gone(&greeting(&[(false, 9_000)])), was);
+    // Nobody is judged in the middle of a word.
+    let word = [
+        (false, 600),
+        (true, 400),
+        (false, 800),
+        (true, 700),
+        (false, 160),
+        (true, 1_100),
+    ];
+    assert!(heard(&word).evidence().log_odds < -2.0);
+    assert_eq!(gone(&word), None);
+    let reply = [(false, 2_500), (true, 700), (false, 3_000)];
+    assert_eq!(gone(&greeting(&reply)), None);
+    assert_eq!(gone(&[(false, 600), (true, 400), (false, 9_000)]), None);
+    // Nobody was handed over within a greeting that pauses for a breath.
+    assert_eq!(gone(&[(false, 600), (true, 2_000), (false, 100)]), None);
+}
+
+#[test]
 fn a_greeting_said_again_and_again_is_a_machine_and_replies_of_other_lengths_are_a_person() {
     let again = |lengths: [u32; 3]| {
         let mut sounds = SHORT_GREETING.to_vec();
@@ -223,9 +257,8 @@ fn a_greeting_said_again_and_again_is_a_machine_and_replies_of_other_lengths_are
         let machine = told.iter().find(|(who, ..)| *who == Who::Machine);
         machine.map(|(.., at_ms)| *at_ms)
     };
-    // From the first sound to the last it took 2.32 s. Silence alone tells it when listening ends.
-    let told = again([2_320, 2_320, 2_320]);
-    assert!(told.is_some_and(|ms| ms < LISTEN_ON_MS), "{told:?}");
+    // From the first sound to the last it took 2.32 s. Twice said again is told when listening ends.
+    assert_eq!(again([2_320, 2_320, 2_320]), Some(LISTEN_ON_MS));
     assert_eq!(again([900, 3_400, 1_600]), None);
 }
 

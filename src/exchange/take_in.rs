@@ -115,6 +115,10 @@ impl Exchange {
                 verdict,
                 evidence: Some(Box::new(evidence)),
             }),
+            Report::LegSuspected { leg, evidence } => Some(Input::LegSuspected {
+                leg,
+                evidence: evidence.map(Box::new),
+            }),
             Report::ToneHeard { leg, tone } => Some(Input::ToneHeard { leg, tone }),
             Report::BeepEnded { leg } => Some(Input::BeepEnded { leg }),
             Report::PromptFinished { leg, play } => Some(Input::PromptFinished { leg, play }),

@@ -32,6 +32,8 @@ pub(super) struct News {
     pub(super) greeting: Option<Greeting>,
     /// Who answered, as far as is known now, and why.
     pub(super) who: Option<(Verdict, Evidence)>,
+    /// That it was a machine, if they hang up now, and why; or not. Where that has changed.
+    pub(super) suspicion: Option<Option<Evidence>>,
     /// The network or a fax machine: nobody is there.
     pub(super) tone: Option<heard::Tone>,
     /// A beep is heard.
@@ -54,6 +56,7 @@ pub(super) struct Listening {
     /// What was told last.
     told: Option<Verdict>,
     told_greeting: Greeting,
+    suspected: bool,
     done: bool,
 }
 
@@ -77,6 +80,7 @@ impl Listening {
             lone_beep_us: None,
             told: None,
             told_greeting: Greeting::default(),
+            suspected: false,
             done: false,
         }
     }
@@ -136,6 +140,7 @@ impl Listening {
         // A person twice is no news.
         news.who = news.who.filter(|(verdict, _)| self.told != Some(*verdict));
         news.greeting = self.greeting(now_us);
+        news.suspicion = self.suspicion();
         let tone = news.tone.map(heard::Tone::verdict);
         self.told = tone.or(news.who.map(|(verdict, _)| verdict)).or(self.told);
         self.done |= news.beep_ended
@@ -170,6 +175,14 @@ impl Listening {
             self.lone_beep_us = None;
         }
         ended || is_alone
+    }
+
+    /// What a hang-up would say, if that is news.
+    fn suspicion(&mut self) -> Option<Option<Evidence>> {
+        let now = self.listener.gone().map(|judgement| judgement.evidence);
+        let is_news = now.is_some() != self.suspected;
+        self.suspected = now.is_some();
+        is_news.then_some(now)
     }
 
     /// Where the greeting lies, if that is news. The detector counts sound; a stream that came in a
@@ -427,6 +440,23 @@ mod tests {
             assert!(ended_ms.is_none_or(|ms| u64::from(ms) * 1_000 <= now_us));
         }
         assert!(ended_ms.is_some());
+    }
+
+    #[test]
+    fn a_short_greeting_and_silence_is_suspected_until_somebody_speaks() {
+        let mut audio = silence(600);
+        for ms in [300, 480, 900] {
+            audio.extend(voice(ms));
+            audio.extend(silence(320));
+        }
+        audio.extend(silence(9_000));
+        audio.extend(voice(900));
+        let told = news(Listening::new(Some(20_000), 0), packets(&audio));
+        let suspicions: Vec<_> = told.iter().filter_map(|news| news.suspicion).collect();
+        let [Some(why), None] = suspicions[..] else {
+            panic!("{suspicions:?}")
+        };
+        assert!(why.log_odds < -1.0, "{why:?}");
     }
 
     #[test]

@@ -109,6 +109,11 @@ pub enum Report {
         verdict: Verdict,
         evidence: heard::Evidence,
     },
+    /// That it was a machine, if whoever was taken for a person hangs up now, and why; or not.
+    LegSuspected {
+        leg: LegId,
+        evidence: Option<heard::Evidence>,
+    },
     /// What the network or a fax machine plays on it, or played before the answer.
     ToneHeard { leg: LegId, tone: heard::Tone },
     /// The beep of the machine that answered is over.
@@ -435,6 +440,12 @@ impl Reporter {
                 evidence: listening::evidence_of(evidence),
             });
         }
+        if let Some(suspicion) = &news.suspicion {
+            self.report(Report::LegSuspected {
+                leg,
+                evidence: suspicion.as_ref().map(listening::evidence_of),
+            });
+        }
         if let Some(tone) = news.tone {
             self.report(Report::ToneHeard { leg, tone });
         }
@@ -458,6 +469,7 @@ impl Reporter {
             Report::Digit { .. }
             | Report::GreetingHeard { .. }
             | Report::LegClassified { .. }
+            | Report::LegSuspected { .. }
             | Report::ToneHeard { .. }
             | Report::BeepEnded { .. }
             | Report::PromptFinished { .. }

@@ -217,6 +217,17 @@ fn leg_does(leg: LegId, does: &[&str]) -> Input {
                 _ => None,
             },
         },
+        ["is", "suspected", "by", log_odds] => Input::LegSuspected {
+            leg,
+            evidence: Some(Box::new(Evidence {
+                log_odds: log_odds.parse().unwrap(),
+                ..Evidence::default()
+            })),
+        },
+        ["is", "not", "suspected"] => Input::LegSuspected {
+            leg,
+            evidence: None,
+        },
         ["speaks", "since", began_ms] => Input::GreetingHeard {
             leg,
             began_ms: began_ms.parse().ok(),

@@ -3,11 +3,12 @@
 //! Every 20 ms the odds are summed from tables: how long it rang, how long nobody spoke and how noisy
 //! the line is (the habits of who answers), and how far the first utterance has come: how long it is,
 //! in how many bursts, and for how long it has paused; then how long nobody speaks behind it, how long
-//! the turns that follow are, and whether one is said again.
+//! the turns that follow were, and whether one is said again.
 //!
 //! A person and a machine are told at different odds. Whoever pauses and is a person at 3.5 to 1 is
 //! handed over at once: a mistake costs an agent some seconds, and the test goes on and says «machine»
-//! then. «Machine» hangs up, or leaves a message, and takes odds of about 300 to 1; 180 to 1 later on.
+//! then. «Machine» hangs up, or leaves a message, and takes odds of about 300 to 1; 180 to 1 later on, and
+//! fewer when nothing more will be known: at the end of listening, and when the far end hangs up.
 //!
 //! ```text
 //! Listening ─► Person ──► (odds turn) late Machine     until LISTEN_ON_MS
@@ -17,6 +18,7 @@
 
 use super::ear::FRAME_MS;
 use super::tables::{Grid, TABLES, Table, Tables};
+use super::utterance::{Progress, UTTERANCE_PAUSE_MS, Utterance, difference_pct};
 use super::voice::{Step, Voice};
 
 /// Whoever has not spoken for this long after the answer cannot be told: wait no longer.
@@ -30,12 +32,16 @@ pub const DECIDE_MS: u32 = 6_000;
 /// certain verdict they are handed over as unsure. Below the 2 s of 47 CFR 64.1200(a)(7).
 pub const WAIT_MS: u32 = 1_500;
 
-/// At [`DECIDE_MS`], these odds suffice for a machine (55 to 1): whoever has talked for most of 6 s.
-const DECIDE_LOG_ODDS: f32 = -4.0;
+/// At [`DECIDE_MS`], these odds suffice for a machine (90 to 1): whoever has talked for most of 6 s.
+const DECIDE_LOG_ODDS: f32 = -4.5;
 
-/// At [`LISTEN_ON_MS`], these do (3.3 to 1): nothing more will be known, and whoever was handed over is
-/// not hung up on unheard. What little each of the turns may speak for a machine is in the bounds below.
-const LAST_LOG_ODDS: f32 = -1.2;
+/// At [`LISTEN_ON_MS`], these do (2.7 to 1): nothing more will be known, and whoever was handed over is
+/// not hung up on unheard.
+const LAST_LOG_ODDS: f32 = -1.0;
+
+/// When the far end hangs up, these do (6 to 1), for the same reason. More than at the end of listening:
+/// persons hang up more often than machines do, and that is not in the tables.
+const GONE_LOG_ODDS: f32 = -1.8;
 
 /// Whoever has not been handed over is a machine at odds greater by this factor (1.6) than one who was:
 /// what follows their greeting will tell more, and nobody has heard them yet.
@@ -49,13 +55,6 @@ const OVERSHOOT: (f32, f32) = (0.6, 0.9);
 /// short one away comes behind it: a late beep, the greeting once more, or a silence that lasts longer than
 /// most people listen for. After 20 s an agent has found out.
 pub const LISTEN_ON_MS: u32 = 20_000;
-
-/// A pause this long ends the first utterance: who goes on after it has been waiting for an answer.
-pub const UTTERANCE_PAUSE_MS: u32 = 1_200;
-
-/// A pause this long within an utterance is between two of its phrases; shorter ones are within a word,
-/// or where noise covers a sound.
-pub const BREATH_MS_MIN: u32 = 260;
 
 /// One habit shifts the odds by no more than this (a factor of 12), all of them together by no more
 /// than [`HABITS_MAX`]: habits differ from country to country and campaign to campaign, and none of
@@ -80,8 +79,9 @@ const REPEATED_PCT_MAX: u32 = 7;
 /// One repetition speaks for a machine no more than this (7 to 1): people repeat themselves, too.
 const REPEATED_MIN: f32 = -2.0;
 
-/// A turn that goes on speaks for a machine no more than this, for the same reason.
-const TURN_MIN: f32 = -1.0;
+/// A first burst without a pause speaks for a machine no more than this (55 to 1), however long it is: firms
+/// greet in one breath, too.
+const FIRST_MIN: f32 = -4.0;
 
 /// What a beep after speech adds: people do not beep.
 const BEEP_LOG_ODDS: f32 = -9.0;
@@ -219,156 +219,6 @@ enum State {
     Done,
 }
 
-/// How far what is said has come: the first utterance, and turns behind it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Utterance {
-    /// From the first sound to the last, in ms, of what has ended.
-    ended_ms: u32,
-    /// Bursts begun.
-    bursts: u32,
-    /// A long pause has ended it.
-    over: bool,
-    /// Pauses between them of [`BREATH_MS_MIN`] or more.
-    breaths: u32,
-    /// How much of it was speech.
-    spoke_ms: u32,
-    /// The last turn behind it and the one before that, in ms as above.
-    turn_ms: u32,
-    before_ms: u32,
-}
-
-/// What an utterance is made of, as far as the tables part it: how often it has paused for
-/// [`BREATH_MS_MIN`] and gone on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Breaths {
-    /// Not yet.
-    None,
-    /// Once.
-    One,
-    /// More often.
-    More,
-}
-
-/// Where an utterance is: what the tables are asked with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields say it")]
-pub enum Progress {
-    /// Nobody has spoken for `ms`.
-    Silent { ms: u32 },
-    /// One burst without a pause lasts for `ms`.
-    First { ms: u32 },
-    /// After pauses it goes on: `spoke_ms` of the `since_ms` that are over since the first sound.
-    On { since_ms: u32, spoke_ms: u32 },
-    /// It pauses for `pause_ms` after `ms` of speech.
-    Paused {
-        breaths: Breaths,
-        ms: u32,
-        pause_ms: u32,
-    },
-    /// It is over, after `ms` of speech, and nothing else has been said for `pause_ms`.
-    Waits {
-        breaths: Breaths,
-        ms: u32,
-        pause_ms: u32,
-    },
-    /// It is over, and a later turn goes on: `ms` from its first sound to now.
-    Replies { ms: u32 },
-    /// A later turn is over, after `ms` from its first sound to its last; the one before it took
-    /// `before_ms`. Nothing else has been said for `pause_ms`.
-    Rests {
-        ms: u32,
-        before_ms: u32,
-        pause_ms: u32,
-    },
-}
-
-impl Utterance {
-    /// Follows what the voice detector saw.
-    pub fn step(&mut self, step: Step) {
-        match step {
-            Step::Began { .. } if self.bursts == 0 => self.bursts = 1,
-            Step::Began { silent_ms } if silent_ms >= UTTERANCE_PAUSE_MS => {
-                self.before_ms = if self.over {
-                    self.turn_ms
-                } else {
-                    self.ended_ms
-                };
-                (self.over, self.turn_ms) = (true, 0);
-            }
-            Step::Began { silent_ms } if self.over => self.turn_ms += silent_ms,
-            Step::Began { silent_ms } => {
-                self.ended_ms += silent_ms;
-                self.bursts += 1;
-                self.breaths += u32::from(silent_ms >= BREATH_MS_MIN);
-            }
-            Step::Ended { spoke_ms } if self.over => self.turn_ms += spoke_ms,
-            Step::Ended { spoke_ms } => {
-                self.ended_ms += spoke_ms;
-                self.spoke_ms += spoke_ms;
-            }
-        }
-    }
-
-    fn made_of(&self) -> Breaths {
-        match self.breaths {
-            0 => Breaths::None,
-            1 => Breaths::One,
-            2.. => Breaths::More,
-        }
-    }
-
-    /// The odds of all that is over when another turn begins after `silent_ms`; `later` is what they
-    /// were when the last one began.
-    fn settled(&self, tables: &Tables, later: f32, silent_ms: u32) -> f32 {
-        let odds = if self.over {
-            later + tables.turn_odds(self.turn_ms, self.before_ms) + tables.rest.ended(silent_ms)
-        } else if self.bursts > 0 {
-            let waits = &tables.waits[self.made_of() as usize];
-            waits.at(self.spoke_ms, UTTERANCE_PAUSE_MS) + tables.reply.ended(silent_ms)
-        } else {
-            0.0
-        };
-        odds.clamp(-SPEECH_MAX, PERSON_MAX)
-    }
-
-    /// Where it is by now.
-    pub fn progress(&self, voice: &Voice) -> Progress {
-        let ms = voice.lasted_ms();
-        let waits = !voice.speaks() && ms >= UTTERANCE_PAUSE_MS;
-        match (self.over, self.bursts, voice.speaks()) {
-            (true, _, _) if waits => Progress::Rests {
-                ms: self.turn_ms,
-                before_ms: self.before_ms,
-                pause_ms: ms,
-            },
-            (true, _, speaks) => Progress::Replies {
-                ms: self.turn_ms + if speaks { ms } else { 0 },
-            },
-            (false, 0, _) => Progress::Silent { ms },
-            (false, 1, true) => Progress::First { ms },
-            (false, 2.., true) => Progress::On {
-                since_ms: self.ended_ms + ms,
-                spoke_ms: self.spoke_ms + ms,
-            },
-            (false, _, false) if waits => Progress::Waits {
-                breaths: self.made_of(),
-                ms: self.spoke_ms,
-                pause_ms: ms,
-            },
-            (false, _, false) => Progress::Paused {
-                breaths: self.made_of(),
-                ms: self.spoke_ms,
-                pause_ms: ms,
-            },
-        }
-    }
-}
-
-/// By how much two turns differ in length, in per cent of the longer one.
-pub fn difference_pct(ms: u32, before_ms: u32) -> u32 {
-    100 * ms.abs_diff(before_ms) / ms.max(before_ms).max(1)
-}
-
 /// The test of one answered leg.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -449,7 +299,7 @@ impl Machine {
             Progress::Silent { ms } => now.onset = habit(self.tables.onset.running(ms)),
             Progress::First { ms } => {
                 now.utterance_ms = ms;
-                now.speech = self.tables.first.running(ms);
+                now.speech = self.tables.first.running(ms).max(FIRST_MIN);
             }
             Progress::On { since_ms, spoke_ms } => {
                 now.utterance_ms = since_ms;
@@ -471,8 +321,8 @@ impl Machine {
                 now.pause_ms = pause_ms;
                 now.later = self.tables.waits[breaths as usize].at(ms, pause_ms);
             }
-            Progress::Replies { ms } => {
-                now.later += self.tables.turn.running(ms).max(TURN_MIN);
+            // How long a turn goes on is held against nobody: people talk much, too.
+            Progress::Replies => {
                 if !self.voice.speaks() {
                     now.pause_ms = self.voice.lasted_ms();
                 }
@@ -532,6 +382,26 @@ impl Machine {
         judgement
     }
 
+    /// The far end has hung up, or would now: that whoever was handed over and pauses was a machine, if so.
+    pub fn gone(&self) -> Option<Judgement> {
+        let evidence = match self.state {
+            State::HandedOver => self.evidence(),
+            State::Listening | State::Done => return None,
+        };
+        let is_machine = evidence.pause_ms > 0 && evidence.log_odds <= GONE_LOG_ODDS;
+        is_machine.then(|| self.judgement(Who::Machine, true, evidence))
+    }
+
+    fn judgement(&self, who: Who, late: bool, evidence: Evidence) -> Judgement {
+        Judgement {
+            who,
+            late,
+            at_ms: self.at_ms,
+            greeting: self.greeting(),
+            evidence,
+        }
+    }
+
     /// For how long nobody has spoken, in ms; 0 while somebody does.
     fn pauses_ms(&self) -> u32 {
         if self.voice.speaks() {
@@ -574,13 +444,7 @@ impl Machine {
     fn judge(&mut self) -> Option<Judgement> {
         let evidence = self.evidence();
         let (machine, likely) = self.bounds;
-        let judgement = |who, late| Judgement {
-            who,
-            late,
-            at_ms: self.at_ms,
-            greeting: self.greeting(),
-            evidence,
-        };
+        let judgement = |who, late| self.judgement(who, late, evidence);
         let (next, said) = match self.state {
             State::Done => (State::Done, None),
             State::Listening => {
@@ -630,7 +494,7 @@ pub fn noise_value(dbm0: f32) -> u32 {
 
 impl Tables {
     /// The log odds of a turn that is over, by its length and that of the one before.
-    fn turn_odds(&self, ms: u32, before_ms: u32) -> f32 {
+    pub(super) fn turn_odds(&self, ms: u32, before_ms: u32) -> f32 {
         let difference = difference_pct(ms, before_ms);
         let odds = self.turns.at(ms, difference);
         if difference > REPEATED_PCT_MAX {
@@ -764,6 +628,15 @@ mod tests {
         }
         assert_eq!(said[0].who, Who::Machine);
         assert!(said[0].evidence.log_odds < -5.0, "{:?}", said[0]);
+    }
+
+    #[test]
+    fn one_long_breath_has_its_bound_and_whoever_goes_on_has_none() {
+        let mut machine = slow();
+        hear(&mut machine, &[(QUIET, 700), (VOICE, 5_000)]);
+        assert_eq!(machine.evidence().speech, FIRST_MIN);
+        hear(&mut machine, &[(QUIET, 200), (VOICE, 1_500)]);
+        assert!(machine.evidence().speech < FIRST_MIN);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod machine;
 pub mod progress;
 pub mod spectrum;
 pub mod tables;
+pub mod utterance;
 pub mod voice;
 
 pub use beep::{Beep, BeepHeard};
@@ -88,6 +89,12 @@ impl Listener {
     pub fn greeting(&self) -> Greeting {
         let machine = self.machine.as_ref();
         machine.map(Machine::greeting).unwrap_or_default()
+    }
+
+    /// The far end has hung up, or would now, and nothing more will be known: that whoever was handed over
+    /// was a machine, if so. Ask after every packet.
+    pub fn gone(&self) -> Option<Judgement> {
+        self.machine.as_ref().and_then(Machine::gone)
     }
 
     /// The odds as they are now and what they are made of, once the leg is answered.

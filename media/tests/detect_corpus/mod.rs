@@ -288,10 +288,7 @@ impl Trace {
             progress.frame(&frame);
             let heard = beep.frame(&frame);
             frames.push(Heard {
-                // No finer than a file of levels would keep them.
-                level_dbm0: frame
-                    .level_dbm0
-                    .map(|level| (level * 100.0).trunc() / 100.0),
+                level_dbm0: frame.level_dbm0.map(kept),
                 tone_ms: progress.steady_ms(),
                 beep_ended: matches!(heard, Some(BeepHeard::Ended { .. })),
             });
@@ -312,6 +309,12 @@ impl Trace {
             frames,
         }
     }
+}
+
+/// A level no finer than a file of whole hundredths keeps it: cut to them, and cut again as it is written.
+fn kept(level_dbm0: f32) -> f32 {
+    let cut = (level_dbm0 * 100.0).trunc() / 100.0;
+    (cut * 100.0).trunc() / 100.0
 }
 
 /// What a detector said to a call.
@@ -361,6 +364,11 @@ pub fn judge(call: &Call, targets: Targets) -> Said {
         if listener.is_settled() {
             break;
         }
+    }
+    if said.hung_up
+        && let Some(judgement) = listener.gone()
+    {
+        said.late_machine_ms = Some(judgement.at_ms);
     }
     said
 }

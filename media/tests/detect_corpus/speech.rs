@@ -192,13 +192,27 @@ impl Clips {
         (self.persons.len(), self.machines.len())
     }
 
-    /// Median lengths in ms, of persons and of machines.
-    pub fn median_ms(&self) -> (i32, i32) {
-        let median = |clips: &[Clip]| {
-            let ms = |c: &Clip| (c.samples.len() / SAMPLES_PER_MS) as i32;
-            super::percentile(&clips.iter().map(ms).collect::<Vec<_>>(), 0.5)
+    /// The lengths in ms below which these shares of the first words of persons, and of the greetings
+    /// of machines, lie; each clip counts as often as it is picked.
+    pub fn lengths_ms(&self, shares: &[f64]) -> [Vec<i32>; 2] {
+        [&self.persons, &self.machines].map(|clips| {
+            let often = |c: &Clip| vec![c.ms() as i32; c.weight as usize];
+            let ms: Vec<i32> = clips.iter().flat_map(often).collect();
+            let at = |share: &f64| super::percentile(&ms, *share);
+            shares.iter().map(at).collect()
+        })
+    }
+
+    /// The shortest clip in ms, and the least level of one: neither may be nothing.
+    pub fn least(&self) -> (u32, f64) {
+        let all = || {
+            self.persons
+                .iter()
+                .chain(&self.replies)
+                .chain(&self.machines)
         };
-        (median(&self.persons), median(&self.machines))
+        let level = all().map(|c| c.rms).fold(f64::MAX, f64::min);
+        (all().map(Clip::ms).min().unwrap_or(0), level)
     }
 }
 
