@@ -588,6 +588,43 @@ mod tests {
     }
 
     #[test]
+    fn a_small_team_counts_its_doubt_twice_until_it_has_known_the_share_and_once_after_that() {
+        let mut team = agents(10);
+        // What the share is taken for, in parts of it above what is believed, for each part of doubt.
+        let weight = |learned: &Learned, team: &Snapshot| {
+            let doubt = learned.answer_spread() - SPREAD_USUAL;
+            assert!(doubt > 0.05, "{doubt}");
+            (Outlook::new(team, learned).p / learned.level() - 1.0) / doubt
+        };
+        let known_of = |calls: u32, team: &Snapshot| {
+            let mut learned = Learned::new(26.0);
+            learned.refresh(0.0, team);
+            for n in 0..calls {
+                match n % 4 {
+                    0 => learned.answered(10.0),
+                    _ => learned.failed(26.0),
+                }
+            }
+            learned.refresh(28.0, team);
+            learned
+        };
+        let new = known_of(48, &team);
+        assert!((weight(&new, &team) - UNSURE_WEIGHT).abs() < 1e-9);
+        let mut old = known_of(600, &team);
+        assert!(old.answer_spread() < SPREAD_USUAL);
+        // Then nobody answers for minutes, though two phones ring at any time.
+        team.ringing = vec![0; 40];
+        team.ringing[15] = 2;
+        let mut now_s = 28.0;
+        while old.answer_spread() < 0.2 {
+            now_s += 1.0;
+            assert!(now_s < 3_600.0, "{} {}", old.answer_spread(), old.answer_share());
+            old.refresh(now_s, &team);
+        }
+        assert!((weight(&old, &team) - UNSURE_WEIGHT_LATER).abs() < 1e-9);
+    }
+
+    #[test]
     fn more_risk_allowed_dials_more_and_the_guard_leaves_progressive() {
         let learned = Learned::new(26.0);
         let mut snapshot = agents(20);
