@@ -618,7 +618,12 @@ mod tests {
         let mut now_s = 28.0;
         while old.answer_spread() < 0.2 {
             now_s += 1.0;
-            assert!(now_s < 3_600.0, "{} {}", old.answer_spread(), old.answer_share());
+            assert!(
+                now_s < 3_600.0,
+                "{} {}",
+                old.answer_spread(),
+                old.answer_share()
+            );
             old.refresh(now_s, &team);
         }
         assert!((weight(&old, &team) - UNSURE_WEIGHT_LATER).abs() < 1e-9);
