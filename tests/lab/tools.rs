@@ -3,10 +3,12 @@
 use super::wire::Wire;
 use super::{Lab, PASSWORD, PATIENCE, free_port, is_taken, look};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Tells a child of ours something.
@@ -251,9 +253,21 @@ impl Sipp {
     }
 }
 
-/// SIPp takes its media port and the next ones, and looks further if they are taken.
+/// SIPp takes its media port and the next ones, none above this; one that is taken ends it.
+const MEDIA_PORT_MAX: u16 = 60_000;
+/// Ports in a row, of which every SIPp has its own.
+const MEDIA_PORTS: u16 = 8;
+
 fn media_port(ip: IpAddr) -> u16 {
-    (free_port(ip) & !3).min(60_000)
+    static GIVEN: Mutex<BTreeSet<(IpAddr, u16)>> = Mutex::new(BTreeSet::new());
+    let found = look(PATIENCE, || {
+        let first = free_port(ip) / MEDIA_PORTS * MEDIA_PORTS;
+        let is_free = |port| UdpSocket::bind((ip, port)).is_ok();
+        let fits = first <= MEDIA_PORT_MAX && (first..first + MEDIA_PORTS).all(is_free);
+        let mut given = GIVEN.lock().expect("nobody fails with it");
+        (fits && given.insert((ip, first))).then_some(first)
+    });
+    found.expect("an address has free ports in a row")
 }
 
 /// Registers phones by digest as being at `at`, and sends it from there, which is where requests are
