@@ -110,32 +110,6 @@ pub enum StoreRequest {
 }
 
 impl StoreRequest {
-    /// Whether it may not be lost.
-    pub(super) fn is_record(&self) -> bool {
-        match self {
-            StoreRequest::FetchLeads { .. }
-            | StoreRequest::AddLead { .. }
-            | StoreRequest::Claim { .. } => false,
-            StoreRequest::Resolve { .. }
-            | StoreRequest::ReturnLeads { .. }
-            | StoreRequest::SaveLearned { .. }
-            | StoreRequest::SaveQuota(_)
-            | StoreRequest::StoreDisposition { .. }
-            | StoreRequest::StoreDoNotCall { .. }
-            | StoreRequest::SaveCdr(_)
-            | StoreRequest::RecoverCdr(_)
-            | StoreRequest::BootFolded { .. }
-            | StoreRequest::SaveAgent { .. }
-            | StoreRequest::Enqueue(_)
-            | StoreRequest::Unclaim { .. }
-            | StoreRequest::SetCallback { .. }
-            | StoreRequest::CancelCallback { .. }
-            | StoreRequest::ListCallbacks { .. }
-            | StoreRequest::ListQuotas { .. }
-            | StoreRequest::Sync(_) => true,
-        }
-    }
-
     /// Whether nobody waits for it to be durable.
     pub(super) fn may_linger(&self) -> bool {
         match self {
@@ -162,7 +136,7 @@ impl StoreRequest {
         }
     }
 
-    /// What it is answered where the store cannot serve it.
+    /// What it is answered where the store cannot serve it; nothing where it is a record, which may not be lost.
     pub(super) fn refusal(&self) -> Option<Input> {
         match self {
             StoreRequest::Claim { attempt, .. } => Some(Input::ClaimRefused {

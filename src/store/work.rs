@@ -87,11 +87,11 @@ impl StoreHandle {
     /// Asks. A claim or fetch that a stalled store would keep waiting is refused at once; records
     /// are always taken.
     pub fn request(&self, request: StoreRequest) {
-        if self.requests.waiting() >= REQUESTS_MAX && !request.is_record() {
+        if self.requests.waiting() >= REQUESTS_MAX
+            && let Some(refusal) = request.refusal()
+        {
             self.counters.claims_refused.fetch_add(1, Ordering::Relaxed);
-            if let Some(refusal) = request.refusal() {
-                self.inbox.send(refusal);
-            }
+            self.inbox.send(refusal);
             return;
         }
         let is_urgent = !request.may_linger();

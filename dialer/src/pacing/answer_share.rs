@@ -23,7 +23,8 @@ const JUMP_DOWN: f64 = 0.5;
 /// The most of it per second, in a large team. Far rarer than up, for a jump seen where there was a lull floods
 /// them too, and at a hundred agents there is a lull every minute.
 const JUMP_DOWN_MAX: f64 = 1.0 / 27_000.0;
-/// Answers for each jump down of a small team, who have no lull that is not seen in every call.
+/// Expected answers for each jump down of a small team: it floods nobody by a few calls too many, and would
+/// else have to be certain of a fall that it sees ten outcomes of in a minute.
 const ANSWERS_PER_DROP: f64 = 25.0;
 /// Agents from which a jump down is far rarer: there a lull of ten seconds leaves many of them free at once,
 /// and a belief that fell for it calls too many for each.
