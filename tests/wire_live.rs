@@ -288,6 +288,10 @@ fn a_predictive_campaign_on_sipp_stays_within_the_law_and_follows_its_supervisor
     let invites = invites_seen(&lab);
     let dialled = lab.count(|fact| matches!(fact, Fact::CallDialled { .. }));
     assert_eq!(invites.len(), dialled, "INVITEs the carrier saw");
+    let failed = lab.count(|fact| {
+        matches!(fact, Fact::AttemptEnded { outcome, .. } if *outcome == AttemptOutcome::Failed)
+    });
+    assert_eq!(failed, 0, "attempts failed, which this carrier never lets");
     let answers = seen.connected + seen.abandoned;
     println!(
         "{} agents, {} s: {} dialled, {answers} answered, {} abandoned ({:.2} %), utilisation {:.2} %, {cpu:?} of processor time",

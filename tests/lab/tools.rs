@@ -253,8 +253,11 @@ impl Sipp {
     }
 }
 
-/// SIPp takes its media port and the next ones, none above this; one that is taken ends it.
-const MEDIA_PORT_MAX: u16 = 60_000;
+/// How far above its media port SIPp's `[auto_media_port]` counts, before it starts anew: four ports a call.
+const MEDIA_PORT_SPAN: u16 = 10_000;
+/// SIPp takes its media port and the next ones; one that is taken ends it. None of its calls says a port that
+/// does not exist: above 65,535 it would count on, and such an answer is refused.
+const MEDIA_PORT_MAX: u16 = u16::MAX - MEDIA_PORT_SPAN;
 /// Ports in a row, of which every SIPp has its own.
 const MEDIA_PORTS: u16 = 8;
 
