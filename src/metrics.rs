@@ -256,6 +256,7 @@ impl Metrics {
             | Fact::CallResumed { .. }
             | Fact::CallUnbridged { .. }
             | Fact::LegRinging { .. }
+            | Fact::LegGivenUp { .. }
             | Fact::LegAnswered { .. }
             | Fact::IvrNodeReached { .. }
             | Fact::IvrDigitsCollected { .. }

@@ -4,8 +4,8 @@ mod lab;
 
 use lab::tools::{Sipp, Tool, invites_seen};
 use lab::{Lab, Plan};
-use model::AttemptOutcome;
-use model::event::Fact;
+use model::event::{Fact, Party};
+use model::{AttemptOutcome, Cause};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -230,6 +230,52 @@ fn an_answer_without_an_agent_in_time_is_abandoned_and_counted() {
     assert!(
         abandoned.at.mono - answered.at.mono >= Duration::from_millis(1_900),
         "the two seconds are used"
+    );
+    // One of one is more than the law allows.
+    lab.breaks = Some("DEMO-1");
+    let found = close(lab, carrier, phones, 1);
+    assert_eq!(found[0].1, AttemptOutcome::Abandoned);
+}
+
+#[test]
+fn a_customer_who_answers_in_the_instant_in_which_we_give_up_meets_an_agent() {
+    let (mut lab, carrier, phones) =
+        campaign("carrier_answers_at_cancel.xml", &[], &["+12125550115"]);
+    lab.run_campaign("spring", true);
+    let given_up = lab.within(CAMPAIGN_PATIENCE, "the call is given up", |events| {
+        let found = events
+            .iter()
+            .find(|event| matches!(event.fact, Fact::LegGivenUp { .. }));
+        found.cloned()
+    });
+    let answered = lab.fact("the customer answers", |fact| {
+        matches!(fact, Fact::AttemptAnswered { .. })
+    });
+    assert!(given_up.seq < answered.seq);
+    hang_up_all_talks(&mut lab, 1);
+    let found = close(lab, carrier, phones, 1);
+    assert_eq!(found[0].1, AttemptOutcome::AnsweredAgent);
+}
+
+#[test]
+fn a_customer_whose_media_cannot_be_used_is_abandoned_and_not_called_again_at_once() {
+    let (mut lab, carrier, phones) =
+        campaign("carrier_unheard.xml", &["-d", "1000"], &["+12125550116"]);
+    lab.run_campaign("spring", true);
+    let ended = lab.fact("the call is over", |fact| {
+        matches!(fact, Fact::CallEnded { .. })
+    });
+    assert!(
+        matches!(
+            ended.fact,
+            Fact::CallEnded {
+                by: Party::System,
+                cause: Cause::MediaUnsupported,
+                ..
+            }
+        ),
+        "{:?}",
+        ended.fact
     );
     // One of one is more than the law allows.
     lab.breaks = Some("DEMO-1");

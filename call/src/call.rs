@@ -107,7 +107,8 @@ impl Call {
             Stage::Dialing { give_up, .. } => {
                 Some(self.tone.map_or(*give_up, |(_, due)| due.min(*give_up)))
             }
-            Stage::Classifying { until }
+            Stage::GivingUp { until, .. }
+            | Stage::Classifying { until }
             | Stage::Connecting { until, .. }
             | Stage::LeavingMessage { until, .. }
             | Stage::Parting { until, .. } => Some(*until),
@@ -129,6 +130,7 @@ impl Call {
         match &self.stage {
             Stage::Previewing(_) => "previewing",
             Stage::Dialing { .. } => "dialing",
+            Stage::GivingUp { .. } => "giving_up",
             Stage::Classifying { .. } => "classifying",
             Stage::InFlow(_) => "in_flow",
             Stage::Waiting(_) => "waiting",

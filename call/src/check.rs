@@ -135,7 +135,7 @@ impl Expected {
                 self.claims.insert(preview.attempt, id);
                 self.offers.insert(preview.offer, id);
             }
-            Stage::Dialing { .. } | Stage::Classifying { .. } => {
+            Stage::Dialing { .. } | Stage::GivingUp { .. } | Stage::Classifying { .. } => {
                 previewed_by
                     .into_iter()
                     .for_each(|agent| agent_is(agent, AgentState::Offered(id)));

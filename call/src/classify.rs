@@ -433,6 +433,7 @@ fn take_down(call: &mut Call, stage: Stage, floor: &mut Floor) {
         }
         Stage::Previewing(_)
         | Stage::Dialing { .. }
+        | Stage::GivingUp { .. }
         | Stage::Connecting { .. }
         | Stage::Talking(_)
         | Stage::OnHold(_)

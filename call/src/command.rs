@@ -42,6 +42,9 @@ pub enum Command {
     },
     /// End a leg in whatever state it is. Nothing is said about it afterwards.
     HangUpLeg { leg: LegId, cause: Cause },
+    /// Give up a customer who has not answered. Answer with `LegFailed`, or with `LegAnswered` where they were
+    /// faster: then the call is up.
+    CancelLeg { leg: LegId, cause: Cause },
     /// Play to a leg. Replaces what is playing there.
     Play {
         leg: LegId,

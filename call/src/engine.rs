@@ -160,6 +160,7 @@ impl Engine {
             Stage::InFlow(session) => call.leg == leg && session.is_sensitive(),
             Stage::Previewing(_)
             | Stage::Dialing { .. }
+            | Stage::GivingUp { .. }
             | Stage::Classifying { .. }
             | Stage::Waiting(_)
             | Stage::Offered(_)

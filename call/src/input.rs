@@ -31,7 +31,8 @@ pub enum Input {
     LegFailed { leg: LegId, cause: Cause },
     /// The INVITE of an arrived leg claims this in its Identity header; nobody verified it.
     LegAttested { leg: LegId, level: AttestationLevel },
-    /// The far end hung up, or the leg broke. Also for an arrived leg that was cancelled.
+    /// The far end hung up, or the leg broke. Also for an arrived leg that was cancelled, and for one we dialled
+    /// that answered with media that cannot be used: no `LegAnswered` comes before.
     LegEnded { leg: LegId, cause: Cause },
     /// The far end put us on hold (`held`) or took us back.
     LegHeld { leg: LegId, held: bool },

@@ -11,6 +11,7 @@
 //!             │ busy…      │ machine     │ no agent in time
 //!             ▼            ▼             ▼
 //!            Over         Over         Parting (the abandonment message) ─► Over
+//! given up  Dialing ─► GivingUp ─► Over, or an answer that was faster ─► Classifying …
 //! agentless Dialing ─► Classifying ─► InFlow ─► Over, or a key ─► Waiting …   (`message.rs`)
 //! preview   Previewing ─► Dialing ─► Connecting (the agent who previewed) ─► Talking
 //! ```
@@ -28,7 +29,7 @@ use crate::message::leaving_message;
 use crate::offer::{Offer, drop_offer, fail_offer, make_offer, reserve_failed, ring_agent};
 use crate::preview::{Preview, previewing};
 use crate::ways::{
-    abandon, answer, bridge, carry_out_flow, cause_of, connect, enter_flow, enter_queue,
+    abandon, answer, bridge, carry_out_flow, cause_of, close, connect, enter_flow, enter_queue,
     expect_lookup, hold, leave_queue, part, waiting_or_offered, wind_up,
 };
 use acd::command::Next;
@@ -47,12 +48,17 @@ use std::time::Duration;
 pub const MESSAGE_LEAD: Duration = Duration::from_millis(50);
 /// Last words end after this even if the media never says so.
 pub const PARTING_MAX: Duration = Duration::from_secs(30);
+/// A call that is given up is over after this even if nobody says so: SIP does within 32 s, 64·T1 after the
+/// CANCEL (RFC 3261 §9.1).
+pub const GIVING_UP_MAX: Duration = Duration::from_secs(40);
 /// Where a call is in its life.
 pub(crate) enum Stage {
     /// An agent looks at the lead; nothing was dialled.
     Previewing(Preview),
     /// The customer's phone is being called.
     Dialing { give_up: Mono, rings: bool },
+    /// The CANCEL is on its way, and so may be an answer: who answers is not left alone.
+    GivingUp { cause: Cause, until: Mono },
     /// Someone or something answered; listening who.
     Classifying { until: Mono },
     /// A flow talks with the caller.
@@ -179,6 +185,7 @@ pub(crate) fn step(call: &mut Call, seen: Seen, floor: &mut Floor) {
         match stage {
             Stage::Previewing(preview) => previewing(call, preview, seen, floor),
             Stage::Dialing { give_up, rings } => dialing(call, give_up, rings, seen, floor),
+            Stage::GivingUp { cause, until } => giving_up(call, cause, until, seen, floor),
             Stage::Classifying { until } => classify::classifying(call, until, seen, floor),
             Stage::InFlow(session) => in_flow(call, session, seen, floor),
             Stage::Waiting(visit) => waiting(call, visit, seen, floor),
@@ -304,22 +311,9 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
             call.tone = None;
             stay
         }
-        Seen::Customer(LegFact::Answered) => {
-            call.tone = None;
-            call.answered(floor);
-            floor.fact(Fact::LegAnswered {
-                leg: call.leg,
-                call: call.id,
-            });
-            floor.tell_dialer(dialer::Input::AttemptAnswered { attempt });
-            let dial = call.dial.as_ref().expect("only outbound calls dial");
-            if dial.classify {
-                classify::begin(call)
-            } else {
-                connect(call, floor)
-            }
-        }
-        Seen::Customer(LegFact::Failed(cause) | LegFact::Ended(cause)) => match call.tone {
+        Seen::Customer(LegFact::Answered) => picked_up(call, floor),
+        Seen::Customer(LegFact::Ended(cause)) => answered_in_vain(call, cause, floor),
+        Seen::Customer(LegFact::Failed(cause)) => match call.tone {
             Some((tone, _)) if classify::is_open(cause) => {
                 classify::end_by_tone(call, tone, Party::Customer, floor)
             }
@@ -332,14 +326,12 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
             classify::tone_before_answer(call, &heard, floor);
             stay
         }
-        Seen::CancelDial => wind_up(call, stay, Party::System, Cause::Cancelled, floor),
+        Seen::CancelDial => give_up_on(call, Cause::Cancelled, floor),
         Seen::Tick => match call.tone {
             Some((tone, due)) if floor.now.mono >= due.min(give_up) => {
                 classify::end_by_tone(call, tone, Party::System, floor)
             }
-            Some(_) | None if floor.now.mono >= give_up => {
-                wind_up(call, stay, Party::System, Cause::NoAnswer, floor)
-            }
+            Some(_) | None if floor.now.mono >= give_up => give_up_on(call, Cause::NoAnswer, floor),
             Some(_) | None => stay,
         },
         // An agent's wish neither: no unanswered call is given up before it has rung long enough (47
@@ -356,6 +348,83 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
         | Seen::Wish(..)
         | Seen::Dial(_) => stay,
     }
+}
+
+fn give_up_on(call: &mut Call, cause: Cause, floor: &mut Floor) -> Stage {
+    let attempt = call.attempt().expect("only outbound calls dial");
+    floor.tell_dialer(dialer::Input::AttemptGivenUp { attempt });
+    call.tone = None;
+    floor.fact(Fact::LegGivenUp {
+        leg: call.leg,
+        call: call.id,
+        cause,
+    });
+    floor.command(Command::CancelLeg {
+        leg: call.leg,
+        cause,
+    });
+    Stage::GivingUp {
+        cause,
+        until: floor.now.mono + GIVING_UP_MAX,
+    }
+}
+
+fn giving_up(call: &mut Call, cause: Cause, until: Mono, seen: Seen, floor: &mut Floor) -> Stage {
+    let stay = Stage::GivingUp { cause, until };
+    match seen {
+        Seen::Customer(LegFact::Answered) => picked_up(call, floor),
+        Seen::Customer(LegFact::Ended(cause)) => answered_in_vain(call, cause, floor),
+        Seen::Customer(LegFact::Failed(_)) => {
+            let attempt = call.attempt().expect("only outbound calls dial");
+            floor.tell_dialer(dialer::Input::AttemptFailed { attempt, cause });
+            close(call, Party::System, cause, floor)
+        }
+        Seen::Tick if floor.now.mono >= until => wind_up(call, stay, Party::System, cause, floor),
+        Seen::Customer(LegFact::Ringing | LegFact::Held(_) | LegFact::MediaLost)
+        | Seen::Tick
+        | Seen::CancelDial
+        | Seen::Heard(_)
+        | Seen::Agent(..)
+        | Seen::Digit(_)
+        | Seen::PromptFinished(_)
+        | Seen::LookedUp(..)
+        | Seen::ScreenPopped { .. }
+        | Seen::OfferMade { .. }
+        | Seen::OfferWithdrawn { .. }
+        | Seen::LeftQueue { .. }
+        | Seen::Wish(..)
+        | Seen::Dial(_) => stay,
+    }
+}
+
+/// The customer answers.
+fn picked_up(call: &mut Call, floor: &mut Floor) -> Stage {
+    note_answer(call, floor);
+    if call.detects() {
+        classify::begin(call)
+    } else {
+        connect(call, floor)
+    }
+}
+
+/// The customer answers, with media that cannot be used: a person hears nothing, not even the message.
+/// Measured conservatively, they are abandoned.
+fn answered_in_vain(call: &mut Call, cause: Cause, floor: &mut Floor) -> Stage {
+    note_answer(call, floor);
+    let attempt = call.attempt().expect("only outbound calls dial");
+    floor.tell_dialer(dialer::Input::AttemptHungUpEarly { attempt });
+    close(call, Party::System, cause, floor)
+}
+
+fn note_answer(call: &mut Call, floor: &mut Floor) {
+    call.tone = None;
+    call.answered(floor);
+    floor.fact(Fact::LegAnswered {
+        leg: call.leg,
+        call: call.id,
+    });
+    let attempt = call.attempt().expect("only outbound calls dial");
+    floor.tell_dialer(dialer::Input::AttemptAnswered { attempt });
 }
 
 fn in_flow(call: &mut Call, mut session: Box<Session>, seen: Seen, floor: &mut Floor) -> Stage {

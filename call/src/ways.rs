@@ -466,7 +466,7 @@ pub(crate) fn wind_up(
             release_reserved(call, agent, floor);
             return Stage::Over;
         }
-        Stage::Dialing { .. } => {
+        Stage::Dialing { .. } | Stage::GivingUp { .. } => {
             let attempt = call.attempt().expect("only outbound calls dial");
             floor.tell_dialer(dialer::Input::AttemptFailed { attempt, cause });
         }
@@ -533,8 +533,17 @@ pub(crate) fn wind_up(
     end(call, by, cause, floor)
 }
 
-/// Closes the books of a call that nobody waits for any more.
+/// Ends a call that nobody waits for any more: hangs up, unless the customer did, and closes its books.
 pub(crate) fn end(call: &mut Call, by: Party, cause: Cause, floor: &mut Floor) -> Stage {
+    if by != Party::Customer {
+        let leg = call.leg;
+        floor.command(Command::HangUpLeg { leg, cause });
+    }
+    close(call, by, cause, floor)
+}
+
+/// Closes the books of a call that nobody waits for any more, whose customer's leg is over.
+pub(crate) fn close(call: &mut Call, by: Party, cause: Cause, floor: &mut Floor) -> Stage {
     call.playing = None;
     // The agent who previewed a lead that came to nothing is free again.
     if let Some(agent) = call.dial.as_ref().and_then(|dial| dial.agent)
@@ -543,10 +552,10 @@ pub(crate) fn end(call: &mut Call, by: Party, cause: Cause, floor: &mut Floor) -
         release_reserved(call, agent, floor);
     }
     if call.is_service {
-        floor.drop_leg(call.leg, call.id, cause, by != Party::Customer);
+        floor.drop_leg(call.leg, call.id, cause, false);
         return Stage::Over;
     }
-    floor.end_leg(call.leg, call.id, cause, by != Party::Customer);
+    floor.end_leg(call.leg, call.id, cause, false);
     if let Some(attempt) = call.attempt() {
         floor.call_of_attempt.remove(&attempt);
     }

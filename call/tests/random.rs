@@ -2,12 +2,14 @@
 //! about nothing, or in the wrong order. After every input the engine's own check holds; when
 //! everything is hung up at the end, nothing is left in any map, and the books are closed.
 
+#[path = "random/books.rs"]
+mod books;
+
+use books::Books;
 use call::input::{AgentAction, Input, Origin};
 use call::{Command, Config, Engine, EngineOutbox};
-use model::cdr::CdrFold;
 use model::event::{Mode, Verdict};
 use model::heard::Tone;
-use model::ledger::Ledger;
 use model::{
     AgentId, AttemptId, Cause, Fact, Lead, LeadId, LegId, LookupId, Now, OfferId, PlayId,
     RecordingId, Rng, Utc,
@@ -116,122 +118,6 @@ struct Day {
     arrived: u64,
     leads: u64,
     books: Books,
-}
-
-/// What the events and commands must say about each other.
-#[derive(Default)]
-struct Books {
-    calls_open: BTreeSet<model::CallId>,
-    legs_open: BTreeSet<LegId>,
-    attempts_open: BTreeSet<AttemptId>,
-    /// Legs that may be commanded: arrived or dialled, and not ended.
-    legs_known: BTreeSet<LegId>,
-    cdr: CdrFold,
-    ledger: Ledger,
-    seq: u64,
-    seen: BTreeSet<String>,
-    outbound: BTreeSet<model::CallId>,
-    offered: BTreeSet<model::CallId>,
-}
-
-impl Books {
-    fn event(&mut self, event: &model::Event) {
-        self.seq += 1;
-        assert_eq!(event.seq, self.seq, "no gaps (E1)");
-        self.cdr.apply(event);
-        self.ledger.apply(event);
-        assert_eq!(
-            self.ledger.violations(),
-            [],
-            "the books find no fault with {event:?}"
-        );
-        let kind = event.fact.kind();
-        self.seen.insert(match &event.fact {
-            Fact::CallArrived { .. } => format!("{kind} inbound"),
-            Fact::CallBridged { call, .. } if !self.outbound.contains(call) => {
-                format!("{kind} inbound")
-            }
-            Fact::CallBridged { call, .. } if self.offered.contains(call) => {
-                format!("{kind} outbound")
-            }
-            Fact::CallBridged { .. } => format!("{kind} preview"),
-            Fact::AttemptEnded { outcome, .. } => format!("{kind} {}", outcome.name()),
-            _ => kind.to_string(),
-        });
-        match event.fact {
-            Fact::CallDialled { call, .. } => drop(self.outbound.insert(call)),
-            Fact::OfferMade { call, .. } => drop(self.offered.insert(call)),
-            _ => {}
-        }
-        match event.fact {
-            Fact::CallArrived { call, .. } | Fact::CallDialled { call, .. } => {
-                assert!(self.calls_open.insert(call), "{call} begins once");
-            }
-            Fact::CallEnded { call, .. } => {
-                assert!(self.calls_open.remove(&call), "{call} ends once (R3)")
-            }
-            Fact::LegStarted { leg, .. } => {
-                assert!(self.legs_open.insert(leg), "{leg} begins once")
-            }
-            Fact::LegEnded { leg, .. } => assert!(self.legs_open.remove(&leg), "{leg} ends once"),
-            Fact::AttemptClaimed { attempt, .. } => {
-                assert!(
-                    self.attempts_open.insert(attempt),
-                    "{attempt} is claimed once"
-                );
-            }
-            Fact::AttemptEnded {
-                attempt, outcome, ..
-            } => {
-                let known = self.attempts_open.remove(&attempt);
-                assert!(known, "{attempt} ends once: {outcome:?}");
-            }
-            _ => {}
-        }
-    }
-
-    fn command(&mut self, command: &Command) {
-        let alive = |leg: &LegId| {
-            assert!(
-                self.legs_known.contains(leg),
-                "{command:?} is about a leg that is gone"
-            )
-        };
-        match command {
-            Command::DialCustomer { leg, .. } | Command::DialAgent { leg, .. } => {
-                assert!(self.legs_known.insert(*leg), "{leg} is dialled once");
-            }
-            Command::HangUpLeg { leg, .. } | Command::RejectLeg { leg, .. } => {
-                assert!(self.legs_known.remove(leg), "{leg} is hung up once");
-            }
-            Command::RingLeg { leg }
-            | Command::AnswerLeg { leg }
-            | Command::Play { leg, .. }
-            | Command::StopPlay { leg, .. } => alive(leg),
-            Command::Bridge { a, b } | Command::Unbridge { a, b } => {
-                alive(a);
-                alive(b);
-            }
-            Command::StartRecording {
-                customer, agent, ..
-            } => {
-                alive(customer);
-                alive(agent);
-            }
-            Command::StopRecording { .. }
-            | Command::PopScreen(_)
-            | Command::Lookup { .. }
-            | Command::FetchLeads { .. }
-            | Command::AddLead { .. }
-            | Command::Claim { .. }
-            | Command::Resolve { .. }
-            | Command::ReturnLeads { .. }
-            | Command::SaveLearned { .. }
-            | Command::SaveQuota(_)
-            | Command::StoreDisposition { .. }
-            | Command::StoreDoNotCall { .. } => {}
-        }
-    }
 }
 
 impl Day {
@@ -374,12 +260,22 @@ impl Day {
                     self.see(Input::LegRinging { leg });
                     self.see(Input::LegAnswered { leg });
                 }
-                l if l < 0.75 => self.see(Input::LegAnswered { leg }),
+                l if l < 0.7 => self.see(Input::LegAnswered { leg }),
+                // It rings until it is given up.
+                l if l < 0.8 => {}
                 _ => {
                     let cause = self.cause();
                     self.see(Input::LegFailed { leg, cause });
                 }
             },
+            Command::CancelLeg { leg, .. } => {
+                let cause = self.cause();
+                self.see(match luck {
+                    l if l < 0.5 => Input::LegFailed { leg, cause },
+                    l if l < 0.9 => Input::LegAnswered { leg },
+                    _ => Input::LegEnded { leg, cause },
+                });
+            }
             Command::PopScreen(pop) => self.see(Input::ScreenPopped {
                 offer: pop.offer,
                 on_socket: luck < 0.8,
@@ -781,6 +677,7 @@ fn the_random_days_go_everywhere() {
     for kind in [
         "call.arrived inbound",
         "call.bridged outbound",
+        "leg.given_up",
         "call.bridged inbound",
         "call.bridged preview",
         "call.held",

@@ -58,10 +58,19 @@ pub(crate) struct Attempt {
     pub(crate) withdrawn: bool,
     /// Given up by pacing; the far end has not heard of it yet.
     pub(crate) given_up: bool,
+    /// When it was given up, by pacing or because it had rung long enough.
+    pub(crate) given_up_at: Option<Mono>,
     /// Answered, and a flow speaks: no agent was asked for yet.
     pub(crate) in_flow: bool,
     /// An agent placed it: nothing is detected, no flow speaks, and nobody calls again by itself.
     pub(crate) by_hand: bool,
+}
+
+impl Attempt {
+    /// When the far end stopped ringing: at the answer, when it was given up, or now.
+    pub(crate) fn rang_until(&self, now: Mono) -> Mono {
+        self.answered_at.or(self.given_up_at).unwrap_or(now)
+    }
 }
 
 /// A callback that waits for its time or for its agent.

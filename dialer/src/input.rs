@@ -93,6 +93,8 @@ pub enum Input {
     },
     /// The far end rings.
     AttemptRinging { attempt: AttemptId },
+    /// It is given up: whoever answers all the same was faster than the CANCEL.
+    AttemptGivenUp { attempt: AttemptId },
     /// The far end answered; who, is not known yet where the campaign detects machines.
     AttemptAnswered { attempt: AttemptId },
     /// Person or machine.

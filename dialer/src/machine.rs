@@ -212,6 +212,7 @@ impl Dialer {
                     }
                 }
             }
+            Input::AttemptGivenUp { attempt } => self.call_given_up(now, attempt),
             Input::AttemptAnswered { attempt } => self.answered(now, attempt, out),
             Input::AttemptClassified { attempt, verdict } => {
                 self.classified(now, attempt, verdict, out);

@@ -335,6 +335,13 @@ pub enum Fact {
     },
     /// The far end rings.
     LegRinging { leg: LegId, call: CallId },
+    /// Our call to a customer who has not answered is given up: the CANCEL leaves. An answer may be faster (RFC
+    /// 3261 §9.1); the call then goes on as any other.
+    LegGivenUp {
+        leg: LegId,
+        call: CallId,
+        cause: Cause,
+    },
     /// The far end, or we, answered.
     LegAnswered { leg: LegId, call: CallId },
     /// A leg ended. Nothing happens on it afterwards.
@@ -648,6 +655,7 @@ variants! {
     CallEnded = "call.ended",
     LegStarted = "leg.started",
     LegRinging = "leg.ringing",
+    LegGivenUp = "leg.given_up",
     LegAnswered = "leg.answered",
     LegEnded = "leg.ended",
     IvrEntered = "ivr.entered",
@@ -705,6 +713,7 @@ impl Fact {
             | Fact::CallEnded { call, .. }
             | Fact::LegStarted { call, .. }
             | Fact::LegRinging { call, .. }
+            | Fact::LegGivenUp { call, .. }
             | Fact::LegAnswered { call, .. }
             | Fact::LegEnded { call, .. }
             | Fact::IvrEntered { call, .. }

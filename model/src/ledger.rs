@@ -319,7 +319,7 @@ impl Ledger {
             Fact::CallEnded { call, .. } => self.end_call(event, *call),
 
             Fact::LegStarted { leg, call, role } => self.begin_leg(event, *leg, *call, *role),
-            Fact::LegRinging { leg, .. } => {
+            Fact::LegRinging { leg, .. } | Fact::LegGivenUp { leg, .. } => {
                 if !self.legs.live.contains_key(leg) {
                     self.broken(event, Rule::NotLive, leg);
                 }

@@ -95,6 +95,9 @@ impl World {
         far.up = true;
         let carrier = &self.setting.carrier;
         let rng = &mut self.carrier_rng;
+        if carrier.unheard_share > 0.0 && rng.chance(carrier.unheard_share) {
+            return self.answers_in_vain(leg);
+        }
         let machine = carrier.machine_share > 0.0 && rng.chance(carrier.machine_share);
         far.machine = machine;
         let (epoch, classify, attempt) = (far.epoch, far.classify, far.attempt);
@@ -157,6 +160,28 @@ impl World {
                     ended_ms,
                 },
             );
+        }
+    }
+
+    /// The answer has media that cannot be used: our own end says so, and that is never lost.
+    fn answers_in_vain(&mut self, leg: LegId) {
+        self.far.remove(&leg);
+        let cause = Cause::MediaUnsupported;
+        let ended = Box::new(Input::LegEnded { leg, cause });
+        let delay = self.network.delay();
+        self.later(delay, Happens::Tell(ended));
+    }
+
+    /// We give the call up. Who has answered by now was faster.
+    pub(crate) fn carrier_cancels(&mut self, leg: LegId, cause: Cause) {
+        if self.far.get(&leg).is_none_or(|far| far.up) {
+            return;
+        }
+        let late = self.setting.carrier.late_answer_share;
+        if late > 0.0 && self.carrier_rng.chance(late) {
+            self.carrier_answers(leg);
+        } else {
+            self.carrier_fails(leg, cause);
         }
     }
 

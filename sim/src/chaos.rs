@@ -262,6 +262,8 @@ pub fn setting(seed: u64) -> Setting {
             no_answer: None,
             quick_fail_share: 0.3,
             rings_after_s: Some(0.6),
+            late_answer_share: 0.1,
+            unheard_share: 0.01,
             machine_share: 0.3,
             false_positive_share: 0.02,
             false_negative_share: 0.02,

@@ -21,7 +21,7 @@ use model::{
     AgentId, AgentState, AttemptId, CallId, Event, LeadId, LegId, Mono, Now, OfferId, PhoneNumber,
     QueueId, RecordingId, SkillId, TrunkId,
 };
-use persons::{Answers, Person};
+use persons::{Answers, Heard, Person};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
@@ -212,6 +212,9 @@ pub struct Checker {
     /// Attempts dialled and not resolved.
     dialled: BTreeMap<AttemptId, LeadId>,
     resolved: BTreeSet<AttemptId>,
+    attempt_of_leg: BTreeMap<LegId, AttemptId>,
+    /// Attempts somebody answered, and whether anything could be said to them.
+    answered: BTreeMap<AttemptId, Heard>,
     ended: BTreeSet<AttemptId>,
     do_not_call: BTreeSet<PhoneNumber>,
     /// Persons who answered, and until when somebody must speak.
@@ -297,6 +300,8 @@ impl Checker {
             recordings: BTreeSet::new(),
             dialled: BTreeMap::new(),
             resolved: BTreeSet::new(),
+            attempt_of_leg: BTreeMap::new(),
+            answered: BTreeMap::new(),
             ended: BTreeSet::new(),
             do_not_call: BTreeSet::new(),
             must_speak: BTreeMap::new(),
@@ -356,6 +361,8 @@ impl Checker {
         self.live_legs.clear();
         self.recordings.clear();
         self.dialled.clear();
+        self.attempt_of_leg.clear();
+        self.answered.clear();
         self.must_speak.clear();
         // Nobody tells a new process here what the one before had counted.
         self.answers = Some(Answers::new());
@@ -451,6 +458,14 @@ impl Checker {
                 None
             }
             Input::LegFailed { leg, .. } | Input::LegEnded { leg, .. } => {
+                let in_vain = matches!(input, Input::LegEnded { .. })
+                    && self
+                        .legs
+                        .get(leg)
+                        .is_some_and(|view| view.state == LegState::Dialled);
+                if in_vain {
+                    self.answers(*leg, Heard::Nothing);
+                }
                 let known = self.end_leg(*leg);
                 known.then_some(*leg)
             }

@@ -31,6 +31,7 @@ impl World {
                 ..
             } => self.phone_rings(leg, call, agent, auto_answer),
             Command::HangUpLeg { leg, cause: _ } => self.leg_hung_up(leg),
+            Command::CancelLeg { leg, cause } => self.carrier_cancels(leg, cause),
             Command::Play {
                 leg,
                 play,

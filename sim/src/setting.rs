@@ -71,6 +71,10 @@ pub struct CarrierSetting {
     pub no_answer: Option<Spread>,
     /// The far end says it rings after so many seconds; `None`: never.
     pub rings_after_s: Option<f64>,
+    /// Of the calls that are given up, the share that is answered before the carrier hears of it.
+    pub late_answer_share: f64,
+    /// Share of the answers with media that cannot be used: nobody hears anything.
+    pub unheard_share: f64,
     /// Share of the answers given by machines.
     pub machine_share: f64,
     /// Where a campaign listens for them: share of the persons taken for machines.

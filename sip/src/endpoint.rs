@@ -99,6 +99,9 @@ pub enum Input<'a> {
     Reject { leg: LegId, status: u16 },
     /// End a leg in whatever state: refuse, CANCEL or BYE. `q850` goes into Reason.
     HangUp { leg: LegId, q850: u8 },
+    /// Give up a call of ours that nobody has answered. Told by `Failed`, within 32 s, or by `Answered`: the
+    /// answer was faster than the CANCEL (RFC 3261 §9.1), and the call is up.
+    Cancel { leg: LegId, q850: u8 },
     /// Change the media of a call in progress.
     Reinvite { leg: LegId, sdp: Vec<u8> },
     /// Answer `Reinvited`.
@@ -140,7 +143,7 @@ pub enum Command {
     Arrived(Box<Arrived>),
     /// The far end of our call rings; `sdp` is early media.
     Ringing { leg: LegId, sdp: Option<Vec<u8>> },
-    /// The far end of our call answered; the ACK has left.
+    /// The far end of our call answered; the ACK has left. Without a description of media, `sdp` is empty.
     Answered { leg: LegId, sdp: Vec<u8> },
     /// Our call was refused or timed out (408). `retry_after_s` where the peer said so.
     Failed {
@@ -341,6 +344,9 @@ impl Endpoint {
             }
             Input::HangUp { leg, q850 } => {
                 self.with_leg(leg, |leg, wire| leg.hang_up(now, q850, wire, out));
+            }
+            Input::Cancel { leg, q850 } => {
+                self.with_leg(leg, |leg, wire| leg.cancel(now, q850, wire, out));
             }
             Input::Reinvite { leg, sdp } => {
                 self.with_leg(leg, |leg, wire| leg.reinvite(now, sdp, wire, out));

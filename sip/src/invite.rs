@@ -3,7 +3,8 @@
 //! ```text
 //! ours    Calling ──2xx, ACK──► Up ──BYE──► Leaving ──► Over      (HangUp while Calling: CANCEL,
 //! theirs  Arriving ─2xx──► Up, ACK awaited ─ACK─► Up ─…            and a 2xx that crosses it gets
-//!                                                                  ACK and BYE)
+//!                                                                  ACK and BYE; after Cancel it is
+//!                                                                  an answer like any other)
 //! ```
 //! It is handed the wishes for a leg, the messages of its dialog and the fate of its requests. It
 //! never looks into SDP, and after `HangUp` or `Reject` it tells nothing any more.
@@ -26,10 +27,10 @@ const EARLY_DIALOGS_MAX: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Our INVITE is out.
+    /// Our INVITE is out; with `cancel`, the Q.850 cause of the CANCEL that is, or will be as soon as it may.
     Calling {
         invite: ClientKey,
-        hung_up: Option<u8>,
+        cancel: Option<u8>,
     },
     /// Their INVITE has no final answer.
     Arriving { server: u128 },
@@ -242,7 +243,7 @@ impl Leg {
         );
         let stage = Stage::Calling {
             invite: key,
-            hung_up: None,
+            cancel: None,
         };
         let mut leg = Leg::new(invite.leg, dialog, contact, stage);
         leg.is_ours = true;
@@ -366,16 +367,7 @@ impl Leg {
     pub fn hang_up(&mut self, now: Mono, q850: u8, wire: &mut Wire, out: &mut Outbox<Command>) {
         self.is_silent = true;
         match self.stage {
-            Stage::Calling {
-                invite,
-                hung_up: None,
-            } => {
-                self.stage = Stage::Calling {
-                    invite,
-                    hung_up: Some(q850),
-                };
-                wire.cancel(now, invite, &reason_line(q850), out);
-            }
+            Stage::Calling { .. } => self.cancel(now, q850, wire, out),
             Stage::Arriving { server } => {
                 self.refuse(now, server, refusal(q850), &reason_line(q850), wire, out);
             }
@@ -383,11 +375,22 @@ impl Leg {
                 self.hang_up_on_ack = Some(q850);
             }
             Stage::Up => self.bye(now, Some(q850), wire, out),
-            Stage::Calling {
-                hung_up: Some(_), ..
-            }
-            | Stage::Leaving
-            | Stage::Over => {}
+            Stage::Leaving | Stage::Over => {}
+        }
+    }
+
+    /// Gives an unanswered call of ours up; an answer that crosses the CANCEL is told (RFC 3261 §9.1).
+    pub fn cancel(&mut self, now: Mono, q850: u8, wire: &mut Wire, out: &mut Outbox<Command>) {
+        if let Stage::Calling {
+            invite,
+            cancel: None,
+        } = self.stage
+        {
+            self.stage = Stage::Calling {
+                invite,
+                cancel: Some(q850),
+            };
+            wire.cancel(now, invite, &reason_line(q850), out);
         }
     }
 
@@ -592,7 +595,7 @@ impl Leg {
         if matches!(
             self.stage,
             Stage::Calling {
-                hung_up: Some(_),
+                cancel: Some(_),
                 ..
             } | Stage::Over
         ) || (purpose == Purpose::Reinvite && self.stage != Stage::Up)
@@ -625,7 +628,7 @@ impl Leg {
             Purpose::Invite => {
                 self.stage = Stage::Calling {
                     invite: again,
-                    hung_up: None,
+                    cancel: None,
                 };
                 self.invite_cseq = cseq;
             }
@@ -642,10 +645,10 @@ impl Leg {
         wire: &mut Wire,
         out: &mut Outbox<Command>,
     ) {
-        let Stage::Calling { invite, hung_up } = self.stage else {
+        let Stage::Calling { invite, cancel } = self.stage else {
             return;
         };
-        if let Some(q850) = hung_up {
+        if let Some(q850) = cancel {
             wire.cancel(now, invite, &reason_line(q850), out);
             return;
         }
@@ -706,7 +709,7 @@ impl Leg {
         wire: &mut Wire,
         out: &mut Outbox<Command>,
     ) {
-        let Stage::Calling { invite, hung_up } = self.stage else {
+        let Stage::Calling { invite, cancel } = self.stage else {
             // Another branch of a forked call was quicker.
             leave_fork(now, key, response, wire, out);
             return;
@@ -719,26 +722,16 @@ impl Leg {
         wire.dialogs.insert(self.dialog.key(&wire.keyed), self.id);
         self.stage = Stage::Up;
         self.send_ack(key, self.invite_cseq, response, wire, out);
-        if let Some(q850) = hung_up {
-            self.bye(now, Some(q850), wire, out);
+        if self.is_silent {
+            self.bye(now, cancel, wire, out);
             return;
         }
         // Some carriers answer with SDP in 183 only.
-        match sdp_of(response).or_else(|| self.early_sdp.take()) {
-            Some(sdp) => {
-                self.tell(Command::Answered { leg: self.id, sdp }, out);
-                self.try_reinvite(now, wire, out);
-            }
-            None => {
-                let failed = Command::Failed {
-                    leg: self.id,
-                    status: 488,
-                    retry_after_s: None,
-                };
-                self.tell_over(failed, out);
-                self.bye(now, Some(88), wire, out);
-            }
-        }
+        let sdp = sdp_of(response)
+            .or_else(|| self.early_sdp.take())
+            .unwrap_or_default();
+        self.tell(Command::Answered { leg: self.id, sdp }, out);
+        self.try_reinvite(now, wire, out);
     }
 
     fn send_ack(

@@ -95,6 +95,7 @@ fn storm(seed: u64, loss: f64) -> usize {
         _ => Vec::new(),
     });
     let mut fates = [BTreeMap::new(), BTreeMap::new()];
+    let mut given_up = Vec::new();
     for n in 0..6 {
         net.put(0, Input::Invite(Box::new(invite(n, Transport::Udp))));
         let ms = net.rng.below(3000);
@@ -104,14 +105,15 @@ fn storm(seed: u64, loss: f64) -> usize {
             for told in net.ends[0].told.drain(..) {
                 follow(&mut fates[0], &told);
             }
-            net.put(
-                0,
-                Input::HangUp {
-                    leg: LegId(n),
-                    q850: 16,
-                },
-            );
-            fates[0].entry(LegId(n)).or_default().hung_up = true;
+            let (leg, q850) = (LegId(n), 16);
+            // Half of them still want to know: they are told, once, and may have an answer.
+            if net.rng.chance(0.5) {
+                net.put(0, Input::Cancel { leg, q850 });
+                given_up.push(leg);
+            } else {
+                net.put(0, Input::HangUp { leg, q850 });
+                fates[0].entry(leg).or_default().hung_up = true;
+            }
         }
     }
     net.run(Duration::from_secs(20));
@@ -135,6 +137,13 @@ fn storm(seed: u64, loss: f64) -> usize {
     for end in [0, 1] {
         for told in net.ends[end].told.drain(..) {
             follow(&mut fates[end], &told);
+        }
+        for leg in given_up.iter().filter(|_| end == 0) {
+            let fate = &fates[0][leg];
+            assert!(
+                fate.is_over || fate.is_answered || fate.hung_up,
+                "{leg} was given up, and nobody said what came of it"
+            );
         }
         for (leg, fate) in &fates[end] {
             if !fate.is_over && !fate.hung_up {

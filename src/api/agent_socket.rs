@@ -157,6 +157,7 @@ fn is_about(fact: &Fact, me: AgentId) -> bool {
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }
+        | Fact::LegGivenUp { .. }
         | Fact::LegAnswered { .. }
         | Fact::LegEnded { .. }
         | Fact::IvrEntered { .. }

@@ -311,6 +311,7 @@ impl Board {
             | Fact::CallClassified { .. }
             | Fact::LegStarted { .. }
             | Fact::LegRinging { .. }
+            | Fact::LegGivenUp { .. }
             | Fact::LegAnswered { .. }
             | Fact::LegEnded { .. }
             | Fact::IvrNodeReached { .. }

@@ -80,6 +80,7 @@ pub fn subject(fact: &Fact) -> String {
         | Fact::CallEnded { .. }
         | Fact::LegStarted { .. }
         | Fact::LegRinging { .. }
+        | Fact::LegGivenUp { .. }
         | Fact::LegAnswered { .. }
         | Fact::LegEnded { .. }
         | Fact::IvrEntered { .. }

@@ -100,6 +100,13 @@ impl Exchange {
                 };
                 self.sip.handle(now, input, &mut self.sip_out);
             }
+            Command::CancelLeg { leg, cause } => {
+                let input = sip::endpoint::Input::Cancel {
+                    leg,
+                    q850: cause.q850(),
+                };
+                self.sip.handle(now, input, &mut self.sip_out);
+            }
             Command::Play {
                 leg,
                 play,

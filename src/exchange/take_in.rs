@@ -260,19 +260,7 @@ impl Exchange {
                 self.inputs.push_back(Input::LegAnswered { leg });
             }
             Err(refused) => {
-                tracing::info!(%leg, ?refused, "an answer of media was refused");
-                self.close_media(leg);
-                self.legs.remove(leg);
-                let q850 = Cause::MediaUnsupported.q850();
-                self.sip.handle(
-                    now,
-                    sip::endpoint::Input::HangUp { leg, q850 },
-                    &mut self.sip_out,
-                );
-                self.inputs.push_back(Input::LegFailed {
-                    leg,
-                    cause: Cause::MediaUnsupported,
-                });
+                self.media_refused(now, leg, refused);
             }
         }
     }
@@ -304,21 +292,21 @@ impl Exchange {
                 }
             }
             Err(refused) => {
-                tracing::info!(%leg, ?refused, "an answer of media was refused");
-                self.close_media(leg);
-                self.legs.remove(leg);
-                let q850 = Cause::MediaUnsupported.q850();
-                self.sip.handle(
-                    now,
-                    sip::endpoint::Input::HangUp { leg, q850 },
-                    &mut self.sip_out,
-                );
-                self.inputs.push_back(Input::LegEnded {
-                    leg,
-                    cause: Cause::MediaUnsupported,
-                });
+                self.media_refused(now, leg, refused);
             }
         }
+    }
+
+    /// The far end answered, and nothing can be said to it: hung up.
+    fn media_refused(&mut self, now: Now, leg: LegId, why: impl std::fmt::Debug) {
+        tracing::warn!(%leg, ?why, "whoever answered cannot be heard: their answer of media was refused");
+        self.close_media(leg);
+        self.legs.remove(leg);
+        let cause = Cause::MediaUnsupported;
+        let q850 = cause.q850();
+        let hang_up = sip::endpoint::Input::HangUp { leg, q850 };
+        self.sip.handle(now, hang_up, &mut self.sip_out);
+        self.inputs.push_back(Input::LegEnded { leg, cause });
     }
 
     fn reinvited(&mut self, now: Now, leg: LegId, sdp: Option<Vec<u8>>) {

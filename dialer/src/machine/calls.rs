@@ -51,6 +51,20 @@ impl Dialer {
         campaign.decide_by(now.mono + GATHER_INTERVAL);
     }
 
+    /// Nobody is counted on to answer it any more.
+    pub(super) fn call_given_up(&mut self, now: Now, id: AttemptId) {
+        if let Some(attempt) = self.attempts.get_mut(&id)
+            && attempt.stage == Stage::Ringing
+        {
+            attempt.given_up_at.get_or_insert(now.mono);
+            let campaign = self.campaigns.get_mut(&attempt.campaign);
+            campaign
+                .expect("attempts are of campaigns that exist")
+                .ringing
+                .remove(&id);
+        }
+    }
+
     pub(super) fn classified(&mut self, now: Now, id: AttemptId, verdict: Verdict, out: &mut Out) {
         let Some(attempt) = self.attempts.get_mut(&id) else {
             return;
@@ -90,7 +104,9 @@ impl Dialer {
                     .get_mut(&attempt.campaign)
                     .expect("attempts are of campaigns that exist");
                 let class = usize::from(attempt.kind.class);
-                campaign.learned.answered_of(class, rang);
+                if !attempt.given_up {
+                    campaign.learned.answered_of(class, rang);
+                }
                 out.fact(Fact::AttemptAnswered {
                     attempt: id,
                     campaign: attempt.campaign,
@@ -253,12 +269,12 @@ impl Dialer {
     /// Nobody answered it: so long did it take to know.
     fn learn_failed(&mut self, now: Now, id: AttemptId) {
         let attempt = &self.attempts[&id];
-        let rang = now.mono.since(attempt.dialled_at).as_secs_f64();
+        let rang = attempt.rang_until(now.mono).since(attempt.dialled_at);
         let campaign = self
             .campaigns
             .get_mut(&attempt.campaign)
             .expect("attempts are of campaigns that exist");
-        campaign.learned.failed(rang);
+        campaign.learned.failed(rang.as_secs_f64());
     }
 
     /// Takes a lead's place in the counts away.
@@ -324,7 +340,7 @@ impl Dialer {
         lead_ended(campaign, now, &attempt, outcome, next);
         self.people.ended(attempt.lead.id);
         let rang = attempt.ringing_at.map_or(Duration::ZERO, |since| {
-            attempt.answered_at.unwrap_or(now.mono).since(since)
+            attempt.rang_until(now.mono).since(since)
         });
         out.fact(Fact::AttemptEnded {
             attempt: id,

@@ -255,5 +255,6 @@ pub(super) fn new_attempt(campaign: CampaignId, lead: Lead, agent: Option<AgentI
         by_hand: false,
         withdrawn: false,
         given_up: false,
+        given_up_at: None,
     }
 }

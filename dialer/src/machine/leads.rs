@@ -118,7 +118,8 @@ pub(super) fn lead_ended(
     if untold || campaign.learned.leads().is_none() {
         return;
     }
-    let rang_s = now.mono.since(attempt.dialled_at).as_secs_f64();
+    let rang = attempt.rang_until(now.mono).since(attempt.dialled_at);
+    let rang_s = rang.as_secs_f64();
     let given_up = campaign
         .learned
         .still_answers(usize::from(attempt.kind.class), rang_s);

@@ -219,10 +219,8 @@ impl Dialer {
         for (_, rang_s, attempt) in old.into_iter().take(count as usize) {
             campaign.ringing.remove(&attempt);
             campaign.learned.withdrawn(rang_s);
-            self.attempts
-                .get_mut(&attempt)
-                .expect("a ringing attempt is an attempt")
-                .given_up = true;
+            let given_up = self.attempts.get_mut(&attempt);
+            given_up.expect("a ringing attempt is an attempt").given_up = true;
             out.command(Command::Cancel { attempt });
         }
     }

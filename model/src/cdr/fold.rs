@@ -217,7 +217,7 @@ impl CdrFold {
                 }
                 None
             }
-            Fact::LegRinging { .. } => None,
+            Fact::LegRinging { .. } | Fact::LegGivenUp { .. } => None,
             Fact::LegAnswered { leg, call } => self.update(*call, |open| {
                 let began = open.began;
                 let Some(found) = open.leg(*leg) else { return };

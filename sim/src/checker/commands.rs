@@ -66,6 +66,7 @@ impl Checker {
                     self.say(Invariant::MediaOrder, t, format!("{leg} is used twice"));
                 }
                 self.calls.entry(*call).or_default().legs.insert(*leg);
+                self.attempt_of_leg.insert(*leg, *attempt);
                 self.dial(now, *attempt, *number, store);
                 self.carrier(t, *trunk, *leg);
             }
@@ -75,6 +76,9 @@ impl Checker {
             Command::HangUpLeg { leg, .. } => {
                 self.need_leg(t, *leg, &[Arrived, Dialled, Up], "a hang-up");
                 self.end_leg(*leg);
+            }
+            Command::CancelLeg { leg, .. } => {
+                self.need_leg(t, *leg, &[Dialled], "to be given up");
             }
             Command::Play { leg, repeat, .. } => {
                 self.need_leg(t, *leg, &[Up], "a prompt");

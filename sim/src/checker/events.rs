@@ -151,6 +151,7 @@ impl Checker {
                 ..
             } => {
                 self.answer_counts(*campaign, *outcome);
+                self.outcome_fits_answer(t, *attempt, *outcome);
                 if *outcome != AttemptOutcome::UnknownRestart && !self.ended.insert(*attempt) {
                     self.say(Invariant::ResolvedOnce, t, format!("{attempt} ends twice"));
                 }

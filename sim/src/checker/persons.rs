@@ -4,7 +4,7 @@
 use super::{Checker, Invariant, LegState};
 use call::Engine;
 use model::event::Verdict;
-use model::{AttemptOutcome, CallId, CampaignId, LegId, Mono};
+use model::{AttemptId, AttemptOutcome, CallId, CampaignId, LegId, Mono};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +24,14 @@ pub(super) struct Person {
     is_classified: bool,
 }
 
+/// What somebody who answered can have heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Something,
+    /// Their media cannot be used.
+    Nothing,
+}
+
 /// Live answers, and how many of them were abandoned.
 pub(super) type Answers = BTreeMap<CampaignId, (u64, u64)>;
 
@@ -37,6 +45,35 @@ impl Checker {
             is_classified: false,
         };
         self.must_speak.insert(leg, person);
+        self.answers(leg, Heard::Something);
+    }
+
+    pub(super) fn answers(&mut self, leg: LegId, heard: Heard) {
+        if let Some(attempt) = self.attempt_of_leg.get(&leg) {
+            self.answered.insert(*attempt, heard);
+        }
+    }
+
+    /// An attempt is over: if somebody answered, however late, its outcome is none of those where nobody did;
+    /// and who heard nothing was abandoned.
+    pub(super) fn outcome_fits_answer(
+        &mut self,
+        t: Mono,
+        attempt: AttemptId,
+        outcome: AttemptOutcome,
+    ) {
+        let fits = match self.answered.remove(&attempt) {
+            None => true,
+            Some(Heard::Nothing) => outcome == AttemptOutcome::Abandoned,
+            Some(Heard::Something) => !matches!(
+                outcome,
+                AttemptOutcome::NoAnswer | AttemptOutcome::Cancelled | AttemptOutcome::Blocked
+            ),
+        };
+        if !fits {
+            let what = format!("{attempt} was answered, and ends as {}", outcome.name());
+            self.say(Invariant::Books, t, what);
+        }
     }
 
     /// Who still speaks is waited for; the law's two seconds begin with the end of the greeting.

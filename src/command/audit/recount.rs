@@ -39,6 +39,7 @@ struct Attempt {
     leg: Option<LegId>,
     dialled: Option<Mono>,
     rang: Option<Mono>,
+    given_up: Option<Mono>,
     answered: Option<Mono>,
     /// How long after the answer the greeting ended, as the first verdict since says.
     greeted: Option<Option<u32>>,
@@ -169,6 +170,11 @@ impl Recount {
         {
             attempt.rang.get_or_insert(now);
         }
+        if let Fact::LegGivenUp { leg, .. } = &event.fact
+            && let Some(attempt) = self.by_leg(*leg)
+        {
+            attempt.given_up.get_or_insert(now);
+        }
         if let Fact::LegAnswered { leg, .. } = &event.fact
             && let Some(attempt) = self.by_leg(*leg)
         {
@@ -289,6 +295,7 @@ impl Recount {
             leg: None,
             dialled: None,
             rang: None,
+            given_up: None,
             answered: None,
             greeted: None,
             is_machine: false,
@@ -703,7 +710,7 @@ impl Recount {
         let rang_us = attempt
             .rang
             .or(attempt.dialled)
-            .map_or(0, |since| us(since, now));
+            .map_or(0, |since| us(since, attempt.given_up.unwrap_or(now)));
         let is_given_up =
             by == Party::System && matches!(cause, Cause::NoAnswer | Cause::Cancelled);
         for rule in self.rules_of(&attempt).iter().filter(|_| is_given_up) {

@@ -530,6 +530,26 @@ fn a_call_given_up_too_early_is_found_and_one_that_was_refused_is_not() {
 }
 
 #[test]
+fn the_time_until_a_call_that_is_given_up_is_over_is_no_ringing() {
+    let given_up_after = |ring_us| {
+        let mut log = Log::at("us", "2026-06-01T16:00:00Z");
+        let attempt = log.claim(NEW_YORK, &ANYONE);
+        log.dial(attempt, NEW_YORK);
+        let (leg, call) = (LegId(attempt.0), CallId(attempt.0));
+        log.say(Fact::LegRinging { leg, call });
+        log.wait_us(ring_us);
+        let cause = Cause::Cancelled;
+        log.say(Fact::LegGivenUp { leg, call, cause });
+        log.wait_us(3 * SECOND_US);
+        log.over(attempt, Party::System, cause);
+        log.ended(attempt, AttemptOutcome::Cancelled);
+        log.broken()
+    };
+    assert_eq!(given_up_after(15 * SECOND_US), [""; 0]);
+    assert_eq!(given_up_after(15 * SECOND_US - 1), ["US-2"]);
+}
+
+#[test]
 fn a_late_or_missing_message_is_found_and_an_early_hang_up_is_none() {
     let message = |message_us| {
         let mut log = Log::at("us", "2026-06-01T16:00:00Z");
