@@ -279,7 +279,7 @@ pub fn setting(seed: u64) -> Setting {
             number_prefixes: PREFIXES.to_vec(),
         },
         callers: (rng.below(8) > 0).then(|| CallerSetting {
-            per_hour: pick(&mut rng, &[200.0, 600.0, 1_200.0]),
+            per_hour: pick(&mut rng, &[220.0, 660.0, 1_320.0]),
             called: pick(&mut rng, &["100", "100", "200"]).into(),
             patience_s: Spread::lognormal(40.0, 1.0).within(0.5, 600.0),
             digit_chance: 0.7,
