@@ -8,7 +8,7 @@ use crate::store::StoreCounters;
 use model::cdr::Cdr;
 use model::event::{OfferFailure, PacingLimit};
 use model::screen_pop::Direction;
-use model::{AgentId, AgentState, Event, Fact, QueueId, QueueOutcome};
+use model::{AgentId, AgentState, Cause, Event, Fact, QueueId, QueueOutcome};
 use parking_lot::Mutex;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -75,7 +75,9 @@ macro_rules! metrics {
                     let $field = make::$kind($name, $help $(, $arg)*);
                     registry.register(Box::new($field.clone())).expect("every name is registered once");
                 )*
-                Metrics { registry, seen: Mutex::default(), $($field),* }
+                let metrics = Metrics { registry, seen: Mutex::default(), $($field),* };
+                metrics.begin_at_zero();
+                metrics
             }
         }
 
@@ -226,6 +228,16 @@ const LIMITS: &[&str] = &[
 ];
 
 impl Metrics {
+    /// What an alert takes the increase of is there from the start: Prometheus sees none in a series that
+    /// begins at one, and the first failure would go unseen.
+    fn begin_at_zero(&self) {
+        for result in ["written", "failed"] {
+            self.recordings.with_label_values(&[result]);
+        }
+        let unheard = ["outbound", Cause::MediaUnsupported.name()];
+        self.calls_ended.with_label_values(&unheard);
+    }
+
     /// Takes the next event.
     pub fn apply(&self, event: &Event) {
         self.events.with_label_values(&[event.fact.kind()]).inc();

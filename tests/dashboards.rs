@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tandem::metrics::metric_names;
+use tandem::metrics::{Metrics, metric_names};
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -62,6 +62,30 @@ fn a_metric_that_nobody_exports_is_noticed() {
         ["tandem_moon_phase"]
     );
     assert!(unknown("tandem_queue_wait_seconds_bucket").is_empty());
+}
+
+/// The series whose increase a text asks for, as `name{label="value",…}`.
+fn increases_in(text: &str) -> Vec<String> {
+    let asked = text.split("increase(").skip(1);
+    asked
+        .filter_map(|rest| rest.split('[').next())
+        .map(|series| series.replace(", ", ","))
+        .collect()
+}
+
+#[test]
+fn what_an_alert_takes_the_increase_of_is_exported_from_the_start() {
+    let fresh = Metrics::new().text();
+    for (path, text) in texts("prometheus", "yml") {
+        for series in increases_in(&text) {
+            let (name, labels) = series.split_once('{').unwrap_or((&series, ""));
+            let labels: Vec<&str> = labels.trim_end_matches('}').split(',').collect();
+            let is_there = fresh.lines().any(|line| {
+                line.starts_with(name) && labels.iter().all(|label| line.contains(label))
+            });
+            assert!(is_there, "{}: {series} begins later", path.display());
+        }
+    }
 }
 
 #[test]
