@@ -177,8 +177,11 @@ impl World {
         if self.far.get(&leg).is_none_or(|far| far.up) {
             return;
         }
+        let delay_s = self.setting.carrier.cancel_delay_s;
         let late = self.setting.carrier.late_answer_share;
-        if late > 0.0 && self.carrier_rng.chance(late) {
+        if delay_s > 0.0 {
+            self.later_s(delay_s, Happens::CarrierFails(leg, cause));
+        } else if late > 0.0 && self.carrier_rng.chance(late) {
             self.carrier_answers(leg);
         } else {
             self.carrier_fails(leg, cause);
@@ -186,7 +189,7 @@ impl World {
     }
 
     pub(crate) fn carrier_fails(&mut self, leg: LegId, cause: Cause) {
-        if self.far.contains_key(&leg) {
+        if self.far.get(&leg).is_some_and(|far| !far.up) {
             self.say(leg, Input::LegFailed { leg, cause });
             self.far.remove(&leg);
         }

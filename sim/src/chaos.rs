@@ -262,6 +262,7 @@ pub fn setting(seed: u64) -> Setting {
             no_answer: None,
             quick_fail_share: 0.3,
             rings_after_s: Some(0.6),
+            cancel_delay_s: 0.0,
             late_answer_share: 0.1,
             unheard_share: 0.01,
             machine_share: 0.3,

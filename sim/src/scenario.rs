@@ -42,6 +42,8 @@ pub struct Scenario {
     /// Seconds until an unanswered call fails of itself; without it, as `quick_fail_share` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_answer: Option<Spread>,
+    /// Seconds until the carrier hears that a call is given up; who answers before is an answer.
+    pub cancel_delay_s: f64,
     /// When an unanswered call is given up, in seconds.
     pub ring_timeout_s: f64,
     /// Seconds of talk.
@@ -139,6 +141,7 @@ impl Default for Scenario {
             answer_delay_s: Profile::Always(0.0),
             quick_fail_share: 0.15,
             no_answer: None,
+            cancel_delay_s: 0.0,
             ring_timeout_s: 26.0,
             talk: Spread::lognormal(150.0, 1.0),
             other_talk: None,

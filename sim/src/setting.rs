@@ -71,6 +71,8 @@ pub struct CarrierSetting {
     pub no_answer: Option<Spread>,
     /// The far end says it rings after so many seconds; `None`: never.
     pub rings_after_s: Option<f64>,
+    /// Seconds until the carrier hears that a call is given up, beside the network's.
+    pub cancel_delay_s: f64,
     /// Of the calls that are given up, the share that is answered before the carrier hears of it.
     pub late_answer_share: f64,
     /// Share of the answers with media that cannot be used: nobody hears anything.

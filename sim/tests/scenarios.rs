@@ -191,6 +191,20 @@ fn an_answer_that_comes_later_than_the_call_is_given_up_is_none() {
 }
 
 #[test]
+fn an_answer_before_the_carrier_hears_that_the_call_is_given_up_is_one() {
+    let answered = |cancel_delay_s| {
+        let scenario = Scenario {
+            ring: sim::scenario::Spread::fixed(26.5),
+            cancel_delay_s,
+            ..Scenario::default()
+        };
+        run(scenario, 0.2, Controller::Progressive).connected
+    };
+    assert_eq!(answered(0.4), 0);
+    assert!(answered(0.6) > 0);
+}
+
+#[test]
 fn agents_who_come_one_by_one_are_signed_in_for_less() {
     let spread = |start_spread_s: f64| {
         let scenario = Scenario {

@@ -219,6 +219,7 @@ impl Scenario {
             no_answer: self.no_answer,
             // At once: how long a call has rung is known, as in the worlds of docs/pacing.md.
             rings_after_s: Some(0.0),
+            cancel_delay_s: self.cancel_delay_s,
             late_answer_share: 0.0,
             unheard_share: 0.0,
             machine_share: self.machine_share,

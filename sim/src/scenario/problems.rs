@@ -14,6 +14,8 @@ const SHIFTS_MAX: u32 = 100_000;
 const DAYS_MAX: u32 = 366;
 /// Longest delay or spread that is one, in seconds.
 const SECONDS_MAX: f64 = 3_600.0;
+/// SIP waits no longer: 64·T1 (RFC 3261 §9.1).
+const CANCEL_DELAY_S_MAX: f64 = 32.0;
 
 /// Something in a scenario that cannot stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,12 @@ impl Scenario {
         let mut found = Found::default();
         found.within("agents", self.agents as f64, 1.0, AGENTS_MAX as f64);
         found.within("start_spread_s", self.start_spread_s, 0.0, SECONDS_MAX);
+        found.within(
+            "cancel_delay_s",
+            self.cancel_delay_s,
+            0.0,
+            CANCEL_DELAY_S_MAX,
+        );
         found.profile("answer_rate", &self.answer_rate, 1.0);
         found.profile("answer_delay_s", &self.answer_delay_s, SECONDS_MAX);
         for (path, spread) in [
