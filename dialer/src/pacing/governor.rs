@@ -19,6 +19,11 @@ const THETA_MAX: f64 = 0.4;
 /// Abandonments kept in hand beside the next one, at 10 agents: with 1.5 of them 5 % of the shifts end
 /// over the limit.
 const RESERVE: f64 = 2.5;
+/// Small teams keep so many more, whose shifts end within one abandonment of the limit: all of it where one
+/// comes at a time, nothing where two do (40 agents). Measured with 10 agents in four worlds that change:
+/// 5 of 384 shifts over the limit instead of 18, and 0.02 points less utilisation; in three that do not 0
+/// of 288 instead of 4.
+const RESERVE_SMALL: f64 = 0.8;
 /// Large teams keep more bursts: theirs come closer together.
 const RESERVE_GROWTH: f64 = 1.2;
 /// So far below nothing left θ would be nothing, at 10 agents.
@@ -65,7 +70,7 @@ impl Governor {
     pub fn answered(&mut self, left: f64, agents: usize, share: f64) {
         let scale = burst(agents);
         let room = scale.powf(RESERVE_GROWTH);
-        let (reserve, edge) = (1.0 + RESERVE * room, EDGE * room);
+        let (reserve, edge) = (kept(agents), EDGE * room);
         let small = (agents as f64 / 10.0).min(1.0);
         let drift = DRIFT / scale * small.powf(1.5);
         self.log_steady = (self.log_steady + drift * ((left - reserve) / scale).clamp(-4.0, 4.0))
@@ -89,6 +94,12 @@ impl Governor {
     pub fn steady(&self) -> f64 {
         self.log_steady.exp()
     }
+}
+
+/// Abandonments in hand at which θ is what the campaign needs, the next one among them.
+fn kept(agents: usize) -> f64 {
+    let scale = burst(agents);
+    1.0 + RESERVE * scale.powf(RESERVE_GROWTH) + RESERVE_SMALL * (2.0 - scale).max(0.0)
 }
 
 /// How many abandonments come at once when they come, roughly.
@@ -118,13 +129,20 @@ mod tests {
 
     #[test]
     fn theta_goes_with_what_is_left_and_large_teams_brake_harder() {
-        let reserve = 1.0 + RESERVE;
-        assert!((theta(reserve, 10, SHARE_START) / THETA_START - 1.0).abs() < 1e-3);
+        assert!((theta(kept(10), 10, SHARE_START) / THETA_START - 1.0).abs() < 1e-3);
         // A small team goes on dialling by risk when nothing is left, by much less.
         let spent = theta(0.0, 10, SHARE_START) / THETA_START;
         assert!((0.2..0.5).contains(&spent), "{spent}");
         assert!(theta(0.0, 100, SHARE_START) < 0.3 * theta(0.0, 10, SHARE_START));
         assert_eq!(theta(-3.0, 10, SHARE_START), THETA_MIN);
+    }
+
+    #[test]
+    fn small_teams_keep_a_little_more_in_hand_and_large_ones_their_bursts() {
+        assert!((kept(10) - 4.3).abs() < 1e-9 && kept(5) == kept(10));
+        let of_bursts = |agents| (kept(agents) - 1.0) / burst(agents).powf(RESERVE_GROWTH);
+        assert!(of_bursts(25) > RESERVE && of_bursts(10) > of_bursts(25));
+        assert!((of_bursts(40) - RESERVE).abs() < 1e-9 && (of_bursts(500) - RESERVE).abs() < 1e-9);
     }
 
     #[test]
