@@ -350,7 +350,6 @@ fn dialing(call: &mut Call, give_up: Mono, rings: bool, seen: Seen, floor: &mut 
     }
 }
 
-/// Asks the carrier to let the call go; it is over when the carrier says so.
 fn give_up_on(call: &mut Call, cause: Cause, floor: &mut Floor) -> Stage {
     let attempt = call.attempt().expect("only outbound calls dial");
     floor.tell_dialer(dialer::Input::AttemptGivenUp { attempt });
