@@ -4,8 +4,9 @@
 use crate::Engine;
 use crate::call::Call;
 use crate::command::Command;
-use crate::life::{self, Seen, Stage, Wish};
+use crate::life::{Seen, Stage, Wish};
 use crate::preview;
+use crate::ringing;
 use model::screen_pop::Direction;
 use model::{AgentId, AgentState, AttemptId, CallId, CampaignId, LegId};
 
@@ -63,7 +64,7 @@ impl Engine {
                     let leg = LegId(self.floor.legs.next());
                     let mut call =
                         Call::new(id, Direction::Outbound, leg, String::new(), String::new());
-                    life::dial(&mut call, order, &mut self.floor);
+                    ringing::dial(&mut call, order, &mut self.floor);
                     self.keep(call);
                 }
             }

@@ -48,6 +48,7 @@ mod life;
 mod message;
 mod offer;
 mod preview;
+mod ringing;
 mod ways;
 
 mod call;

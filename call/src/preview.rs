@@ -3,8 +3,9 @@
 use crate::call::Call;
 use crate::command::Command;
 use crate::floor::Floor;
-use crate::life::{Seen, Stage, Wish, dial};
+use crate::life::{Seen, Stage, Wish};
 use crate::offer::{preview_offer, preview_pop, screen_popped};
+use crate::ringing::dial;
 use crate::ways::{release_reserved, wind_up};
 use model::event::Party;
 use model::screen_pop::PopPhase;
