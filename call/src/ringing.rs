@@ -18,8 +18,8 @@ use model::event::{Party, Role};
 use model::{Cause, Fact, Mono};
 use std::time::Duration;
 
-/// A call that is given up is over after this even if nobody says so: SIP does within 32 s, 64·T1 after the
-/// CANCEL (RFC 3261 §9.1).
+/// A call that is given up is over after this even if nobody says so: SIP does 64·T1 (32 s) after the
+/// CANCEL (RFC 3261 §9.1), which may have to wait for a first response.
 const GIVING_UP_MAX: Duration = Duration::from_secs(40);
 
 /// Calls a customer for the dialer.

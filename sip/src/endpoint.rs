@@ -99,8 +99,8 @@ pub enum Input<'a> {
     Reject { leg: LegId, status: u16 },
     /// End a leg in whatever state: refuse, CANCEL or BYE. `q850` goes into Reason.
     HangUp { leg: LegId, q850: u8 },
-    /// Give up a call of ours that nobody has answered. Told by `Failed`, within 32 s, or by `Answered`: the
-    /// answer was faster than the CANCEL (RFC 3261 §9.1), and the call is up.
+    /// Give up a call of ours that nobody has answered. Told by `Failed`, at the latest 64·T1 after the
+    /// CANCEL, which waits for a provisional response; or by `Answered`: the answer was faster (RFC 3261 §9.1).
     Cancel { leg: LegId, q850: u8 },
     /// Change the media of a call in progress.
     Reinvite { leg: LegId, sdp: Vec<u8> },

@@ -406,6 +406,12 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_a_description_is_refused() {
+        let offer = offer(&local(Direction::SendRecv));
+        assert!(accept_answer(&offer, b"").is_err());
+    }
+
+    #[test]
     fn a_static_payload_type_means_what_its_rtpmap_says() {
         let offer = theirs(
             IP4,
